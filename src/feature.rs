@@ -1,0 +1,88 @@
+//! Features of a table, and protections of a mapping.
+
+use core::fmt;
+
+bitflags::bitflags! {
+    /// What a table does: common features, and from bit [`FIRST_OWN_BIT`](Features::FIRST_OWN_BIT) on those of its format.
+    ///
+    /// A format says which it supports (others compile to nothing) and which it forces (always on, and to be asked for).
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+    pub struct Features: u32 {
+        /// The hardware walker does not snoop CPU caches: every write that must become visible is flushed, exactly.
+        const DMA_INCOHERENT      = 1 << 0;
+        /// The table spans all 64 bits of VA. Set by init when it does.
+        const FULL_VA             = 1 << 1;
+        /// The top level may grow during map.
+        const DYNAMIC_TOP         = 1 << 2;
+        /// The highest decoded bit extends upwards: a lower half from 0, an upper half that ends at the last byte.
+        const SIGN_EXTEND         = 1 << 3;
+        /// Invalidation by one range per operation; gaps may be covered if that saves operations.
+        const FLUSH_RANGE         = 1 << 4;
+        /// Invalidation never covers VA that did not change: a disjoint addition first syncs what is gathered.
+        const FLUSH_RANGE_NO_GAPS = 1 << 5;
+        /// The gather records at which levels leaves and tables were removed.
+        const DETAILED_GATHER     = 1 << 6;
+        // A format's own features have names in its module.
+        const _ = !0;
+    }
+}
+
+impl Features {
+    /// The first bit that a format's own features use.
+    pub const FIRST_OWN_BIT: u32 = 16;
+
+    /// The names of the common features, in the order of their bits.
+    pub const COMMON_NAMES: &'static [(&'static str, Self)] = &[
+        ("DMA_INCOHERENT", Self::DMA_INCOHERENT),
+        ("FULL_VA", Self::FULL_VA),
+        ("DYNAMIC_TOP", Self::DYNAMIC_TOP),
+        ("SIGN_EXTEND", Self::SIGN_EXTEND),
+        ("FLUSH_RANGE", Self::FLUSH_RANGE),
+        ("FLUSH_RANGE_NO_GAPS", Self::FLUSH_RANGE_NO_GAPS),
+        ("DETAILED_GATHER", Self::DETAILED_GATHER),
+    ];
+
+    /// The `n`-th own feature of a format, 0 to 15.
+    ///
+    /// # Panics
+    /// At compile time, in the description of a format with more than 16 features of its own.
+    pub const fn own(n: u32) -> Self {
+        assert!(n < 16, "a format has at most 16 features of its own");
+        Self::from_bits_retain(1 << (Self::FIRST_OWN_BIT + n))
+    }
+}
+
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = *self;
+        let mut separator = "";
+        for (name, feature) in Self::COMMON_NAMES {
+            if rest.contains(*feature) {
+                write!(f, "{separator}{name}")?;
+                separator = " | ";
+                rest.remove(*feature);
+            }
+        }
+        if !rest.is_empty() || separator.is_empty() {
+            write!(f, "{separator}{:#x}", rest.bits())?;
+        }
+        Ok(())
+    }
+}
+
+bitflags::bitflags! {
+    /// What a device may do through a mapping, and what kind of memory it is.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+    pub struct Prot: u8 {
+        /// The device may read.
+        const READ   = 1 << 0;
+        /// The device may write.
+        const WRITE  = 1 << 1;
+        /// Cacheable, coherent memory.
+        const CACHE  = 1 << 2;
+        /// The device may not execute.
+        const NOEXEC = 1 << 3;
+        /// Device registers instead of RAM.
+        const MMIO   = 1 << 4;
+    }
+}

@@ -1,0 +1,199 @@
+//! AMDv1, and the same with other constants.
+
+crate::define_pt_format!(
+    /// AMD IOMMU host page tables, and a mock of them.
+    pub mod amdv1_family {
+        /// AMDv1 page tables: AMD I/O Virtualization Technology (IOMMU) Specification, 2.2.3 host page tables.
+        ///
+        /// Every power-of-two page size from 4 KiB to 2^51 except 512 GiB (a hardware erratum). Sizes that are not the
+        /// natural size of a level are contiguous: all items of the entry are the same, and the size is encoded in the
+        /// address. A page of `2^(b+1)` bytes has the zero of its size code on bit `b`; if that is the encryption bit the
+        /// size cannot be told apart, and is not offered. An output address that contains the encryption bit is accepted,
+        /// and the bit is gone when it is read back.
+        pub mod amdv1 {
+            const GRANULE_LG2: u32 = 12;
+            const MAX_VA_LG2: u32 = 64;
+            const MAX_OA_LG2: u32 = 52;
+            const MAX_TOP_LEVEL: u32 = 5;
+            const COMPILED_IN: Features = FULL_VA.union(FLUSH_RANGE).union(FLUSH_RANGE_NO_GAPS).union(ALWAYS_ON);
+            const ALWAYS_ON: Features = DYNAMIC_TOP.union(ENCRYPT_TABLES).union(FORCE_COHERENCE);
+        }
+        /// [`amdv1`](super::amdv1) with a granule of 2 KiB, to test a page size below the CPU's; no hardware has it.
+        pub mod amdv1_mock {
+            const GRANULE_LG2: u32 = 11;
+            const MAX_VA_LG2: u32 = 56;
+            const MAX_OA_LG2: u32 = 51;
+            const MAX_TOP_LEVEL: u32 = 4;
+            const COMPILED_IN: Features = Features::empty();
+            const ALWAYS_ON: Features = Features::empty();
+        }
+
+        type Item = u64;
+        const GEOMETRY: Geometry = Geometry {
+            granule_lg2: GRANULE_LG2,
+            table_lg2: Tables::Uniform(12),
+            max_va_lg2: MAX_VA_LG2,
+            max_oa_lg2: MAX_OA_LG2,
+            max_top_level: MAX_TOP_LEVEL,
+            leaf_levels: 0..=MAX_TOP_LEVEL - 1,
+            top_pa_mask: 0x000f_ffff_ffff_f000,
+        };
+        enum Feature {
+            /// The encryption bit is set in table pointers and in leaves of RAM.
+            ENCRYPT_TABLES,
+            /// FC is set in every leaf: accesses snoop.
+            FORCE_COHERENCE,
+        }
+        const SUPPORTED: Features = COMPILED_IN;
+        const FORCED: Features = ALWAYS_ON;
+        enum Bits {
+            /// Present.
+            PR = bit(0),
+            /// Dirty; hardware sets it, in any item of a contiguous entry.
+            D = bit(6),
+            /// Next level: 0 a leaf of the natural size, 7 a leaf with its size in the address, else the levels below.
+            NL = bits(9, 11),
+            /// Output address, with the size code below it if NL is 7; or the table's address.
+            OA = address(12, 51).from_bit(GRANULE_LG2),
+            /// Force coherent.
+            FC = bit(60),
+            /// Read permission.
+            IR = bit(61),
+            /// Write permission.
+            IW = bit(62),
+        }
+
+        /// Configuration.
+        pub struct Config {
+            /// The first top level: 1 to the highest. Modes of the hardware are one more.
+            pub starting_level: u32,
+            /// The memory encryption bit, as a mask inside the address field; 0 for none.
+            pub encryption_mask: u64,
+        }
+
+        /// For the device table entry.
+        pub struct HwInfo {
+            /// Physical address of the top table.
+            pub host_pt_root: u64,
+            /// Paging mode: levels in use.
+            pub mode: u32,
+        }
+
+        /// NL of a leaf with its size in the address.
+        const SIZE_ENCODED: u64 = 7;
+        /// 512 GiB pages are not usable: hardware erratum.
+        const ERRATUM_SIZES: u64 = 1 << 39;
+
+        impl PtFormat for Format {
+            #[inline(always)]
+            fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
+                if !PR.is_set(raw) {
+                    Kind::Empty
+                } else if level == 0 || NL.get(raw) == 0 || NL.get(raw) == SIZE_ENCODED {
+                    Kind::Leaf
+                } else {
+                    Kind::Table
+                }
+            }
+            #[inline(always)]
+            fn table_item(common: &Common<Self>, level: u32, table_pa: u64) -> u64 {
+                // Permissions are the AND along the walk, and are controlled at the leaf.
+                PR.mask() | NL.put(level.into()) | IR.mask() | IW.mask() | OA.put(table_pa) | encryption(common)
+            }
+            #[inline(always)]
+            fn table_pa(common: &Common<Self>, _: u32, raw: u64) -> u64 {
+                OA.get(raw & !encryption(common))
+            }
+            #[inline(always)]
+            fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
+                let size = if leaf.size_lg2 > item_size_lg2::<Self>(leaf.level) {
+                    // Ones up to a zero at the highest address bit inside of the page.
+                    NL.put(SIZE_ENCODED) | OA.put(lg2::low_mask(leaf.size_lg2 - 1))
+                } else {
+                    0
+                };
+                PR.mask() | OA.put(leaf.oa) | size | leaf.attrs
+            }
+            #[inline(always)]
+            fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {
+                let encrypted = if prot.contains(Prot::MMIO) { 0 } else { encryption(common) };
+                let access = IR.when(prot.contains(Prot::READ)) | IW.when(prot.contains(Prot::WRITE));
+                Ok(access | FC.when(common.has(FORCE_COHERENCE)) | encrypted)
+            }
+            #[inline(always)]
+            fn attrs_of(common: &Common<Self>, level: u32, raw: u64) -> u64 {
+                // Inside of a size code the bit is the code's.
+                let code = OA.put(lg2::low_mask(item_size_lg2::<Self>(level) + Self::contig_lg2(common, level, raw)));
+                raw & (FC.mask() | IR.mask() | IW.mask() | (encryption(common) & !code))
+            }
+            #[inline(always)]
+            fn possible_sizes(common: &Common<Self>, level: u32) -> u64 {
+                if level >= MAX_TOP_LEVEL {
+                    return 0;
+                }
+                let (item, table) = (item_size_lg2::<Self>(level), item_size_lg2::<Self>(level + 1));
+                let all = lg2::low_mask(if table < MAX_OA_LG2 { table } else { MAX_OA_LG2 }) & !lg2::low_mask(item);
+                // The zero of the size code would lie on the encryption bit.
+                let ambiguous = (encryption(common) << 1) & !lg2::pow2(item);
+                all & !ERRATUM_SIZES & !ambiguous
+            }
+            fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
+                let top_level = config.format.starting_level;
+                if !(1..=MAX_TOP_LEVEL).contains(&top_level) {
+                    let (found, valid, errno) = (top_level.into(), "1 to the highest level", Errno::EINVAL);
+                    return Err(Error::Config { field: "starting_level", found, valid, errno });
+                }
+                let decoded = if FORCED.contains(DYNAMIC_TOP) { MAX_VA_LG2 } else { GRANULE_LG2 + 9 * (top_level + 1) };
+                Ok(Limits {
+                    top_level,
+                    max_va_lg2: config.hw_max_vasz_lg2.min(decoded),
+                    max_oa_lg2: config.hw_max_oasz_lg2.min(MAX_OA_LG2),
+                })
+            }
+            fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
+                HwInfo { host_pt_root: top.pa, mode: top.level + 1 }
+            }
+        }
+
+        impl EntryOa for Format {
+            #[inline(always)]
+            fn entry_oa(common: &Common<Self>, _: u32, raw: u64) -> u64 {
+                OA.get(raw & !encryption(common))
+            }
+        }
+
+        impl Contiguous for Format {
+            #[inline(always)]
+            fn contig_lg2(_: &Common<Self>, level: u32, raw: u64) -> u32 {
+                if NL.get(raw) != SIZE_ENCODED {
+                    return 0;
+                }
+                // Decoded with the encryption bit still in place: it may lie inside of the code.
+                let code = OA.get(raw) >> GRANULE_LG2;
+                let size_lg2 = GRANULE_LG2 + lg2::lowest_clear(code) + 1;
+                size_lg2.saturating_sub(item_size_lg2::<Self>(level)).min(items_lg2::<Self>(level))
+            }
+        }
+
+        impl Dirty for Format {
+            #[inline(always)]
+            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
+                D.is_set(raw)
+            }
+            #[inline(always)]
+            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+                raw & !D.mask()
+            }
+            #[inline(always)]
+            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+                raw | D.mask()
+            }
+        }
+
+        /// The encryption bit, where the tables are encrypted.
+        #[inline(always)]
+        fn encryption(common: &Common<Format>) -> u64 {
+            if common.has(ENCRYPT_TABLES) { common.config.encryption_mask } else { 0 }
+        }
+    }
+);

@@ -1,0 +1,138 @@
+//! VT-d second stage.
+
+crate::define_pt_format!(
+    /// VT-d second-stage page tables: Intel VT-d specification, 3.7 and 9.8.
+    ///
+    /// Levels 0 to 4 are the manual's SL-PTE, SL-PDE, SL-PDPE, SL-PML4E and SL-PML5E. There is no present bit: an item is
+    /// empty when it is all zero, so a leaf needs READ or WRITE.
+    pub mod vtdss {
+        type Item = u64;
+        const GEOMETRY: Geometry = Geometry {
+            granule_lg2: 12,
+            table_lg2: Tables::Uniform(12),
+            max_va_lg2: 57,
+            max_oa_lg2: 52,
+            max_top_level: 4,
+            leaf_levels: 0..=2,
+            top_pa_mask: 0xffff_ffff_ffff_f000,
+        };
+        enum Feature {
+            /// SNP is set in every leaf: accesses snoop.
+            FORCE_COHERENCE,
+            /// Mappings without WRITE are refused.
+            FORCE_WRITEABLE,
+        }
+        const SUPPORTED: Features = FLUSH_RANGE | DMA_INCOHERENT | FORCE_COHERENCE | FORCE_WRITEABLE;
+        enum Bits {
+            /// Read.
+            R = bit(0),
+            /// Write.
+            W = bit(1),
+            /// Leaf, at levels 1 and 2.
+            PS = bit(7),
+            /// Accessed.
+            A = bit(8),
+            /// Dirty.
+            D = bit(9),
+            /// Snoop.
+            SNP = bit(11),
+            /// Output address, or the table's.
+            OA = address(12, 51),
+        }
+
+        /// Configuration.
+        pub struct Config {
+            /// 2 (three levels) to 4 (five).
+            pub top_level: u32,
+        }
+
+        /// For the context entry.
+        pub struct HwInfo {
+            /// Physical address of the top table.
+            pub ssptptr: u64,
+            /// Address width code: 1 for three levels, 2 for four, 3 for five.
+            pub aw: u32,
+        }
+
+        impl PtFormat for Format {
+            #[inline(always)]
+            fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
+                if raw == 0 {
+                    Kind::Empty
+                } else if level == 0 || (level <= 2 && PS.is_set(raw)) {
+                    Kind::Leaf
+                } else {
+                    Kind::Table
+                }
+            }
+            #[inline(always)]
+            fn table_item(_: &Common<Self>, _: u32, table_pa: u64) -> u64 {
+                R.mask() | W.mask() | OA.put(table_pa)
+            }
+            #[inline(always)]
+            fn table_pa(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+                OA.get(raw)
+            }
+            #[inline(always)]
+            fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
+                OA.put(leaf.oa) | PS.when(leaf.level > 0) | leaf.attrs
+            }
+            #[inline(always)]
+            fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {
+                let refuse = |valid| Err(Error::Protection { prot, valid, errno: Errno::EINVAL });
+                let (readable, writable) = (prot.contains(Prot::READ), prot.contains(Prot::WRITE));
+                if !readable && !writable {
+                    return refuse("READ, WRITE or both");
+                }
+                if !writable && common.has(FORCE_WRITEABLE) {
+                    return refuse("WRITE, with or without READ: FORCE_WRITEABLE is on");
+                }
+                Ok(R.when(readable) | W.when(writable) | SNP.when(common.has(FORCE_COHERENCE)))
+            }
+            #[inline(always)]
+            fn attrs_of(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+                raw & (R.mask() | W.mask() | SNP.mask())
+            }
+            fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
+                let top_level = config.format.top_level;
+                if !(2..=4).contains(&top_level) {
+                    let (found, errno) = (top_level.into(), Errno::EOPNOTSUPP);
+                    return Err(Error::Config { field: "top_level", found, valid: "2, 3 or 4", errno });
+                }
+                Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
+            }
+            fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
+                HwInfo { ssptptr: top.pa, aw: top.level - 1 }
+            }
+        }
+
+        impl ItemOa for Format {
+            #[inline(always)]
+            fn item_oa(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+                OA.get(raw)
+            }
+        }
+
+        impl Dirty for Format {
+            #[inline(always)]
+            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
+                D.is_set(raw)
+            }
+            #[inline(always)]
+            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+                raw & !D.mask()
+            }
+            #[inline(always)]
+            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+                raw | D.mask()
+            }
+        }
+
+        impl SoftwareBits for Format {
+            #[inline(always)]
+            fn software_bits(_: &Common<Self>) -> &'static [u32] {
+                &[10, 52, 53, 54, 55, 56, 57, 58, 59, 60, 63]
+            }
+        }
+    }
+);

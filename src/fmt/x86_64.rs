@@ -1,0 +1,127 @@
+//! x86_64, 4 and 5 levels.
+
+crate::define_pt_format!(
+    /// x86_64 page tables: Intel SDM vol. 3 chapter 5, 4-level and 5-level paging; VT-d 9.7 first-stage entries; AMD IOMMU
+    /// 2.2.6 guest tables.
+    ///
+    /// Levels 0 to 4 are the manuals' PTE, PDE, PDPTE, PML4E and PML5E. `SIGN_EXTEND` is optional: AMD uses the format
+    /// without it for PASID 0. Dirty tracking is not offered: D is set from the start.
+    pub mod x86_64 {
+        type Item = u64;
+        const GEOMETRY: Geometry = Geometry {
+            granule_lg2: 12,
+            table_lg2: Tables::Uniform(12),
+            max_va_lg2: 57,
+            max_oa_lg2: 52,
+            max_top_level: 4,
+            leaf_levels: 0..=2,
+            top_pa_mask: 0x000f_ffff_ffff_f000,
+        };
+        enum Feature {
+            /// The encryption bit is set in table pointers and in leaves of RAM.
+            AMD_ENCRYPT_TABLES,
+        }
+        const SUPPORTED: Features =
+            SIGN_EXTEND | FLUSH_RANGE | FLUSH_RANGE_NO_GAPS | DMA_INCOHERENT | AMD_ENCRYPT_TABLES;
+        enum Bits {
+            /// Present.
+            P = bit(0),
+            /// Writable.
+            RW = bit(1),
+            /// User.
+            U = bit(2),
+            /// Accessed.
+            A = bit(5),
+            /// Dirty.
+            D = bit(6),
+            /// Leaf, at levels 1 and 2.
+            PS = bit(7),
+            /// Output address, or the table's.
+            OA = address(12, 51),
+            /// Execute disable.
+            XD = bit(63),
+        }
+
+        /// Configuration.
+        pub struct Config {
+            /// 3 (four levels) or 4 (five).
+            pub top_level: u32,
+            /// The memory encryption bit of AMD systems, as a mask inside the address field; 0 for none.
+            pub encryption_mask: u64,
+        }
+
+        /// For the context entry.
+        pub struct HwInfo {
+            /// Physical address of the top table.
+            pub gcr3_pt: u64,
+            /// Levels in use.
+            pub levels: u32,
+        }
+
+        impl PtFormat for Format {
+            #[inline(always)]
+            fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
+                if !P.is_set(raw) {
+                    Kind::Empty
+                } else if level == 0 || (level <= 2 && PS.is_set(raw)) {
+                    Kind::Leaf
+                } else {
+                    Kind::Table
+                }
+            }
+            #[inline(always)]
+            fn table_item(common: &Common<Self>, _: u32, table_pa: u64) -> u64 {
+                P.mask() | RW.mask() | U.mask() | A.mask() | OA.put(table_pa) | encryption(common)
+            }
+            #[inline(always)]
+            fn table_pa(common: &Common<Self>, _: u32, raw: u64) -> u64 {
+                OA.get(raw & !encryption(common))
+            }
+            #[inline(always)]
+            fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
+                P.mask() | OA.put(leaf.oa) | PS.when(leaf.level > 0) | leaf.attrs
+            }
+            #[inline(always)]
+            fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {
+                let writable = prot.contains(Prot::WRITE);
+                let encrypted = if prot.contains(Prot::MMIO) { 0 } else { encryption(common) };
+                Ok(U.mask() | A.mask() | RW.when(writable) | D.when(writable) | encrypted)
+            }
+            #[inline(always)]
+            fn attrs_of(common: &Common<Self>, _: u32, raw: u64) -> u64 {
+                raw & (RW.mask() | U.mask() | A.mask() | D.mask() | XD.mask() | encryption(common))
+            }
+            fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
+                let top_level = config.format.top_level;
+                if !(3..=4).contains(&top_level) {
+                    let (found, errno) = (top_level.into(), Errno::EOPNOTSUPP);
+                    return Err(Error::Config { field: "top_level", found, valid: "3 or 4", errno });
+                }
+                Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
+            }
+            fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
+                HwInfo { gcr3_pt: top.pa, levels: top.level + 1 }
+            }
+        }
+
+        impl ItemOa for Format {
+            #[inline(always)]
+            fn item_oa(common: &Common<Self>, _: u32, raw: u64) -> u64 {
+                OA.get(raw & !encryption(common))
+            }
+        }
+
+        impl SoftwareBits for Format {
+            #[inline(always)]
+            fn software_bits(_: &Common<Self>) -> &'static [u32] {
+                &[9, 11, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62]
+            }
+        }
+
+        /// The encryption bit, where the tables are encrypted.
+        #[inline(always)]
+        fn encryption(common: &Common<Format>) -> u64 {
+            if common.has(AMD_ENCRYPT_TABLES) { common.config.encryption_mask } else { 0 }
+        }
+    }
+);

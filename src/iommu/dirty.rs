@@ -1,0 +1,148 @@
+//! Dirty tracking: which pages were written, and making them clean again.
+
+use super::gather::Gather;
+use super::{PtIommu, Walkers};
+use crate::driver::Host;
+use crate::error::Error;
+use crate::feature::Features;
+use crate::format::{Common, Groups, Kind, item_size_lg2};
+use crate::lg2;
+use crate::range::VaRange;
+use crate::table::Table;
+
+/// What to do with dirty entries that are found.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum DirtyMode {
+    /// Report them and make them clean.
+    Clear,
+    /// Only report them.
+    Peek,
+}
+
+/// What a dirty scan carries from level to level.
+pub struct Cx<'a, F: Groups, H: Host, R> {
+    common: &'a Common<F>,
+    host: &'a H,
+    mode: DirtyMode,
+    /// Adjacent entries found and not reported yet.
+    found: Option<VaRange>,
+    report: R,
+    gather: &'a mut Gather<F, H>,
+}
+
+impl<F: Walkers, H: Host> PtIommu<F, H> {
+    /// Reports every dirty entry that touches the range, and with [`DirtyMode::Clear`] makes it clean and adds it to the
+    /// gather.
+    ///
+    /// Entries are reported whole, with their own start and length even where they begin before or end after the range;
+    /// adjacent ones are joined. The gathered range is a plain union, even with `FLUSH_RANGE_NO_GAPS`.
+    ///
+    /// Hardware sets dirty bits from its own cache: after clearing, sync the gather, and only then read the pages.
+    /// Writes between clearing and sync may go unseen by the *next* scan, but not by a read after the sync.
+    ///
+    /// # Errors
+    /// In this order: [`Error::NotOffered`] by formats without dirty bits, [`Error::ZeroLength`], [`Error::Overflow`],
+    /// [`Error::VaRange`].
+    pub fn read_and_clear_dirty(
+        &mut self,
+        iova: u64,
+        len: u64,
+        mode: DirtyMode,
+        gather: &mut Gather<F, H>,
+        report: impl FnMut(VaRange),
+    ) -> Result<(), Error> {
+        if !F::HAS_DIRTY {
+            return Err(Error::NotOffered { operation: "read_and_clear_dirty", format: F::NAME });
+        }
+        let range = VaRange::new(iova, len)?;
+        if !self.in_top_range(range) {
+            return Err(self.range_error(range));
+        }
+        let mut cx = Cx { common: &self.common, host: &self.host, mode, found: None, report, gather };
+        self.with_top(|table| F::dirty(table, &mut cx, range));
+        if let Some(found) = cx.found {
+            (cx.report)(found);
+        }
+        Ok(())
+    }
+}
+
+impl<F: Groups, H: Host, R: FnMut(VaRange)> Cx<'_, F, H, R> {
+    /// Notes a dirty entry: joined with the one before if they are adjacent.
+    fn note(&mut self, entry: VaRange) {
+        match &mut self.found {
+            Some(found) if found.last.checked_add(1) == Some(entry.va) => found.last = entry.last,
+            found => {
+                if let Some(before) = found.replace(entry) {
+                    (self.report)(before);
+                }
+            }
+        }
+    }
+}
+
+/// Scans `range`, which lies in `table`, at `LEVEL`, with `below` for the level below.
+#[inline(always)]
+pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H, R>,
+    range: VaRange,
+    below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H, R>, VaRange),
+) {
+    let table = &table.at_level::<LEVEL>();
+    let common = cx.common;
+    let mut va = range.va;
+    let mut index = table.index(va);
+    loop {
+        let entry = table.load(common, index);
+        let mut items = 1;
+        let mut entry_last = va | lg2::low_mask(item_size_lg2::<F>(LEVEL));
+        match entry.kind {
+            Kind::Empty => {}
+            Kind::Table => {
+                let part = VaRange { va, last: entry_last.min(range.last) };
+                table.descend(common, &cx.host.domain().memory, entry, |lower| below(lower, cx, part));
+            }
+            Kind::Leaf => {
+                // The first may begin before the range.
+                let contig_lg2 = F::contig_lg2(common, LEVEL, entry.raw);
+                let entry_lg2 = item_size_lg2::<F>(LEVEL) + contig_lg2;
+                entry_last = va | lg2::low_mask(entry_lg2);
+                index &= !(lg2::low_mask(contig_lg2) as usize);
+                items = 1 << contig_lg2;
+                let whole = VaRange { va: lg2::align_down(va, entry_lg2), last: entry_last };
+                scan_leaf::<F, H, R, LEVEL>(table, cx, index, items, whole);
+            }
+        }
+        index += items;
+        if entry_last >= range.last || index >= table.items() {
+            return;
+        }
+        va = entry_last + 1;
+    }
+}
+
+/// Looks at one leaf, which covers `range`.
+#[inline(always)]
+fn scan_leaf<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H, R>,
+    first: usize,
+    items: usize,
+    range: VaRange,
+) {
+    let common = cx.common;
+    // Hardware may set the bit in any item of the entry.
+    let dirty = (first..first + items).any(|index| F::is_dirty(common, LEVEL, table.load_raw(index)));
+    if !dirty {
+        return;
+    }
+    cx.note(range);
+    if cx.mode == DirtyMode::Clear {
+        table.update_run(first, items, |raw| F::clean_item(common, LEVEL, raw));
+        if common.has(Features::DMA_INCOHERENT) {
+            table.flush(cx.host.domain(), first, items);
+        }
+        cx.gather.add_cleaned(cx.host, range);
+    }
+}

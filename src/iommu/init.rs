@@ -1,0 +1,180 @@
+//! Making a table, telling what it is, and freeing it.
+
+use super::top::TopWord;
+use super::{PtIommu, Walkers};
+use crate::driver::{Driver, Host};
+use crate::error::{Errno, Error};
+use crate::feature::Features;
+use crate::format::{Common, Kind, TableConfig, Top, item_size_lg2, items_lg2};
+use crate::lg2;
+use crate::memory::{Contents, TableMemory};
+use crate::range::{self, VaRange};
+use crate::table::{NewTable, Table, top_size_lg2};
+
+/// What a table offers to its users.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Info {
+    /// Page sizes, one bit each.
+    pub page_sizes: u64,
+    /// The VA range that can be mapped; with sign extension the lower half.
+    pub aperture: VaRange,
+    /// Decoded VA bits.
+    pub max_va_lg2: u32,
+    /// Output address bits.
+    pub max_oa_lg2: u32,
+    /// Features in force.
+    pub features: Features,
+}
+
+impl<F: Walkers, H: Host> PtIommu<F, H> {
+    /// Makes an empty table.
+    ///
+    /// # Errors
+    /// In this order: [`Error::Config`] for limits out of range; the format's own; [`Error::Config`] for more OA bits than
+    /// the format stores; [`Error::Features`]; [`Error::Config`] for more VA bits than the top decodes, features that
+    /// exclude each other or that the driver cannot serve, and VA bits too few for the top; [`Error::OutOfMemory`].
+    pub fn new(host: H, config: &TableConfig<F::Config>) -> Result<Self, Error> {
+        let (common, top_level) = checked::<F>(host.domain(), config)?;
+        let domain = host.domain();
+        let top = NewTable::<F, _>::empty_top(&common, &domain.memory, top_level, 0)?;
+        if top.pa() & !F::GEOMETRY.top_pa_mask != 0 {
+            return Err(Error::TableAddress { pa: top.pa(), level: top_level });
+        }
+        if common.has(Features::DMA_INCOHERENT) {
+            top.flush(&domain.driver);
+        }
+        let mut table = Self { common, top: TopWord::new(top.keep(), top_level), page_sizes: 0, host };
+        table.page_sizes = table.all_page_sizes();
+        Ok(table)
+    }
+
+    /// What the table offers.
+    pub fn info(&self) -> Info {
+        let level = if self.common.has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { self.top_level() };
+        Info {
+            page_sizes: self.page_sizes,
+            aperture: range::top_range(&self.common, level),
+            max_va_lg2: self.common.max_va_lg2,
+            max_oa_lg2: self.common.max_oa_lg2,
+            features: self.common.features,
+        }
+    }
+
+    /// All sizes that the levels of this table can have, limited by its VA and OA widths.
+    fn all_page_sizes(&self) -> u64 {
+        let common = &self.common;
+        let levels = (0..=F::MAX_TOP_LEVEL).filter(|level| {
+            if common.has(Features::DYNAMIC_TOP) {
+                item_size_lg2::<F>(*level) < common.max_va_lg2
+            } else {
+                *level <= self.top_level()
+            }
+        });
+        let sizes = levels.fold(0, |sizes, level| sizes | F::possible_sizes(common, level));
+        sizes & lg2::low_mask(common.max_va_lg2 - 1) & lg2::low_mask(common.max_oa_lg2)
+    }
+
+    /// Narrows the page sizes that map may use to those in `sizes`; sizes that the table does not have are ignored.
+    /// Returns the sizes then in force. What is mapped already stays.
+    pub fn narrow_page_sizes(&mut self, sizes: u64) -> u64 {
+        self.page_sizes = self.all_page_sizes() & sizes;
+        self.page_sizes
+    }
+
+    /// What a driver writes into its device or context entry, for the top of this moment.
+    pub fn hw_info(&self) -> F::HwInfo {
+        let top = self.top.load();
+        F::hw_info(&self.common, Top { pa: self.memory().pa_of(top.page), level: top.level })
+    }
+
+    /// Frees every table, mapped or not; what dropping does. Hardware must be off the table.
+    pub fn deinit(self) {}
+}
+
+/// The checks of init, in their order. The table's common part and its first top level.
+fn checked<F: Walkers>(
+    domain: &crate::driver::Domain<impl TableMemory, impl Driver>,
+    config: &TableConfig<F::Config>,
+) -> Result<(Common<F>, u32), Error> {
+    let bad = |field, found: u64, valid, errno| Err(Error::Config { field, found, valid, errno });
+    let geometry = F::GEOMETRY;
+    let va = config.hw_max_vasz_lg2;
+    if va == 0 || va > geometry.max_va_lg2 {
+        return bad("hw_max_vasz_lg2", va.into(), "1 to the VA bits of the format", Errno::EINVAL);
+    }
+    if config.hw_max_oasz_lg2 == 0 {
+        return bad("hw_max_oasz_lg2", 0, "1 to the OA bits of the format", Errno::EINVAL);
+    }
+    let limits = F::init(config)?;
+    if config.hw_max_oasz_lg2 > geometry.max_oa_lg2 {
+        let found = config.hw_max_oasz_lg2.into();
+        return bad("hw_max_oasz_lg2", found, "1 to the OA bits of the format", Errno::EINVAL);
+    }
+    if !F::SUPPORTED.contains(config.features) || !config.features.contains(F::FORCED) {
+        return Err(Error::Features { asked: config.features, supported: F::SUPPORTED, forced: F::FORCED });
+    }
+    let mut common = Common {
+        features: config.features,
+        max_va_lg2: limits.max_va_lg2,
+        max_oa_lg2: limits.max_oa_lg2,
+        config: config.format,
+    };
+    let dynamic = common.has(Features::DYNAMIC_TOP);
+    let top_level = limits.top_level;
+    if !dynamic && top_level < F::MAX_TOP_LEVEL {
+        let decoded = item_size_lg2::<F>(top_level + 1) + F::QUIRKS.concat_lg2;
+        if limits.max_va_lg2 > decoded {
+            let found = limits.max_va_lg2.into();
+            return bad("hw_max_vasz_lg2", found, "at most the VA bits that the top level decodes", Errno::EOPNOTSUPP);
+        }
+    }
+    let features = config.features.bits().into();
+    if dynamic && !domain.driver.can_change_top() {
+        return bad("features", features, "DYNAMIC_TOP needs a driver that can change the top", Errno::EINVAL);
+    }
+    if common.has(Features::SIGN_EXTEND) && (dynamic || config.features.contains(Features::FULL_VA)) {
+        return bad("features", features, "SIGN_EXTEND without DYNAMIC_TOP and FULL_VA", Errno::EINVAL);
+    }
+    if common.has(Features::DMA_INCOHERENT) && !domain.driver.can_flush_cache() {
+        return bad("features", features, "DMA_INCOHERENT needs a driver that can flush caches", Errno::EINVAL);
+    }
+    if limits.max_va_lg2 < item_size_lg2::<F>(top_level) {
+        let found = limits.max_va_lg2.into();
+        return bad("hw_max_vasz_lg2", found, "at least the item size of the top level", Errno::EINVAL);
+    }
+    if crate::table::top_va_lg2(&common, top_level) == u64::BITS {
+        common.features |= Features::FULL_VA;
+    }
+    Ok((common, top_level))
+}
+
+impl<F: Walkers, H: Host> Drop for PtIommu<F, H> {
+    fn drop(&mut self) {
+        let top = self.top.load();
+        self.with_top(|table| self.free_below(table));
+        // SAFETY: the top was allocated with this size, everything below it is gone, and `&mut self` is the last user.
+        unsafe { self.memory().free(top.page, top_size_lg2(&self.common, top.level), Contents::Unknown) };
+    }
+}
+
+impl<F: Walkers, H: Host> PtIommu<F, H> {
+    /// Frees all tables below `table`, whose items are not looked at again.
+    fn free_below(&self, table: &Table<'_, F>) {
+        if table.level() == 0 {
+            return;
+        }
+        for index in 0..table.items() {
+            let entry = table.load(&self.common, index);
+            if entry.kind != Kind::Table {
+                continue;
+            }
+            table.descend(&self.common, self.memory(), entry, |lower| self.free_below(lower));
+            let page = table.lower_page(&self.common, self.memory(), entry);
+            let lower = table.level() - 1;
+            debug_assert!(items_lg2::<F>(lower) <= 32);
+            // SAFETY: a regular table of that level, whose lower tables are gone; nobody reaches it but through this item,
+            // which is not looked at again.
+            unsafe { self.memory().free(page, F::GEOMETRY.table_lg2(lower), Contents::Unknown) };
+        }
+    }
+}

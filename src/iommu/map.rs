@@ -1,0 +1,388 @@
+//! Map: from arguments to items.
+
+use super::gather::{Changes, Gather, GatherMode};
+use super::top::flush_done_bit;
+use super::{PtIommu, Walkers};
+use crate::driver::{Domain, Host, LevelSet};
+use crate::error::{Errno, Error, MapError};
+use crate::feature::{Features, Prot};
+use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
+use crate::lg2;
+use crate::range::{VaRange, best_page_size, count_of_size};
+use crate::table::{Entry, NewTable, Swap, Table};
+
+/// What a map carries from level to level: the position, which moves on with every leaf written, and the rest.
+pub struct Cx<'a, F: Groups, H: Host> {
+    common: &'a Common<F>,
+    host: &'a H,
+    /// The next address to map.
+    va: u64,
+    oa: u64,
+    /// Last VA to map.
+    last: u64,
+    /// Whether everything up to `last` is mapped (`va` cannot say so at the end of the address space).
+    finished: bool,
+    attrs: F::Attrs,
+    /// Page sizes that may be used.
+    sizes: u64,
+    /// Replaced tables; made when the first is replaced.
+    replaced: Option<Gather<F, H>>,
+}
+
+/// Why a map stopped.
+pub type Stop = Error;
+
+impl<F: Walkers, H: Host> PtIommu<F, H> {
+    /// Maps `len` bytes from `iova` to physical memory from `paddr`.
+    ///
+    /// The range is cut into the largest pages that alignment permits at each point; tables are allocated as needed, and
+    /// with `DYNAMIC_TOP` the top grows as needed. Empty tables that are in the way of a larger page are unlinked, and
+    /// synced and freed before this returns.
+    ///
+    /// # Errors
+    /// Before anything is written, in this order: [`Error::Protection`] with neither READ nor WRITE;
+    /// [`Error::PaRange`] for the start; [`Error::Protection`] of the format; [`Error::ZeroLength`];
+    /// [`Error::Overflow`]; [`Error::Alignment`]; [`Error::PaRange`] for the end; [`Error::VaRange`]. On the way:
+    /// [`Error::InUse`], [`Error::OutOfMemory`]. What was mapped before stays mapped: [`MapError::mapped`] bytes.
+    #[inline]
+    pub fn map_range(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        self.map_locked(iova, paddr, len, prot)
+    }
+
+    /// Map by whoever holds the range.
+    #[inline]
+    fn map_locked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        let (mut cx, leaf_level) =
+            self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
+        let range = VaRange { va: iova, last: cx.last };
+        let result = self.ensure_top(range, leaf_level).and_then(|()| self.with_top(|table| F::map(table, &mut cx)));
+        if let Some(mut replaced) = cx.replaced.take() {
+            replaced.sync();
+        }
+        result.map_err(|error| MapError { error, mapped: cx.va.wrapping_sub(iova), va: cx.va })
+    }
+
+    /// The checks, in their order. The start of the map, and the level of its first leaf.
+    #[inline(always)]
+    fn map_checked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(Cx<'_, F, H>, u32), Error> {
+        let common = &self.common;
+        let pa_range = |paddr| Err(Error::PaRange { paddr, len, max_oa_lg2: common.max_oa_lg2 });
+        if !prot.intersects(Prot::READ.union(Prot::WRITE)) {
+            return Err(Error::Protection { prot, valid: "READ, WRITE or both", errno: Errno::EINVAL });
+        }
+        if lg2::shr(paddr, common.max_oa_lg2) != 0 {
+            return pa_range(paddr);
+        }
+        let attrs = F::attrs(common, prot)?;
+        let range = VaRange::new(iova, len)?;
+        let sizes = self.page_sizes;
+        let first_sizes = F::sizes_for_oa(common, sizes, paddr);
+        let size_lg2 = best_page_size(first_sizes, iova, range.last, paddr);
+        let (Some(size_lg2), true) = (size_lg2, lg2::is_aligned(len, sizes.trailing_zeros())) else {
+            return Err(Error::Alignment { va: iova, paddr, len, page_sizes: sizes });
+        };
+        match paddr.checked_add(len - 1) {
+            Some(last) if lg2::shr(last, common.max_oa_lg2) == 0 => {}
+            _ => return pa_range(paddr),
+        }
+        let cx = Cx {
+            common,
+            host: &self.host,
+            va: iova,
+            oa: paddr,
+            last: range.last,
+            finished: false,
+            attrs,
+            sizes,
+            replaced: None,
+        };
+        Ok((cx, level_of_size::<F>(common, size_lg2)))
+    }
+}
+
+/// The level of the leaves of a page size: the highest whose items are not larger, and that has the size.
+#[inline(always)]
+fn level_of_size<F: Groups>(common: &Common<F>, size_lg2: u32) -> u32 {
+    let mut level = F::MAX_TOP_LEVEL;
+    while level > 0
+        && (item_size_lg2::<F>(level) > size_lg2 || F::possible_sizes(common, level) & lg2::pow2(size_lg2) == 0)
+    {
+        level -= 1;
+    }
+    level
+}
+
+impl<F: Groups, H: Host> Cx<'_, F, H> {
+    #[inline(always)]
+    fn domain(&self) -> &Domain<H::Memory, H::Driver> {
+        self.host.domain()
+    }
+
+    /// Moves on by `bytes`, which end at or before `last`.
+    #[inline(always)]
+    fn advance(&mut self, bytes_minus_1: u64) {
+        self.finished = self.va.wrapping_add(bytes_minus_1) >= self.last;
+        self.va = self.va.wrapping_add(bytes_minus_1).wrapping_add(1);
+        self.oa = self.oa.wrapping_add(bytes_minus_1).wrapping_add(1);
+    }
+
+    /// The page size to use at the position, for leaves at `level`, that ends by `last`.
+    #[inline(always)]
+    fn size_at(&self, level: u32, last: u64) -> Option<u32> {
+        let here = self.sizes & F::possible_sizes(self.common, level);
+        if here == 0 {
+            return None;
+        }
+        best_page_size(F::sizes_for_oa(self.common, here, self.oa), self.va, last, self.oa)
+    }
+
+    /// A leaf item `n` items after the position, of pages of `size_lg2`.
+    #[inline(always)]
+    fn leaf_item(&self, level: u32, size_lg2: u32, n: usize) -> F::Item {
+        let item_lg2 = item_size_lg2::<F>(level);
+        let oa = self.oa.wrapping_add(lg2::shl(n as u64, item_lg2));
+        let oa = match F::OA_STYLE {
+            OaStyle::Entry => lg2::align_down(oa, size_lg2),
+            OaStyle::Item => oa,
+        };
+        F::leaf_item(self.common, LeafRequest { level, size_lg2, oa, attrs: self.attrs })
+    }
+}
+
+/// Maps what of the range lies in `table`, at `LEVEL`, with `below` for the level below.
+#[inline(always)]
+pub fn map_level<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let table = &table.at_level::<LEVEL>();
+    loop {
+        let index = table.index(cx.va);
+        if let Some(size_lg2) = cx.size_at(LEVEL, cx.last) {
+            map_leaves::<F, H, LEVEL>(table, cx, index, size_lg2)?;
+        } else if LEVEL > 0 {
+            map_lower::<F, H, LEVEL>(table, cx, index, &below)?;
+        } else {
+            // The arguments were checked: some size fits everywhere in the range.
+            return Err(Error::Alignment {
+                va: cx.va,
+                paddr: cx.oa,
+                len: cx.last.wrapping_sub(cx.va).wrapping_add(1),
+                page_sizes: cx.sizes,
+            });
+        }
+        if cx.finished || table.index(cx.va) == 0 {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes leaves of one size from `index` on: up to the end of the table, of the range, or to where a larger page fits.
+#[inline(always)]
+fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    size_lg2: u32,
+) -> Result<(), Stop> {
+    let contig_lg2 = size_lg2 - item_size_lg2::<F>(LEVEL);
+    let in_table_leaves = (table.items() - index) >> contig_lg2;
+    let sizes = F::sizes_for_oa(cx.common, cx.sizes, cx.oa);
+    let leaves = count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2);
+    let leaves = leaves.min(in_table_leaves as u64) as usize;
+    let items_per_leaf = 1usize << contig_lg2;
+
+    let mut done_leaves = 0;
+    let mut result = Ok(());
+    while done_leaves < leaves {
+        let first = index + (done_leaves << contig_lg2);
+        result = make_room::<F, H, LEVEL>(table, cx, first, items_per_leaf, lg2::shl(done_leaves as u64, size_lg2));
+        if result.is_err() {
+            break;
+        }
+        let offset = done_leaves << contig_lg2;
+        table.store_run(first, items_per_leaf, |n| cx.leaf_item(LEVEL, size_lg2, offset + n));
+        done_leaves += 1;
+    }
+    if done_leaves != 0 {
+        if cx.common.has(Features::DMA_INCOHERENT) {
+            table.flush(cx.domain(), index, done_leaves << contig_lg2);
+        }
+        cx.advance(lg2::shl(done_leaves as u64, size_lg2).wrapping_sub(1));
+    }
+    result
+}
+
+/// Sees to it that the items of a leaf are empty: tables without leaves are unlinked, anything else is in the way.
+///
+/// `done_bytes` of this run were written before; the position does not count them yet.
+#[inline(always)]
+fn make_room<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    first: usize,
+    items: usize,
+    done_bytes: u64,
+) -> Result<(), Stop> {
+    for n in 0..items {
+        let entry = table.load(cx.common, first + n);
+        if entry.kind != Kind::Empty {
+            let item_va = cx.va.wrapping_add(done_bytes).wrapping_add(lg2::shl(n as u64, item_size_lg2::<F>(LEVEL)));
+            replace_table(table, cx, first + n, entry, item_va)?;
+        }
+    }
+    Ok(())
+}
+
+/// Unlinks the table at `index`, if there is no leaf below it.
+#[cold]
+#[inline(never)]
+fn replace_table<F: Groups, H: Host>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    entry: Entry<F>,
+    va: u64,
+) -> Result<(), Stop> {
+    let level = table.level();
+    let in_use = Error::InUse { va, level };
+    let memory = &cx.host.domain().memory;
+    if entry.kind != Kind::Table || level == 0 {
+        return Err(in_use);
+    }
+    if table.descend(cx.common, memory, entry, |lower| has_leaf(lower, cx.common, memory)) {
+        return Err(in_use);
+    }
+    let mut changes = Changes::NONE;
+    table.clear_run(cx.common, index, 1);
+    if cx.common.has(Features::DMA_INCOHERENT) {
+        table.flush(cx.domain(), index, 1);
+    }
+    unlink_all(table, cx.common, memory, entry, &mut changes);
+    let range = VaRange { va, last: va | lg2::low_mask(item_size_lg2::<F>(level)) };
+    let gather = cx.replaced.get_or_insert_with(|| Gather::new(cx.host.clone(), GatherMode::Immediate));
+    // SAFETY: the tables were linked below a table of this domain.
+    unsafe { gather.add(cx.common, cx.host, range, changes) };
+    Ok(())
+}
+
+/// Whether there is a leaf in `table` or below it.
+fn has_leaf<F: Groups>(table: &Table<'_, F>, common: &Common<F>, memory: &impl crate::memory::TableMemory) -> bool {
+    (0..table.items()).any(|index| {
+        let entry = table.load(common, index);
+        match entry.kind {
+            Kind::Empty => false,
+            Kind::Leaf => true,
+            Kind::Table => table.descend(common, memory, entry, |lower| has_leaf(lower, common, memory)),
+        }
+    })
+}
+
+/// Puts the table that `entry` of `table` points to, and all below it, into the list.
+fn unlink_all<F: Groups>(
+    table: &Table<'_, F>,
+    common: &Common<F>,
+    memory: &impl crate::memory::TableMemory,
+    entry: Entry<F>,
+    changes: &mut Changes<F>,
+) {
+    table.descend(common, memory, entry, |lower| {
+        for index in 0..lower.items() {
+            let entry = lower.load(common, index);
+            if entry.kind == Kind::Table {
+                unlink_all(lower, common, memory, entry, changes);
+            }
+        }
+    });
+    changes.table_levels = changes.table_levels.union(LevelSet::of(table.level()));
+    let page = table.lower_page(common, memory, entry);
+    // SAFETY: the item at the head of this was cleared before, so nothing reaches the table any more; the range is held
+    // by the operation that calls this.
+    unsafe { changes.unlinked.push(common, memory, page, table.level() - 1) };
+}
+
+/// Maps the part of the range that lies below the item at `index`, making the lower table if there is none.
+#[inline(always)]
+fn map_lower<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    below: &impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Result<(), Stop>,
+) -> Result<(), Stop> {
+    let mut entry = table.load(cx.common, index);
+    loop {
+        match entry.kind {
+            Kind::Leaf => return Err(Error::InUse { va: cx.va, level: LEVEL }),
+            Kind::Table => {
+                let host = cx.host;
+                if cx.common.has(Features::DMA_INCOHERENT) && entry.raw & flush_done_bit(cx.common) == zero::<F>() {
+                    // Another thread installed it, and may not have finished its flush.
+                    table.flush(host.domain(), index, 1);
+                }
+                let common = cx.common;
+                return table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx));
+            }
+            Kind::Empty => {}
+        }
+        let filled = new_filled::<F, H, LEVEL>(cx);
+        let host = cx.host;
+        let (lower, filled_bytes_minus_1) = match filled {
+            Some(filled) => filled?,
+            None => (NewTable::empty(cx.common, &host.domain().memory, LEVEL - 1, cx.va)?, None),
+        };
+        let incoherent = cx.common.has(Features::DMA_INCOHERENT);
+        if incoherent {
+            lower.flush(&host.domain().driver);
+        }
+        match table.install_table(cx.common, index, entry, lower)? {
+            Swap::Lost(found) => {
+                entry = found;
+                continue;
+            }
+            Swap::Done => {}
+        }
+        if incoherent {
+            table.flush(host.domain(), index, 1);
+            table.set_bits(index, flush_done_bit(cx.common));
+        }
+        if let Some(bytes_minus_1) = filled_bytes_minus_1 {
+            cx.advance(bytes_minus_1);
+            return Ok(());
+        }
+        entry = table.load(cx.common, index);
+    }
+}
+
+#[inline(always)]
+fn zero<F: Groups>() -> F::Item {
+    use crate::item::Item;
+    F::Item::ZERO
+}
+
+/// What [`new_filled`] made: the table, and how many bytes (less one) it maps.
+type Filled<'m, F, M> = Result<(NewTable<'m, F, M>, Option<u64>), Stop>;
+
+/// A table for the level below `LEVEL` already filled with leaves, if the range covers all of it and they are all there.
+///
+/// That is so when the position and the OA allow one size of that level for the whole table: both are then aligned alike
+/// everywhere in it. Filling it while it is private needs no atomics, no zeroing and no check for what is there; it is safe
+/// only because the range covers the whole item, so that nobody else can install a table there.
+#[inline(always)]
+fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Option<Filled<'m, F, H::Memory>> {
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    let bytes_minus_1 = lg2::low_mask(item_lg2);
+    let end = cx.va.wrapping_add(bytes_minus_1);
+    if !lg2::is_aligned(cx.va, item_lg2) || end > cx.last || end < cx.va {
+        return None;
+    }
+    let size_lg2 = cx.size_at(LEVEL - 1, end)?;
+    let same_sizes = |oa| F::sizes_for_oa(cx.common, cx.sizes, oa);
+    if same_sizes(cx.oa) != same_sizes(cx.oa.wrapping_add(bytes_minus_1)) {
+        return None;
+    }
+    debug_assert!(size_lg2 < item_lg2 && items_lg2::<F>(LEVEL - 1) < 32);
+    let memory = &cx.host.domain().memory;
+    let table = NewTable::filled(memory, LEVEL - 1, cx.va, |n| cx.leaf_item(LEVEL - 1, size_lg2, n));
+    Some(table.map(|table| (table, Some(bytes_minus_1))))
+}

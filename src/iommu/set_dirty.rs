@@ -1,0 +1,44 @@
+//! Set dirty: what hardware does on a write, for tests.
+
+use super::{PtIommu, Walkers};
+use crate::driver::Host;
+use crate::error::Error;
+use crate::format::Kind;
+use crate::range::VaRange;
+use crate::table::{Swap, Table};
+
+impl<F: Walkers, H: Host> PtIommu<F, H> {
+    /// Marks the item that translates `iova` dirty, as hardware does on a write: one item, even of a contiguous entry.
+    ///
+    /// A test aid, for example for migration; needs no lock.
+    ///
+    /// # Errors
+    /// [`Error::NotOffered`], [`Error::VaRange`], [`Error::NotMapped`], and [`Error::Raced`] if the item changed.
+    pub fn set_dirty(&self, iova: u64) -> Result<(), Error> {
+        if !F::HAS_DIRTY {
+            return Err(Error::NotOffered { operation: "set_dirty", format: F::NAME });
+        }
+        let range = VaRange { va: iova, last: iova };
+        if !self.in_top_range(range) {
+            return Err(self.range_error(range));
+        }
+        self.with_top(|table| self.set_dirty_in(table, iova))
+    }
+
+    fn set_dirty_in(&self, table: &Table<'_, F>, va: u64) -> Result<(), Error> {
+        let common = &self.common;
+        let (index, level) = (table.index(va), table.level());
+        let entry = table.load(common, index);
+        match entry.kind {
+            Kind::Empty => Err(Error::NotMapped { va }),
+            Kind::Table => table.descend(common, self.memory(), entry, |lower| self.set_dirty_in(lower, va)),
+            Kind::Leaf => {
+                let dirty = F::dirty_item(common, level, entry.raw);
+                match table.swap(common, index, entry, dirty) {
+                    Swap::Done => Ok(()),
+                    Swap::Lost(_) => Err(Error::Raced { va, level }),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Translate: the exact output address of a VA.
+
+use super::{PtIommu, Walkers};
+use crate::driver::Host;
+use crate::format::{Common, Groups, Kind};
+use crate::memory::TableMemory;
+use crate::range::VaRange;
+use crate::table::Table;
+
+impl<F: Walkers, H: Host> PtIommu<F, H> {
+    /// The exact physical address that `iova` translates to; `None` where nothing is mapped or the table has no such VA.
+    ///
+    /// Never allocates, writes or locks.
+    #[inline]
+    pub fn iova_to_phys(&self, iova: u64) -> Option<u64> {
+        if !self.in_top_range(VaRange { va: iova, last: iova }) {
+            return None;
+        }
+        self.with_top(|table| F::translate(table, &self.common, self.memory(), iova))
+    }
+}
+
+/// Translates at `LEVEL`, with `below` for the level below.
+#[inline(always)]
+pub fn translate_level<F: Groups, M: TableMemory, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    common: &Common<F>,
+    memory: &M,
+    va: u64,
+    below: impl FnOnce(&Table<'_, F>, &Common<F>, &M, u64) -> Option<u64>,
+) -> Option<u64> {
+    let table = &table.at_level::<LEVEL>();
+    let entry = table.load(common, table.index(va));
+    match entry.kind {
+        Kind::Empty => None,
+        Kind::Leaf => Some(F::exact_oa(common, LEVEL, entry.raw, va)),
+        Kind::Table if LEVEL == 0 => None,
+        Kind::Table => table.descend(common, memory, entry, |lower| below(lower, common, memory, va)),
+    }
+}

@@ -1,0 +1,160 @@
+//! Unmap: removing leaves, and the tables that the range covers whole.
+
+use super::gather::{Changes, Gather};
+use super::{PtIommu, Walkers};
+use crate::driver::{Host, LevelSet};
+use crate::feature::Features;
+use crate::format::{Common, Groups, Kind, item_size_lg2};
+use crate::lg2;
+use crate::range::VaRange;
+use crate::table::Table;
+
+/// What an unmap carries from level to level.
+pub struct Cx<'a, F: Groups, H: Host> {
+    common: &'a Common<F>,
+    host: &'a H,
+    /// The next address to remove.
+    va: u64,
+    /// Last VA to remove.
+    last: u64,
+    /// How the table that is visited next lies in the range.
+    covered: Covered,
+    changes: Changes<F>,
+}
+
+/// How the items of a table lie in the range of an unmap.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Covered {
+    /// Some or all; the table stays, so what is removed from it has to be cleared.
+    Partly,
+    /// All: if everything in it goes, the table is unlinked, and its items need no clearing.
+    Whole,
+}
+
+/// How the unmap of one table ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything of the range that lies in the table is gone, and there may be more behind it.
+    Removed,
+    /// The end of the range was reached: everything up to it is gone.
+    Finished,
+    /// A hole, or a start inside of a leaf.
+    Stopped,
+}
+
+impl<F: Walkers, H: Host> PtIommu<F, H> {
+    /// Removes every leaf in the range, and returns the number of bytes removed.
+    ///
+    /// That may be more than `len` (the last leaf is always removed whole) or less: it stops at the first hole. A start
+    /// inside a leaf, an empty range and a range outside of the table remove nothing, and then the gather is as before.
+    /// A leaf is never split. Lower tables that the range covers whole are unlinked and wait in the gather for its sync;
+    /// until then hardware may still translate by what it has cached. (If all 2^64 bytes were removed, the result is
+    /// `u64::MAX`.)
+    #[inline]
+    pub fn unmap_range(&mut self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
+        self.unmap_locked(iova, len, gather)
+    }
+
+    /// Unmap by whoever holds the range.
+    #[inline]
+    fn unmap_locked(&self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
+        let Ok(range) = VaRange::new(iova, len) else { return 0 };
+        if !self.in_top_range(range) {
+            return 0;
+        }
+        let mut cx = Cx {
+            common: &self.common,
+            host: &self.host,
+            va: iova,
+            last: range.last,
+            covered: Covered::Partly,
+            changes: Changes::NONE,
+        };
+        self.with_top(|table| F::unmap(table, &mut cx));
+        if cx.changes.leaf_levels.is_empty() {
+            return 0;
+        }
+        let range = VaRange { va: iova, last: cx.va.wrapping_sub(1) };
+        // SAFETY: the tables were linked in this table, which is of this domain.
+        unsafe { gather.add(&self.common, &self.host, range, cx.changes) };
+        // All 2^64 bytes at once do not fit into the result.
+        match cx.va.wrapping_sub(iova) {
+            0 => u64::MAX,
+            removed => removed,
+        }
+    }
+}
+
+/// Removes what of the range lies in `table`, at `LEVEL`, with `below` for the level below.
+///
+/// In a table that the range covers whole nothing is cleared until it turns out that something stays in it.
+#[inline(always)]
+pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Outcome,
+) -> Outcome {
+    let table = &table.at_level::<LEVEL>();
+    let covered = cx.covered;
+    let first = table.index(cx.va);
+    // The run of items that changed: those of leaves and of unlinked tables, which are adjacent.
+    let mut changed = first..first;
+    let mut index = first;
+    let outcome = loop {
+        let entry = table.load(cx.common, index);
+        match entry.kind {
+            Kind::Empty => break Outcome::Stopped,
+            Kind::Leaf => {
+                let contig_lg2 = F::contig_lg2(cx.common, LEVEL, entry.raw);
+                let size_lg2 = item_size_lg2::<F>(LEVEL) + contig_lg2;
+                if !lg2::is_aligned(cx.va, size_lg2) {
+                    break Outcome::Stopped;
+                }
+                let leaf_last = cx.va | lg2::low_mask(size_lg2);
+                cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
+                cx.va = leaf_last.wrapping_add(1);
+                index += 1 << contig_lg2;
+                changed.end = index;
+                if leaf_last >= cx.last {
+                    break Outcome::Finished;
+                }
+            }
+            Kind::Table => {
+                let item_lg2 = item_size_lg2::<F>(LEVEL);
+                let item_last = cx.va | lg2::low_mask(item_lg2);
+                let whole = lg2::is_aligned(cx.va, item_lg2) && item_last <= cx.last;
+                cx.covered = if whole { Covered::Whole } else { Covered::Partly };
+                let memory = &cx.host.domain().memory;
+                let common = cx.common;
+                let outcome = table.descend(common, memory, entry, |lower| below(lower, cx));
+                if outcome == Outcome::Stopped {
+                    break outcome;
+                }
+                index += 1;
+                if whole {
+                    cx.changes.table_levels = cx.changes.table_levels.union(LevelSet::of(LEVEL));
+                    changed.end = index;
+                    let page = table.lower_page(common, memory, entry);
+                    // SAFETY: everything below the item is gone, and the item is cleared before this operation returns,
+                    // here or because the table that it is in is unlinked by the level above.
+                    unsafe { cx.changes.unlinked.push(common, memory, page, LEVEL - 1) };
+                } else {
+                    changed = if changed.is_empty() { index..index } else { changed };
+                }
+                if outcome == Outcome::Finished {
+                    break outcome;
+                }
+            }
+        }
+        if index >= table.items() {
+            break Outcome::Removed;
+        }
+    };
+    if (covered == Covered::Partly || outcome == Outcome::Stopped) && !changed.is_empty() {
+        table.clear_run(cx.common, changed.start, changed.len());
+        if cx.common.has(Features::DMA_INCOHERENT) {
+            table.flush(cx.host.domain(), changed.start, changed.len());
+        }
+    }
+    outcome
+}

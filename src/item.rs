@@ -1,0 +1,121 @@
+//! Item words: the 4- or 8-byte slots of a table, and their atomic access.
+//!
+//! Hardware and other threads look at table items at any time, so every access to a reachable table is one atomic
+//! load, store or compare-and-swap of the whole item. [`Item`] ties an integer type to its atomic.
+
+use core::fmt::{Debug, LowerHex};
+use core::ops::{BitAnd, BitOr, BitOrAssign, BitXor, Not};
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for u32 {}
+    impl Sealed for u64 {}
+}
+
+/// The integer that one table slot is: `u32` or `u64`, in the byte order of the CPU.
+///
+/// The byte order in memory is the format's ([`Endian`](crate::format::Endian)); the conversion happens where items
+/// are loaded and stored, so formats only ever see CPU order.
+pub trait Item:
+    sealed::Sealed
+    + Copy
+    + Eq
+    + Debug
+    + LowerHex
+    + Send
+    + Sync
+    + 'static
+    + BitAnd<Output = Self>
+    + BitOr<Output = Self>
+    + BitXor<Output = Self>
+    + BitOrAssign
+    + Not<Output = Self>
+    + FromBytes
+    + IntoBytes
+    + Immutable
+    + KnownLayout
+{
+    /// The atomic of the same size and, on every target this crate supports, at most the alignment of the item's size.
+    type Atomic: Send + Sync;
+    /// All bits clear.
+    const ZERO: Self;
+    /// Bits in an item: 32 or 64.
+    const BITS: u32;
+    /// Size of an item in bytes, as a power of two: 2 or 3.
+    const BYTES_LG2: u32;
+
+    /// Keeps the low bits of `value` that fit into an item.
+    fn from_u64(value: u64) -> Self;
+    /// Widens with zeros.
+    fn to_u64(self) -> u64;
+    /// Reverses the byte order.
+    fn swap_bytes(self) -> Self;
+    /// One single-copy atomic load.
+    fn load(from: &Self::Atomic, order: Ordering) -> Self;
+    /// One single-copy atomic store.
+    fn store(to: &Self::Atomic, value: Self, order: Ordering);
+    /// One compare-and-swap; `Err` holds what was found instead of `current`.
+    ///
+    /// # Errors
+    /// The value found, when it was not `current`.
+    fn compare_exchange(
+        at: &Self::Atomic,
+        current: Self,
+        new: Self,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<Self, Self>;
+    /// Atomically sets the bits of `mask`; the other bits keep what hardware writes meanwhile.
+    fn fetch_or(at: &Self::Atomic, mask: Self, order: Ordering) -> Self;
+}
+
+macro_rules! impl_item {
+    ($int:ty, $atomic:ty, $bytes_lg2:literal) => {
+        impl Item for $int {
+            type Atomic = $atomic;
+            const ZERO: Self = 0;
+            const BITS: u32 = <$int>::BITS;
+            const BYTES_LG2: u32 = $bytes_lg2;
+
+            #[inline(always)]
+            fn from_u64(value: u64) -> Self {
+                value as Self
+            }
+            #[inline(always)]
+            fn to_u64(self) -> u64 {
+                u64::from(self)
+            }
+            #[inline(always)]
+            fn swap_bytes(self) -> Self {
+                <$int>::swap_bytes(self)
+            }
+            #[inline(always)]
+            fn load(from: &$atomic, order: Ordering) -> Self {
+                from.load(order)
+            }
+            #[inline(always)]
+            fn store(to: &$atomic, value: Self, order: Ordering) {
+                to.store(value, order);
+            }
+            #[inline(always)]
+            fn compare_exchange(
+                at: &$atomic,
+                current: Self,
+                new: Self,
+                success: Ordering,
+                failure: Ordering,
+            ) -> Result<Self, Self> {
+                at.compare_exchange(current, new, success, failure)
+            }
+            #[inline(always)]
+            fn fetch_or(at: &$atomic, mask: Self, order: Ordering) -> Self {
+                at.fetch_or(mask, order)
+            }
+        }
+    };
+}
+
+impl_item!(u32, AtomicU32, 2);
+impl_item!(u64, AtomicU64, 3);

@@ -1,0 +1,287 @@
+//! Name mangling: which names the expansion of a format has. The only place that knows the patterns.
+//!
+//! | what | name for `amdv1` |
+//! | --- | --- |
+//! | an operation | `pt_iommu_amdv1_map_range` |
+//! | one level of a hot walker | `amdv1_map_range_l2` |
+//! | the table type | `PtIommuAmdv1` |
+
+/// The mangled name of an operation: `ns!(amdv1, init)` is `pt_iommu_amdv1_init`.
+///
+/// ```
+/// use generic_pt::fmt::amdv1::*;
+/// use generic_pt::{Domain, HeapMemory, NoHardware, ns};
+/// let domain = Domain::new(HeapMemory, NoHardware);
+/// let config = generic_pt::TableConfig {
+///     features: FORCED, hw_max_vasz_lg2: 48, hw_max_oasz_lg2: 48, format: Config { starting_level: 3, encryption_mask: 0 },
+/// };
+/// let table = ns!(amdv1, init)(&domain, &config).unwrap();
+/// assert_eq!(ns!(amdv1, iova_to_phys)(&table, 0x1000), None);
+/// ```
+#[macro_export]
+macro_rules! ns {
+    ($format:ident, $operation:ident) => {
+        $crate::__private::paste! { [<pt_iommu_ $format _ $operation>] }
+    };
+}
+
+/// The mangled operations of a format, in its module, where `Format`, `Config` and `HwInfo` are.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_operations {
+    ($name:ident) => {
+        $crate::__private::paste! {
+            #[doc = concat!("A table of the format `", stringify!($name), "`: [`PtIommu`]($crate::PtIommu) of its [`Format`].")]
+            pub type [<PtIommu $name:camel>]<H> = $crate::PtIommu<Format, H>;
+
+            $crate::__pt_operations! { @functions $name [<PtIommu $name:camel>] }
+        }
+    };
+    (@functions $name:ident $Table:ident) => {
+        $crate::__private::paste! {
+            $crate::__pt_frame! {
+                /// Makes an empty table: [`PtIommu::new`]($crate::PtIommu::new).
+                ///
+                /// # Errors
+                /// As the method.
+                pub fn [<pt_iommu_ $name _init>]<H: $crate::Host>(
+                    host: H,
+                    config: &$crate::TableConfig<Config>,
+                ) -> $crate::__private::Result<$Table<H>, $crate::Error> {
+                    $crate::PtIommu::new(host, config)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// Maps `len` bytes from `iova` to physical memory from `paddr`: [`PtIommu::map_range`]($crate::PtIommu::map_range).
+                ///
+                /// # Errors
+                /// As the method.
+                pub fn [<pt_iommu_ $name _map_range>]<H: $crate::Host>(
+                    table: &mut $Table<H>,
+                    iova: u64,
+                    paddr: u64,
+                    len: u64,
+                    prot: $crate::Prot,
+                ) -> $crate::__private::Result<(), $crate::MapError> {
+                    table.map_range(iova, paddr, len, prot)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// Removes every leaf in the range and returns the bytes removed: [`PtIommu::unmap_range`]($crate::PtIommu::unmap_range).
+                pub fn [<pt_iommu_ $name _unmap_range>]<H: $crate::Host>(
+                    table: &mut $Table<H>,
+                    iova: u64,
+                    len: u64,
+                    gather: &mut $crate::Gather<Format, H>,
+                ) -> u64 {
+                    table.unmap_range(iova, len, gather)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// The exact physical address of `iova`: [`PtIommu::iova_to_phys`]($crate::PtIommu::iova_to_phys).
+                pub fn [<pt_iommu_ $name _iova_to_phys>]<H: $crate::Host>(
+                    table: &$Table<H>,
+                    iova: u64,
+                ) -> $crate::__private::Option<u64> {
+                    table.iova_to_phys(iova)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// Reports, and with `Clear` makes clean, every dirty entry that touches the range:
+                /// [`PtIommu::read_and_clear_dirty`]($crate::PtIommu::read_and_clear_dirty).
+                ///
+                /// # Errors
+                /// As the method.
+                pub fn [<pt_iommu_ $name _read_and_clear_dirty>]<H: $crate::Host>(
+                    table: &mut $Table<H>,
+                    iova: u64,
+                    len: u64,
+                    mode: $crate::DirtyMode,
+                    gather: &mut $crate::Gather<Format, H>,
+                    report: impl $crate::__private::FnMut($crate::VaRange),
+                ) -> $crate::__private::Result<(), $crate::Error> {
+                    table.read_and_clear_dirty(iova, len, mode, gather, report)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// Marks the item that translates `iova` dirty, for tests: [`PtIommu::set_dirty`]($crate::PtIommu::set_dirty).
+                ///
+                /// # Errors
+                /// As the method.
+                pub fn [<pt_iommu_ $name _set_dirty>]<H: $crate::Host>(
+                    table: &$Table<H>,
+                    iova: u64,
+                ) -> $crate::__private::Result<(), $crate::Error> {
+                    table.set_dirty(iova)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// An empty gather for the table's domain: [`PtIommu::gather`]($crate::PtIommu::gather).
+                pub fn [<pt_iommu_ $name _gather>]<H: $crate::Host>(
+                    table: &$Table<H>,
+                    mode: $crate::GatherMode,
+                ) -> $crate::Gather<Format, H> {
+                    table.gather(mode)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// Invalidates what was gathered, then frees unlinked tables: [`Gather::sync`]($crate::Gather::sync).
+                pub fn [<pt_iommu_ $name _sync>]<H: $crate::Host>(gather: &mut $crate::Gather<Format, H>) {
+                    gather.sync();
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// What the table offers: [`PtIommu::info`]($crate::PtIommu::info).
+                pub fn [<pt_iommu_ $name _get_info>]<H: $crate::Host>(table: &$Table<H>) -> $crate::Info {
+                    table.info()
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// What a driver writes into its device or context entry: [`PtIommu::hw_info`]($crate::PtIommu::hw_info).
+                pub fn [<pt_iommu_ $name _hw_info>]<H: $crate::Host>(table: &$Table<H>) -> HwInfo {
+                    table.hw_info()
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// Frees every table, mapped or not: [`PtIommu::deinit`]($crate::PtIommu::deinit).
+                pub fn [<pt_iommu_ $name _deinit>]<H: $crate::Host>(table: $Table<H>) {
+                    table.deinit();
+                }
+            }
+        }
+    };
+}
+
+/// A function that stays a frame of its own with the feature `frames`, for backtraces, profiles and symbol tables.
+#[cfg(feature = "frames")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_frame {
+    ($($function:tt)*) => { #[inline(never)] $($function)* };
+}
+
+/// A function that the compiler may inline.
+#[cfg(not(feature = "frames"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_frame {
+    ($($function:tt)*) => { #[inline] $($function)* };
+}
+
+/// The hot walkers of a format: one function for each level, each calling the one below directly.
+///
+/// With the feature `frames` each stays a frame of its own; else the compiler joins them as it likes.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_walkers {
+    ($name:ident) => {
+        // Level and the level below; level 0 never descends.
+        $crate::__pt_walkers! { @level $name 5 4 }
+        $crate::__pt_walkers! { @level $name 4 3 }
+        $crate::__pt_walkers! { @level $name 3 2 }
+        $crate::__pt_walkers! { @level $name 2 1 }
+        $crate::__pt_walkers! { @level $name 1 0 }
+        $crate::__pt_walkers! { @level $name 0 0 }
+
+        impl $crate::iommu::Walkers for Format {
+            #[inline(always)]
+            fn map<H: $crate::Host>(
+                table: &$crate::iommu::level::Table<'_, Self>,
+                cx: &mut $crate::iommu::level::MapCx<'_, Self, H>,
+            ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
+                $crate::__pt_walkers! { @call $name map_range table (table, cx) }
+            }
+            #[inline(always)]
+            fn unmap<H: $crate::Host>(
+                table: &$crate::iommu::level::Table<'_, Self>,
+                cx: &mut $crate::iommu::level::UnmapCx<'_, Self, H>,
+            ) -> $crate::iommu::level::Outcome {
+                $crate::__pt_walkers! { @call $name unmap_range table (table, cx) }
+            }
+            #[inline(always)]
+            fn translate<M: $crate::memory::TableMemory>(
+                table: &$crate::iommu::level::Table<'_, Self>,
+                common: &$crate::format::Common<Self>,
+                memory: &M,
+                va: u64,
+            ) -> $crate::__private::Option<u64> {
+                $crate::__pt_walkers! { @call $name iova_to_phys table (table, common, memory, va) }
+            }
+            #[inline(always)]
+            fn dirty<H: $crate::Host, R: $crate::__private::FnMut($crate::VaRange)>(
+                table: &$crate::iommu::level::Table<'_, Self>,
+                cx: &mut $crate::iommu::level::DirtyCx<'_, Self, H, R>,
+                range: $crate::VaRange,
+            ) {
+                $crate::__pt_walkers! { @call $name read_and_clear_dirty table (table, cx, range) }
+            }
+        }
+    };
+    // A call of the walker of the table's level. Levels that the format does not have are never compiled.
+    (@call $name:ident $operation:ident $table:ident $arguments:tt) => {
+        $crate::__private::seq!(LEVEL in 1..=5 {
+            $crate::__private::paste! {
+                match $crate::iommu::level::level_of($table) {
+                    #(
+                        LEVEL if LEVEL <= <Format as $crate::format::Description>::MAX_TOP_LEVEL =>
+                            [<$name _ $operation _l LEVEL>] $arguments,
+                    )*
+                    _ => [<$name _ $operation _l0>] $arguments,
+                }
+            }
+        })
+    };
+    (@level $name:ident $level:literal $below:literal) => {
+        $crate::__private::paste! {
+            $crate::__pt_frame! {
+                fn [<$name _map_range_l $level>]<H: $crate::Host>(
+                    table: &$crate::iommu::level::Table<'_, Format>,
+                    cx: &mut $crate::iommu::level::MapCx<'_, Format, H>,
+                ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
+                    $crate::iommu::level::map_level::<Format, H, $level>(table, cx, [<$name _map_range_l $below>])
+                }
+            }
+            $crate::__pt_frame! {
+                fn [<$name _unmap_range_l $level>]<H: $crate::Host>(
+                    table: &$crate::iommu::level::Table<'_, Format>,
+                    cx: &mut $crate::iommu::level::UnmapCx<'_, Format, H>,
+                ) -> $crate::iommu::level::Outcome {
+                    $crate::iommu::level::unmap_level::<Format, H, $level>(table, cx, [<$name _unmap_range_l $below>])
+                }
+            }
+            $crate::__pt_frame! {
+                fn [<$name _iova_to_phys_l $level>]<M: $crate::memory::TableMemory>(
+                    table: &$crate::iommu::level::Table<'_, Format>,
+                    common: &$crate::format::Common<Format>,
+                    memory: &M,
+                    va: u64,
+                ) -> $crate::__private::Option<u64> {
+                    $crate::iommu::level::translate_level::<Format, M, $level>(
+                        table, common, memory, va, [<$name _iova_to_phys_l $below>],
+                    )
+                }
+            }
+            $crate::__pt_frame! {
+                fn [<$name _read_and_clear_dirty_l $level>]<H: $crate::Host, R: $crate::__private::FnMut($crate::VaRange)>(
+                    table: &$crate::iommu::level::Table<'_, Format>,
+                    cx: &mut $crate::iommu::level::DirtyCx<'_, Format, H, R>,
+                    range: $crate::VaRange,
+                ) {
+                    $crate::iommu::level::dirty_level::<Format, H, R, $level>(
+                        table, cx, range, [<$name _read_and_clear_dirty_l $below>],
+                    )
+                }
+            }
+        }
+    };
+}

@@ -1,0 +1,399 @@
+//! Layer 2: tables in memory. The only module that makes references to table memory out of pointers.
+//!
+//! What makes that sound, for the whole crate:
+//!
+//! 1. **Every table item in a reachable table points to a live table of the level below.** Items become reachable only
+//!    through [`Table::install_table`] and [`NewTable`], from tables that [`NewTable::alloc`] made; the top word of a
+//!    table object is set from them too. The format is trusted to give back the address it was given (checked at each
+//!    install) and to tell its own table items from others.
+//! 2. **A table is freed only when nothing can reach it**: through an [`Unlinked`](crate::unlinked::UnlinkedList) list after
+//!    its item was cleared, by whoever held the range that the item covers; or with the whole tree, which needs the
+//!    table object by value or `&mut`.
+//! 3. Items are only accessed as atomics of their own width, except in a [`NewTable`], which nobody else can see.
+
+use crate::driver::{Domain, Driver};
+use crate::error::Error;
+use crate::format::{Common, Description, Endian, Groups, Kind, Quirks, item_size_lg2, items_lg2};
+use crate::item::Item;
+use crate::lg2;
+use crate::memory::{Contents, PageRequest, TableMemory};
+use core::mem::MaybeUninit;
+use core::ptr::NonNull;
+use core::sync::atomic::Ordering;
+
+/// A reachable table: a view of its items as atomics.
+pub struct Table<'t, F: Description> {
+    items: &'t [<F::Item as Item>::Atomic],
+    level: u32,
+}
+
+/// What a load found in one slot.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry<F: Description> {
+    pub(crate) raw: F::Item,
+    pub(crate) kind: Kind,
+}
+
+/// Whether the items of an entry were as they had to be.
+pub(crate) enum Swap<F: Description> {
+    /// The item is the new one.
+    Done,
+    /// Another thread was first; this is what it wrote.
+    Lost(Entry<F>),
+}
+
+#[inline(always)]
+fn to_memory<F: Description>(item: F::Item) -> F::Item {
+    match F::QUIRKS {
+        Quirks { endian: Endian::Little, .. } if cfg!(target_endian = "little") => item,
+        Quirks { endian: Endian::Big, .. } if cfg!(target_endian = "big") => item,
+        _ => item.swap_bytes(),
+    }
+}
+
+/// Byte order is its own inverse.
+#[inline(always)]
+fn from_memory<F: Description>(item: F::Item) -> F::Item {
+    to_memory::<F>(item)
+}
+
+impl<'t, F: Groups> Table<'t, F> {
+    /// The view of the table at `page`.
+    ///
+    /// # Safety
+    /// `page` is a live table of `level` with `2^items_lg2` items, and stays so for `'t`.
+    #[inline(always)]
+    pub(crate) unsafe fn at(page: NonNull<u8>, level: u32, items_lg2: u32) -> Self {
+        // SAFETY: the caller promises a live table of that many items; tables are aligned to at least 8 bytes, which is
+        // the largest alignment of an item's atomic; all access to reachable tables is atomic (rule 3).
+        let items =
+            unsafe { core::slice::from_raw_parts(page.as_ptr().cast::<<F::Item as Item>::Atomic>(), 1 << items_lg2) };
+        Self { items, level }
+    }
+
+    /// The same view with the level as a constant, which it has to be already.
+    #[inline(always)]
+    pub(crate) fn at_level<const LEVEL: u32>(&self) -> Self {
+        debug_assert_eq!(self.level, LEVEL);
+        Self { items: self.items, level: LEVEL }
+    }
+
+    #[inline(always)]
+    pub(crate) fn level(&self) -> u32 {
+        self.level
+    }
+
+    /// Number of items.
+    #[inline(always)]
+    pub(crate) fn items(&self) -> usize {
+        self.items.len()
+    }
+
+    /// The index of `va` in this table. (A table has a power of two of items; the VA was checked against the top.)
+    #[inline(always)]
+    pub(crate) fn index(&self, va: u64) -> usize {
+        lg2::shr(va, item_size_lg2::<F>(self.level)) as usize & (self.items.len() - 1)
+    }
+
+    /// The first byte of table memory, to know a table by.
+    #[inline(always)]
+    pub(crate) fn page(&self) -> NonNull<u8> {
+        NonNull::from(self.items).cast()
+    }
+
+    /// The item at `index` without a look at what it is; zero beyond the end.
+    #[inline(always)]
+    pub(crate) fn load_raw(&self, index: usize) -> F::Item {
+        self.items.get(index).map_or(F::Item::ZERO, |item| from_memory::<F>(F::Item::load(item, Ordering::Acquire)))
+    }
+
+    /// The item at `index`; empty beyond the end.
+    #[inline(always)]
+    pub(crate) fn load(&self, common: &Common<F>, index: usize) -> Entry<F> {
+        match self.items.get(index) {
+            Some(item) => Entry::new(common, self.level, from_memory::<F>(F::Item::load(item, Ordering::Acquire))),
+            None => Entry { raw: F::Item::ZERO, kind: Kind::Empty },
+        }
+    }
+
+    /// Writes a run of items, one by one, in order.
+    #[inline(always)]
+    pub(crate) fn store_run(&self, first: usize, count: usize, mut item: impl FnMut(usize) -> F::Item) {
+        if let Some(run) = self.items.get(first..first + count) {
+            for (n, slot) in run.iter().enumerate() {
+                F::Item::store(slot, to_memory::<F>(item(n)), Ordering::Release);
+            }
+        }
+    }
+
+    /// Writes *empty* to a run of items.
+    #[inline(always)]
+    pub(crate) fn clear_run(&self, common: &Common<F>, first: usize, count: usize) {
+        self.store_run(first, count, |_| F::empty_item(common, self.level));
+    }
+
+    /// Replaces one item if it is still `old`.
+    #[inline(always)]
+    pub(crate) fn swap(&self, common: &Common<F>, index: usize, old: Entry<F>, new: F::Item) -> Swap<F> {
+        let Some(slot) = self.items.get(index) else {
+            return Swap::Lost(Entry { raw: F::Item::ZERO, kind: Kind::Empty });
+        };
+        let (old, new) = (to_memory::<F>(old.raw), to_memory::<F>(new));
+        match F::Item::compare_exchange(slot, old, new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Swap::Done,
+            Err(found) => Swap::Lost(Entry::new(common, self.level, from_memory::<F>(found))),
+        }
+    }
+
+    /// Changes each item of a run by `change`, losing no concurrent write of hardware to other bits.
+    pub(crate) fn update_run(&self, first: usize, count: usize, change: impl Fn(F::Item) -> F::Item) {
+        let Some(run) = self.items.get(first..first + count) else { return };
+        for slot in run {
+            let mut old = F::Item::load(slot, Ordering::Acquire);
+            loop {
+                let new = to_memory::<F>(change(from_memory::<F>(old)));
+                if new == old {
+                    break;
+                }
+                match F::Item::compare_exchange(slot, old, new, Ordering::AcqRel, Ordering::Acquire) {
+                    Ok(_) => break,
+                    Err(found) => old = found,
+                }
+            }
+        }
+    }
+
+    /// Sets bits of one item, with release order.
+    #[inline(always)]
+    pub(crate) fn set_bits(&self, index: usize, bits: F::Item) {
+        if let Some(slot) = self.items.get(index) {
+            F::Item::fetch_or(slot, to_memory::<F>(bits), Ordering::Release);
+        }
+    }
+
+    /// Makes `table` reachable at `index`, in release order, if that item is still `old`.
+    ///
+    /// # Errors
+    /// [`Error::TableAddress`] if the format cannot store the address. The table is given back with every failure.
+    #[inline]
+    pub(crate) fn install_table<M: TableMemory>(
+        &self,
+        common: &Common<F>,
+        index: usize,
+        old: Entry<F>,
+        table: NewTable<'_, F, M>,
+    ) -> Result<Swap<F>, Error> {
+        let item = table.item_for(common)?;
+        let swap = self.swap(common, index, old, item);
+        if matches!(swap, Swap::Done) {
+            table.keep();
+        }
+        Ok(swap)
+    }
+
+    /// Runs `visit` on the table that the item `entry`, just loaded from this table, points to.
+    ///
+    /// The view cannot leave `visit`: the lower table may be unlinked afterwards.
+    #[inline(always)]
+    pub(crate) fn descend<M: TableMemory, R>(
+        &self,
+        common: &Common<F>,
+        memory: &M,
+        entry: Entry<F>,
+        visit: impl FnOnce(&Table<'_, F>) -> R,
+    ) -> R {
+        let page = self.lower_page(common, memory, entry);
+        let level = self.level.saturating_sub(1);
+        // SAFETY: `entry` is a table item of this table, which is reachable, so (rule 1) it points to a live table of the
+        // level below, which is a regular one. It stays live during `visit` because (rule 2) only whoever holds the
+        // range that the item covers can unlink it: that is the operation that is calling this.
+        visit(&unsafe { Table::at(page, level, items_lg2::<F>(level)) })
+    }
+
+    /// The page of the table that `entry` points to.
+    #[inline(always)]
+    pub(crate) fn lower_page<M: TableMemory>(&self, common: &Common<F>, memory: &M, entry: Entry<F>) -> NonNull<u8> {
+        debug_assert!(entry.kind == Kind::Table && self.level > 0);
+        // SAFETY: the item was written from the physical address of a table of this memory that is live (rules 1, 2).
+        unsafe { memory.at_pa(F::table_pa(common, self.level, entry.raw)) }
+    }
+
+    /// Flushes a run of items for an incoherent walker.
+    #[inline(always)]
+    pub(crate) fn flush<M, D: Driver>(&self, domain: &Domain<M, D>, first: usize, count: usize) {
+        if let Some(run) = self.items.get(first..first + count)
+            && count != 0
+        {
+            domain.driver.flush_cache(NonNull::from(run).cast(), count << F::Item::BYTES_LG2);
+        }
+    }
+}
+
+impl<F: Groups> Entry<F> {
+    #[inline(always)]
+    fn new(common: &Common<F>, level: u32, raw: F::Item) -> Self {
+        Self { raw, kind: F::kind(common, level, raw) }
+    }
+}
+
+/// Memory of the top table of `level`, as a power of two: as many items as `max_va_lg2` leaves for it, rounded up to the
+/// alignment that the top pointer needs. With dynamic top below the highest level not more than a regular table.
+pub(crate) fn top_size_lg2<F: Description>(common: &Common<F>, level: u32) -> u32 {
+    let bytes_lg2 = top_items_lg2(common, level) + F::Item::BYTES_LG2;
+    bytes_lg2.max(F::GEOMETRY.top_pa_mask.trailing_zeros().min(63))
+}
+
+/// Items of the top table of `level`, as a power of two.
+#[inline(always)]
+pub(crate) fn top_items_lg2<F: Description>(common: &Common<F>, level: u32) -> u32 {
+    top_va_lg2(common, level) - item_size_lg2::<F>(level)
+}
+
+/// VA bits that a top of `level` decodes.
+#[inline(always)]
+pub(crate) fn top_va_lg2<F: Description>(common: &Common<F>, level: u32) -> u32 {
+    if level < F::MAX_TOP_LEVEL && common.has(crate::feature::Features::DYNAMIC_TOP) {
+        common.max_va_lg2.min(item_size_lg2::<F>(level + 1))
+    } else {
+        common.max_va_lg2
+    }
+}
+
+/// A table that was allocated and that nobody else can see yet. Freed when dropped.
+pub(crate) struct NewTable<'m, F: Groups, M: TableMemory> {
+    page: NonNull<u8>,
+    size_lg2: u32,
+    items_lg2: u32,
+    level: u32,
+    memory: &'m M,
+    format: core::marker::PhantomData<F>,
+}
+
+impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
+    /// A regular table of `level` with every item empty, for `va` (which only errors tell).
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    #[inline]
+    pub(crate) fn empty(common: &Common<F>, memory: &'m M, level: u32, va: u64) -> Result<Self, Error> {
+        Self::alloc_empty(common, memory, level, (F::GEOMETRY.table_lg2(level), items_lg2::<F>(level)), va)
+    }
+
+    /// A top table of `level` with every item empty.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    pub(crate) fn empty_top(common: &Common<F>, memory: &'m M, level: u32, va: u64) -> Result<Self, Error> {
+        Self::alloc_empty(common, memory, level, (top_size_lg2(common, level), top_items_lg2(common, level)), va)
+    }
+
+    /// A regular table of `level`, each item from `item`.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    #[inline(always)]
+    pub(crate) fn filled(
+        memory: &'m M,
+        level: u32,
+        va: u64,
+        item: impl FnMut(usize) -> F::Item,
+    ) -> Result<Self, Error> {
+        let sizes = (F::GEOMETRY.table_lg2(level), items_lg2::<F>(level));
+        let mut table = Self::alloc(memory, level, sizes, va, Contents::Unknown)?;
+        table.fill(item);
+        Ok(table)
+    }
+
+    fn alloc_empty(common: &Common<F>, memory: &'m M, level: u32, sizes: (u32, u32), va: u64) -> Result<Self, Error> {
+        let empty = F::empty_item(common, level);
+        if empty == F::Item::ZERO {
+            return Self::alloc(memory, level, sizes, va, Contents::Zeroed);
+        }
+        let mut table = Self::alloc(memory, level, sizes, va, Contents::Unknown)?;
+        table.fill(|_| empty);
+        Ok(table)
+    }
+
+    #[inline(always)]
+    fn alloc(
+        memory: &'m M,
+        level: u32,
+        (size_lg2, items_lg2): (u32, u32),
+        va: u64,
+        contents: Contents,
+    ) -> Result<Self, Error> {
+        let request = PageRequest { size_lg2, contents, pa_lg2: F::QUIRKS.table_pa_lg2 };
+        let page = memory.alloc(request).ok_or(Error::OutOfMemory { level, va, size_lg2 })?;
+        Ok(Self { page, size_lg2, items_lg2, level, memory, format: core::marker::PhantomData })
+    }
+
+    /// Writes all items.
+    #[inline(always)]
+    fn fill(&mut self, mut item: impl FnMut(usize) -> F::Item) {
+        // SAFETY: the page has room for the items (a top's memory is its items, rounded up), is aligned for them (8), and
+        // nobody else can see it; `MaybeUninit` makes no claim about what is in it.
+        let items = unsafe {
+            core::slice::from_raw_parts_mut(self.page.as_ptr().cast::<MaybeUninit<F::Item>>(), 1usize << self.items_lg2)
+        };
+        for (n, slot) in items.iter_mut().enumerate() {
+            slot.write(to_memory::<F>(item(n)));
+        }
+    }
+
+    /// Writes the first item.
+    pub(crate) fn set_first(&mut self, item: F::Item) {
+        // SAFETY: a table has at least one item; else as in `fill`.
+        unsafe { self.page.as_ptr().cast::<F::Item>().write(to_memory::<F>(item)) };
+    }
+
+    /// The item of the level above that points to this table.
+    ///
+    /// # Errors
+    /// [`Error::TableAddress`] if the format cannot store its address: then it must not be followed.
+    #[inline(always)]
+    pub(crate) fn item_for(&self, common: &Common<F>) -> Result<F::Item, Error> {
+        table_item_for(common, self.level, self.pa())
+    }
+
+    pub(crate) fn level(&self) -> u32 {
+        self.level
+    }
+
+    #[inline(always)]
+    pub(crate) fn pa(&self) -> u64 {
+        self.memory.pa_of(self.page)
+    }
+
+    /// Flushes its memory for an incoherent walker.
+    #[inline(always)]
+    pub(crate) fn flush<D: Driver>(&self, driver: &D) {
+        driver.flush_cache(self.page, 1usize << (self.items_lg2 + F::Item::BYTES_LG2));
+    }
+
+    /// Gives up ownership to whoever reaches the table now.
+    #[inline(always)]
+    pub(crate) fn keep(self) -> NonNull<u8> {
+        core::mem::ManuallyDrop::new(self).page
+    }
+}
+
+impl<F: Groups, M: TableMemory> Drop for NewTable<'_, F, M> {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `alloc` with this size, and never seen by anybody else.
+        unsafe { self.memory.free(self.page, self.size_lg2, Contents::Unknown) };
+    }
+}
+
+/// The item of the level above `level` that points to the table of `level` at `pa`, checked to be one that leads there.
+///
+/// # Errors
+/// [`Error::TableAddress`].
+#[inline(always)]
+pub(crate) fn table_item_for<F: Groups>(common: &Common<F>, level: u32, pa: u64) -> Result<F::Item, Error> {
+    let item = F::table_item(common, level + 1, pa);
+    if F::kind(common, level + 1, item) == Kind::Table && F::table_pa(common, level + 1, item) == pa {
+        Ok(item)
+    } else {
+        Err(Error::TableAddress { pa, level })
+    }
+}
