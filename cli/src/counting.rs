@@ -1,0 +1,116 @@
+//! Memory and driver that count what a table asks of them. The only `unsafe` code of the tool is here.
+
+use generic_pt::memory::{Contents, PageRequest, TableMemory};
+use generic_pt::{Domain, Driver, HeapMemory, Invalidation};
+use serde::Serialize;
+use std::cell::Cell;
+use std::ptr::NonNull;
+
+/// Heap memory that counts the table pages that are live, and their bytes.
+#[derive(Debug, Default)]
+pub struct CountingMemory {
+    pages: Cell<u64>,
+    bytes: Cell<u64>,
+}
+
+impl CountingMemory {
+    /// Table pages that are live: linked, or unlinked and waiting for a sync.
+    pub fn pages(&self) -> u64 {
+        self.pages.get()
+    }
+
+    /// Bytes of them.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.get()
+    }
+}
+
+// SAFETY: every page comes from `HeapMemory`, goes back to it with the arguments it came with, and is translated by it;
+// so all promises of the trait hold because `HeapMemory` gives them. Counting touches no page.
+unsafe impl TableMemory for CountingMemory {
+    fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {
+        let page = HeapMemory.alloc(request)?;
+        self.pages.set(self.pages.get() + 1);
+        self.bytes.set(self.bytes.get() + (1 << request.size_lg2));
+        Some(page)
+    }
+
+    unsafe fn free(&self, page: NonNull<u8>, size_lg2: u32, contents: Contents) {
+        self.pages.set(self.pages.get() - 1);
+        self.bytes.set(self.bytes.get() - (1 << size_lg2));
+        // SAFETY: the caller promises for this memory what `HeapMemory` asks for, and all pages of this memory are its.
+        unsafe { HeapMemory.free(page, size_lg2, contents) }
+    }
+
+    fn pa_of(&self, page: NonNull<u8>) -> u64 {
+        HeapMemory.pa_of(page)
+    }
+
+    unsafe fn at_pa(&self, pa: u64) -> NonNull<u8> {
+        // SAFETY: the caller promises that `pa` is of a live page of this memory, so of `HeapMemory`.
+        unsafe { HeapMemory.at_pa(pa) }
+    }
+}
+
+/// Invalidations that a driver was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct Invalidations {
+    /// Invalidations of a range.
+    pub ranges: u64,
+    /// Bytes of VA that they covered.
+    pub bytes: u64,
+    /// Those that have to reach walk caches too, because tables were unlinked.
+    pub with_tables: u64,
+    /// Invalidations of everything.
+    pub full_flushes: u64,
+}
+
+impl Invalidations {
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            ranges: self.ranges + other.ranges,
+            bytes: self.bytes.saturating_add(other.bytes),
+            with_tables: self.with_tables + other.with_tables,
+            full_flushes: self.full_flushes + other.full_flushes,
+        }
+    }
+}
+
+/// A driver without hardware that counts invalidations.
+#[derive(Debug, Default)]
+pub struct CountingDriver {
+    count: Cell<Invalidations>,
+}
+
+impl CountingDriver {
+    /// What was asked for so far.
+    pub fn count(&self) -> Invalidations {
+        self.count.get()
+    }
+
+    /// Goes back to an earlier count: for work that is not the trace's.
+    pub fn reset_to(&self, count: Invalidations) {
+        self.count.set(count);
+    }
+}
+
+impl Driver for CountingDriver {
+    fn sync(&self, invalidation: &Invalidation) {
+        let bytes = (invalidation.last - invalidation.va).saturating_add(1);
+        let with_tables = u64::from(invalidation.unlinked_tables > 0);
+        self.count.set(self.count.get().plus(Invalidations { ranges: 1, bytes, with_tables, full_flushes: 0 }));
+    }
+
+    fn sync_all(&self) {
+        self.count.set(self.count.get().plus(Invalidations { full_flushes: 1, ..Invalidations::default() }));
+    }
+
+    fn can_change_top(&self) -> bool {
+        true
+    }
+}
+
+/// The surroundings of a table that are counted.
+pub type CountingHost = Domain<CountingMemory, CountingDriver>;

@@ -1,0 +1,113 @@
+//! What can go wrong, told so that the user can act.
+
+use std::io;
+use thiserror::Error;
+
+/// Most characters of a malformed line that are shown.
+const SHOWN_CHARS: usize = 200;
+
+/// A trace that cannot be used.
+#[derive(Debug, Error)]
+pub enum TraceError {
+    /// It cannot be opened.
+    #[error("cannot open the trace {name}: {cause}")]
+    Open {
+        /// The trace.
+        name: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Reading or unpacking it failed.
+    #[error("{name}:{line}: cannot read on after this line: {}", explain(cause))]
+    Read {
+        /// The trace.
+        name: String,
+        /// The last line that was read.
+        line: u64,
+        /// Why.
+        cause: io::Error,
+    },
+    /// A line is not understood.
+    #[error("{name}:{line}: {found}\n  | {text}\n  = expected: {expected}\n  = help: `--lenient` counts such lines and skips them")]
+    Malformed {
+        /// The trace.
+        name: String,
+        /// Line number, from 1.
+        line: u64,
+        /// The line, shortened and printable.
+        text: String,
+        /// What is wrong.
+        found: String,
+        /// What would be valid.
+        expected: &'static str,
+    },
+    /// There is nothing to replay.
+    #[error("{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood); {EMPTY_HELP}")]
+    Empty {
+        /// The trace.
+        name: String,
+        /// Lines in it.
+        lines: u64,
+        /// Lines that were not understood.
+        malformed: u64,
+    },
+}
+
+/// What to do about a trace without events.
+const EMPTY_HELP: &str = "expected: the text of /sys/kernel/tracing/trace, recorded with the events iommu:map and iommu:unmap";
+
+impl TraceError {
+    /// The error for a malformed line.
+    pub fn malformed(name: &str, line: u64, text: &str, malformed: crate::trace::Malformed) -> Self {
+        let mut shown: String = text.trim_start().chars().take(SHOWN_CHARS).flat_map(printable).collect();
+        if text.trim_start().chars().count() > SHOWN_CHARS {
+            shown.push_str(" ...");
+        }
+        Self::Malformed {
+            name: name.to_owned(),
+            line,
+            text: shown,
+            found: malformed.found.chars().take(SHOWN_CHARS).flat_map(printable).collect(),
+            expected: malformed.expected,
+        }
+    }
+}
+
+/// The character, or its escape if it could disturb a terminal.
+fn printable(char: char) -> impl Iterator<Item = char> {
+    let escaped = char.is_control() && char != '\t';
+    escaped.then(|| char.escape_default()).into_iter().flatten().chain((!escaped).then_some(char))
+}
+
+fn explain(cause: &io::Error) -> String {
+    match cause.kind() {
+        io::ErrorKind::UnexpectedEof => "the gzip data is cut off".to_owned(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => format!("the gzip data is damaged ({cause})"),
+        _ => cause.to_string(),
+    }
+}
+
+/// A format into which a trace cannot be replayed.
+#[derive(Debug, Error)]
+pub enum ReplayError {
+    /// No table of the format can be made as asked.
+    #[error("{format}: no table can be made with {va_bits} VA bits: {cause}")]
+    Setup {
+        /// The format.
+        format: &'static str,
+        /// The VA bits.
+        va_bits: u32,
+        /// Why.
+        cause: generic_pt::Error,
+    },
+    /// The table does not translate as the trace says.
+    #[error("{format}, line {line}: the table differs from the trace: {difference}")]
+    Differs {
+        /// The format.
+        format: &'static str,
+        /// The line after which it was found; the last one for the check at the end.
+        line: u64,
+        /// Where, and how.
+        difference: String,
+    },
+}
