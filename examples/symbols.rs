@@ -1,0 +1,44 @@
+//! Uses every operation of every format once: the binary whose symbols `tests/symbols.rs` looks at.
+
+use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
+use std::hint::black_box;
+
+/// All mangled operations of one format, on a table that maps, translates and unmaps one page.
+macro_rules! exercise {
+    ($format:ident, $va_lg2:expr, $features:expr, $config:expr) => {{
+        use generic_pt::ns;
+        use $format::*;
+        let domain = Domain::new(HeapMemory, NoHardware);
+        let config = TableConfig {
+            features: black_box($features),
+            hw_max_vasz_lg2: black_box($va_lg2),
+            hw_max_oasz_lg2: black_box(48),
+            format: $config,
+        };
+        let mut table = ns!($format, init)(&domain, &config).expect("a valid configuration");
+        let (iova, paddr, len) = black_box((0x20_0000, 0x4000_0000, 0x40_0000));
+        ns!($format, map_range)(&mut table, iova, paddr, len, Prot::READ | Prot::WRITE).expect("a free range");
+        assert_eq!(ns!($format, iova_to_phys)(&table, black_box(iova + 0x1234)), Some(paddr + 0x1234));
+        black_box(ns!($format, set_dirty)(&table, iova)).ok();
+        let mut gather = ns!($format, gather)(&table, black_box(GatherMode::Immediate));
+        let report = |range| {
+            black_box(range);
+        };
+        let dirty = ns!($format, read_and_clear_dirty)(&mut table, iova, len, black_box(DirtyMode::Clear), &mut gather, report);
+        black_box(dirty).ok();
+        assert_eq!(ns!($format, unmap_range)(&mut table, iova, len, &mut gather), len);
+        ns!($format, sync)(&mut gather);
+        black_box(ns!($format, get_info)(&table));
+        black_box(ns!($format, hw_info)(&table));
+        ns!($format, deinit)(table);
+    }};
+}
+
+fn main() {
+    exercise!(amdv1, 64, FORCED | Features::FLUSH_RANGE, Config { starting_level: 2, encryption_mask: 0 });
+    exercise!(amdv1_mock, 56, FORCED, Config { starting_level: 4, encryption_mask: 0 });
+    exercise!(x86_64, 48, FORCED | Features::FLUSH_RANGE, Config { top_level: 3, encryption_mask: 0 });
+    exercise!(vtdss, 48, FORCED | Features::FLUSH_RANGE, Config { top_level: 3 });
+    exercise!(riscv_64, 48, FORCED | Features::FLUSH_RANGE, Config {});
+}

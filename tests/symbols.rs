@@ -1,0 +1,147 @@
+//! Every format has its own symbols, and nothing is dispatched dynamically below its operations.
+//!
+//! Builds `examples/symbols.rs` optimised, with the feature `frames` (each walker stays a function), and reads the binary
+//! with `objdump`.
+
+use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::format::{Description, Groups};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+
+const OPERATIONS: &[&str] = &[
+    "init",
+    "map_range",
+    "unmap_range",
+    "iova_to_phys",
+    "read_and_clear_dirty",
+    "set_dirty",
+    "gather",
+    "sync",
+    "get_info",
+    "hw_info",
+    "deinit",
+];
+
+/// Whose code is looked at, whatever the tests themselves are built for.
+const HOST: &str = "x86_64-unknown-linux-gnu";
+
+/// The names that a format has to have in the binary.
+fn expected<F: Groups>() -> Vec<String> {
+    let name = <F as Description>::NAME;
+    let operations = OPERATIONS.iter().map(|operation| format!("pt_iommu_{name}_{operation}"));
+    let walkers = ["map_range", "unmap_range", "iova_to_phys", "read_and_clear_dirty"];
+    let walkers = walkers.iter().filter(|walker| F::HAS_DIRTY || **walker != "read_and_clear_dirty");
+    let levels = walkers.flat_map(|walker| (0..=F::MAX_TOP_LEVEL).map(move |level| format!("{name}_{walker}_l{level}")));
+    operations.chain(levels).collect()
+}
+
+fn all_expected() -> Vec<String> {
+    let mut names = expected::<amdv1::Format>();
+    names.extend(expected::<amdv1_mock::Format>());
+    names.extend(expected::<x86_64::Format>());
+    names.extend(expected::<vtdss::Format>());
+    names.extend(expected::<riscv_64::Format>());
+    names
+}
+
+fn build_example() -> PathBuf {
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("symbols");
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--quiet", "--release", "--features", "frames", "--example", "symbols"])
+        .args(["--target", HOST, "--target-dir"])
+        .arg(&target)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        // Linked statically: a call into a shared library would look indirect.
+        .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
+        .status()
+        .expect("cargo runs");
+    assert!(built.success(), "the example builds");
+    target.join(HOST).join("release/examples/symbols")
+}
+
+/// Disassembly: for each function of the crate's formats, its lines. Several functions of one name are all kept.
+fn functions(binary: &PathBuf) -> BTreeMap<String, Vec<Vec<String>>> {
+    let output = Command::new("objdump")
+        .args(["--disassemble", "--demangle", "--no-show-raw-insn"])
+        .arg(binary)
+        .output()
+        .expect("objdump (binutils) runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    let mut functions: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
+    let mut current: Option<&mut Vec<String>> = None;
+    for line in text.lines() {
+        if let Some((_, symbol)) = line.strip_suffix(">:").and_then(|line| line.split_once(" <")) {
+            current = function_name(symbol).map(|name| {
+                let bodies = functions.entry(name).or_default();
+                bodies.push(Vec::new());
+                bodies.last_mut().expect("just pushed")
+            });
+        } else if let Some(lines) = current.as_deref_mut()
+            && line.starts_with(' ')
+        {
+            lines.push(line.to_owned());
+        }
+    }
+    functions
+}
+
+/// The last part of a path in the formats' modules, without generic arguments.
+fn function_name(symbol: &str) -> Option<String> {
+    let path = symbol.split("::<").next()?;
+    let path = path.strip_prefix("generic_pt::fmt::")?;
+    path.rsplit("::").next().map(str::to_owned)
+}
+
+/// How a line leaves the straight path without the target being in the code.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Indirect {
+    No,
+    Call,
+    /// A jump: in an operation, the jump table that chooses the walker of the top's level.
+    Jump,
+}
+
+fn indirect(line: &str) -> Indirect {
+    let Some((_, instruction)) = line.split_once(':') else { return Indirect::No };
+    let mut words = instruction.split_whitespace().skip_while(|word| *word == "notrack" || *word == "bnd");
+    let (mnemonic, operand) = (words.next().unwrap_or(""), words.next().unwrap_or(""));
+    match mnemonic {
+        _ if !operand.starts_with('*') => Indirect::No,
+        _ if mnemonic.starts_with("call") => Indirect::Call,
+        _ if mnemonic.starts_with("jmp") => Indirect::Jump,
+        _ => Indirect::No,
+    }
+}
+
+#[test]
+#[cfg_attr(
+    not(all(target_arch = "x86_64", target_os = "linux", target_env = "gnu")),
+    ignore = "builds and disassembles an x86_64 Linux binary: runs once, in the build for that"
+)]
+fn every_format_has_its_own_symbols_and_direct_calls() {
+    let functions = functions(&build_example());
+    for name in all_expected() {
+        let count = functions.get(&name).map_or(0, Vec::len);
+        assert_eq!(count, 1, "symbol {name}: expected once, found {count} times");
+    }
+    // Operations may choose the walker of the top's level by a jump table; nothing is called indirectly, and below the
+    // operations nothing is even jumped to.
+    for (name, bodies) in &functions {
+        for line in bodies.iter().flatten() {
+            let found = indirect(line);
+            let allowed = found == Indirect::No || (found == Indirect::Jump && name.starts_with("pt_iommu_"));
+            assert!(allowed, "{name}: {found:?}: {line}");
+        }
+    }
+}
+
+#[test]
+fn indirect_calls_are_recognised() {
+    assert_eq!(indirect("   1000:\tcall   *%rax"), Indirect::Call);
+    assert_eq!(indirect("   1000:\tcall   *0x18(%rbx)"), Indirect::Call);
+    assert_eq!(indirect("   1000:\tnotrack jmp *%rax"), Indirect::Jump);
+    assert_eq!(indirect("   1000:\tcall   2000 <name>"), Indirect::No);
+    assert_eq!(indirect("   1000:\tjne    2000 <name+0x8>"), Indirect::No);
+}
