@@ -25,7 +25,8 @@ macro_rules! exercise {
         let report = |range| {
             black_box(range);
         };
-        let dirty = ns!($format, read_and_clear_dirty)(&mut table, iova, len, black_box(DirtyMode::Clear), &mut gather, report);
+        let dirty =
+            ns!($format, read_and_clear_dirty)(&mut table, iova, len, black_box(DirtyMode::Clear), &mut gather, report);
         black_box(dirty).ok();
         assert_eq!(ns!($format, unmap_range)(&mut table, iova, len, &mut gather), len);
         ns!($format, sync)(&mut gather);

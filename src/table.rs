@@ -22,6 +22,7 @@ use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 /// A reachable table: a view of its items as atomics.
+#[allow(missing_debug_implementations, reason = "only named by expansions")]
 pub struct Table<'t, F: Description> {
     items: &'t [<F::Item as Item>::Atomic],
     level: u32,

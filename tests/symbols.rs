@@ -32,7 +32,8 @@ fn expected<F: Groups>() -> Vec<String> {
     let operations = OPERATIONS.iter().map(|operation| format!("pt_iommu_{name}_{operation}"));
     let walkers = ["map_range", "unmap_range", "iova_to_phys", "read_and_clear_dirty"];
     let walkers = walkers.iter().filter(|walker| F::HAS_DIRTY || **walker != "read_and_clear_dirty");
-    let levels = walkers.flat_map(|walker| (0..=F::MAX_TOP_LEVEL).map(move |level| format!("{name}_{walker}_l{level}")));
+    let levels =
+        walkers.flat_map(|walker| (0..=F::MAX_TOP_LEVEL).map(move |level| format!("{name}_{walker}_l{level}")));
     operations.chain(levels).collect()
 }
 

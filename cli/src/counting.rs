@@ -5,39 +5,78 @@ use generic_pt::{Domain, Driver, HeapMemory, Invalidation};
 use serde::Serialize;
 use std::cell::Cell;
 use std::ptr::NonNull;
+use std::rc::Rc;
 
-/// Heap memory that counts the table pages that are live, and their bytes.
+/// Most bytes of tables in one replay: a trace that maps petabytes in small pages gets an error instead of all memory.
+const MOST_TABLE_BYTES: u64 = 1 << 30;
+
+/// Table pages that are live (linked, or unlinked and waiting for a sync), and the most there ever were.
 #[derive(Debug, Default)]
-pub struct CountingMemory {
-    pages: Cell<u64>,
-    bytes: Cell<u64>,
+pub struct Tally {
+    now: Cell<TablePages>,
+    peak: Cell<TablePages>,
 }
 
-impl CountingMemory {
-    /// Table pages that are live: linked, or unlinked and waiting for a sync.
-    pub fn pages(&self) -> u64 {
-        self.pages.get()
+/// A number of table pages, and their bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct TablePages {
+    /// Pages, whatever their size.
+    pub pages: u64,
+    /// Bytes of them.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// Live now.
+    pub fn now(&self) -> TablePages {
+        self.now.get()
     }
 
-    /// Bytes of them.
-    pub fn bytes(&self) -> u64 {
-        self.bytes.get()
+    /// The most there ever were: pages and bytes each for itself.
+    pub fn peak(&self) -> TablePages {
+        self.peak.get()
     }
+
+    fn add(&self, bytes: u64) {
+        let now = self.now.get();
+        let now = TablePages { pages: now.pages + 1, bytes: now.bytes + bytes };
+        let peak = self.peak.get();
+        self.now.set(now);
+        self.peak.set(TablePages { pages: peak.pages.max(now.pages), bytes: peak.bytes.max(now.bytes) });
+    }
+
+    fn subtract(&self, bytes: u64) {
+        let now = self.now.get();
+        self.now.set(TablePages { pages: now.pages - 1, bytes: now.bytes - bytes });
+    }
+}
+
+/// Heap memory that counts table pages: its own, and those of all memories with the same total.
+#[derive(Debug, Default)]
+pub struct CountingMemory {
+    /// Of this memory.
+    pub own: Tally,
+    /// Of all that share it.
+    pub total: Rc<Tally>,
 }
 
 // SAFETY: every page comes from `HeapMemory`, goes back to it with the arguments it came with, and is translated by it;
 // so all promises of the trait hold because `HeapMemory` gives them. Counting touches no page.
 unsafe impl TableMemory for CountingMemory {
     fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {
+        let bytes = 1u64.checked_shl(request.size_lg2)?;
+        if self.total.now().bytes.saturating_add(bytes) > MOST_TABLE_BYTES {
+            return None;
+        }
         let page = HeapMemory.alloc(request)?;
-        self.pages.set(self.pages.get() + 1);
-        self.bytes.set(self.bytes.get() + (1 << request.size_lg2));
+        self.own.add(bytes);
+        self.total.add(bytes);
         Some(page)
     }
 
     unsafe fn free(&self, page: NonNull<u8>, size_lg2: u32, contents: Contents) {
-        self.pages.set(self.pages.get() - 1);
-        self.bytes.set(self.bytes.get() - (1 << size_lg2));
+        self.own.subtract(1 << size_lg2);
+        self.total.subtract(1 << size_lg2);
         // SAFETY: the caller promises for this memory what `HeapMemory` asks for, and all pages of this memory are its.
         unsafe { HeapMemory.free(page, size_lg2, contents) }
     }

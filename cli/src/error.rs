@@ -28,7 +28,9 @@ pub enum TraceError {
         cause: io::Error,
     },
     /// A line is not understood.
-    #[error("{name}:{line}: {found}\n  | {text}\n  = expected: {expected}\n  = help: `--lenient` counts such lines and skips them")]
+    #[error(
+        "{name}:{line}: {found}\n  | {text}\n  = expected: {expected}\n  = help: `--lenient` counts such lines and skips them"
+    )]
     Malformed {
         /// The trace.
         name: String,
@@ -42,7 +44,9 @@ pub enum TraceError {
         expected: &'static str,
     },
     /// There is nothing to replay.
-    #[error("{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood); {EMPTY_HELP}")]
+    #[error(
+        "{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood); {EMPTY_HELP}"
+    )]
     Empty {
         /// The trace.
         name: String,
@@ -54,7 +58,8 @@ pub enum TraceError {
 }
 
 /// What to do about a trace without events.
-const EMPTY_HELP: &str = "expected: the text of /sys/kernel/tracing/trace, recorded with the events iommu:map and iommu:unmap";
+const EMPTY_HELP: &str =
+    "expected: the text of /sys/kernel/tracing/trace, recorded with the events iommu:map and iommu:unmap";
 
 impl TraceError {
     /// The error for a malformed line.

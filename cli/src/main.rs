@@ -1,1 +1,106 @@
-fn main() {}
+//! `genpt`: what an IOMMU trace of Linux costs in any page-table format.
+
+#![deny(unsafe_code)]
+
+mod anomaly;
+mod args;
+#[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
+mod counting;
+mod error;
+mod formats;
+mod human;
+mod intervals;
+mod model;
+mod plan;
+mod policies;
+mod render;
+mod replay;
+mod report;
+mod summary;
+mod table;
+mod timing;
+mod trace;
+
+use args::{Cli, Command, ReplayArgs};
+use clap::Parser;
+use error::ReplayError;
+use replay::{Check, Job};
+use report::{Report, TraceReport};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::process::ExitCode;
+use summary::Summary;
+use trace::{OnMalformed, Source, Start, Trace};
+
+/// A trace cannot be read, or the results cannot be written.
+const EXIT_INPUT: u8 = 1;
+/// Wrong arguments; clap uses the same.
+const EXIT_USAGE: u8 = 2;
+/// A table does not translate as the trace says.
+const EXIT_DIFFERS: u8 = 3;
+
+fn main() -> ExitCode {
+    let Command::Replay(args) = Cli::parse().command;
+    match replay_all(&args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, message)) => {
+            // Nobody is left to hear of it if standard error is closed.
+            let _ = writeln!(io::stderr(), "error: {message}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// An exit status and a message.
+type Failure = (u8, String);
+
+fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
+    let sources: Vec<Source> = if args.files.is_empty() {
+        vec![Source::BuiltIn]
+    } else {
+        args.files.iter().cloned().map(Source::from).collect()
+    };
+    for (index, source) in sources.iter().enumerate() {
+        let report = replay_one(args, source)?;
+        let mut text = if args.json {
+            serde_json::to_string_pretty(&report).map_err(|error| (EXIT_INPUT, error.to_string()))?
+        } else {
+            render::text(&report, args.queue)
+        };
+        if index > 0 && !args.json {
+            text.insert(0, '\n');
+        }
+        text.push('\n');
+        match io::stdout().write_all(text.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            result => result.map_err(|error| (EXIT_INPUT, format!("cannot write the results: {error}")))?,
+        }
+    }
+    Ok(())
+}
+
+fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
+    let on_malformed = if args.lenient { OnMalformed::Skip } else { OnMalformed::Stop };
+    let mut trace = Trace::read(source, on_malformed).map_err(|error| (EXIT_INPUT, error.to_string()))?;
+    trace.start = match (args.start, trace.start) {
+        (args::Start::Auto, found) => found,
+        (args::Start::Empty, _) => Start::Empty,
+        (args::Start::Middle, found @ Start::Middle { .. }) => found,
+        (args::Start::Middle, Start::Empty) => Start::Middle { complete_from: 1 },
+    };
+    let summary = Summary::of(&trace);
+    let check = if args.check { Check::EveryEvent } else { Check::Peaks };
+    let job = Job { trace: &trace, summary: &summary, va_bits: args.va_bits, check, queue_unmaps: args.queue };
+    let mut report = Report { trace: TraceReport::new(&trace), formats: Vec::new(), not_replayed: BTreeMap::new() };
+    for row in args.formats() {
+        match (row.replay)(&job) {
+            Ok(format) => report.formats.push(format),
+            Err(error @ ReplayError::Differs { .. }) => return Err((EXIT_DIFFERS, format!("{}: {error}", trace.name))),
+            Err(error @ ReplayError::Setup { .. }) if args.is_named(row.name) => {
+                return Err((EXIT_USAGE, error.to_string()));
+            }
+            Err(error) => drop(report.not_replayed.insert(row.name.to_owned(), error.to_string())),
+        }
+    }
+    Ok(report)
+}

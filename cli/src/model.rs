@@ -202,7 +202,9 @@ impl Model {
             let never_mapped = self.freed.gaps(*gap).into_iter().next();
             let (at, why) = match (known, never_mapped) {
                 (Some((at, freed)), _) => (at.first.max(gap.first), format!("unmapped already by line {freed}")),
-                (None, Some(part)) if self.start == Start::Empty => (part.first, "never mapped in the trace".to_owned()),
+                (None, Some(part)) if self.start == Start::Empty => {
+                    (part.first, "never mapped in the trace".to_owned())
+                }
                 _ => continue,
             };
             let text = format!(

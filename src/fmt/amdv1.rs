@@ -2,7 +2,7 @@
 
 crate::define_pt_format!(
     /// AMD IOMMU host page tables, and a mock of them.
-    pub mod amdv1_family {
+    pub(super) mod amdv1_family {
         /// AMDv1 page tables: AMD I/O Virtualization Technology (IOMMU) Specification, 2.2.3 host page tables.
         ///
         /// Every power-of-two page size from 4 KiB to 2^51 except 512 GiB (a hardware erratum). Sizes that are not the

@@ -100,7 +100,8 @@ crate::define_pt_format!(
             fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {
                 let writable = prot.contains(Prot::WRITE);
                 let access = R.when(writable || prot.contains(Prot::READ))
-                    | (W.mask() | D.mask()) * u64::from(writable)
+                    | W.when(writable)
+                    | D.when(writable)
                     | X.when(!prot.contains(Prot::NOEXEC));
                 if access == 0 {
                     let (valid, errno) = ("at least one of READ, WRITE and not NOEXEC", Errno::EOPNOTSUPP);

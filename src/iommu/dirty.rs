@@ -20,6 +20,7 @@ pub enum DirtyMode {
 }
 
 /// What a dirty scan carries from level to level.
+#[allow(missing_debug_implementations, reason = "only named by expansions")]
 pub struct Cx<'a, F: Groups, H: Host, R> {
     common: &'a Common<F>,
     host: &'a H,
@@ -58,8 +59,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         if !self.in_top_range(range) {
             return Err(self.range_error(range));
         }
-        let mut cx = Cx { common: &self.common, host: &self.host, mode, found: None, report, gather };
-        self.with_top(|table| F::dirty(table, &mut cx, range));
+        let mut cx = Cx { common: self.common(), host: self.host(), mode, found: None, report, gather };
+        self.tree.with_top(|table| F::dirty(table, &mut cx, range));
         if let Some(found) = cx.found {
             (cx.report)(found);
         }

@@ -249,7 +249,16 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// An empty gather for this table's domain.
     #[inline(always)]
     pub fn gather(&self, mode: GatherMode) -> Gather<F, H> {
-        Gather::new(self.host.clone(), mode)
+        Gather::new(self.host().clone(), mode)
+    }
+}
+
+impl<F: Groups, H: Host> fmt::Debug for Pending<F, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pending")
+            .field("invalidation", &self.invalidation)
+            .field("unlinked_tables", &self.unlinked_tables())
+            .finish()
     }
 }
 

@@ -1,15 +1,14 @@
 //! Making a table, telling what it is, and freeing it.
 
-use super::top::TopWord;
 use super::{PtIommu, Walkers};
 use crate::driver::{Driver, Host};
 use crate::error::{Errno, Error};
 use crate::feature::Features;
-use crate::format::{Common, Kind, TableConfig, Top, item_size_lg2, items_lg2};
+use crate::format::{Common, TableConfig, Top, item_size_lg2};
 use crate::lg2;
-use crate::memory::{Contents, TableMemory};
+use crate::memory::TableMemory;
 use crate::range::{self, VaRange};
-use crate::table::{NewTable, Table, top_size_lg2};
+use crate::tree::Tree;
 
 /// What a table offers to its users.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,34 +34,26 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// exclude each other or that the driver cannot serve, and VA bits too few for the top; [`Error::OutOfMemory`].
     pub fn new(host: H, config: &TableConfig<F::Config>) -> Result<Self, Error> {
         let (common, top_level) = checked::<F>(host.domain(), config)?;
-        let domain = host.domain();
-        let top = NewTable::<F, _>::empty_top(&common, &domain.memory, top_level, 0)?;
-        if top.pa() & !F::GEOMETRY.top_pa_mask != 0 {
-            return Err(Error::TableAddress { pa: top.pa(), level: top_level });
-        }
-        if common.has(Features::DMA_INCOHERENT) {
-            top.flush(&domain.driver);
-        }
-        let mut table = Self { common, top: TopWord::new(top.keep(), top_level), page_sizes: 0, host };
+        let mut table = Self { tree: Tree::new(host, common, top_level)?, page_sizes: 0 };
         table.page_sizes = table.all_page_sizes();
         Ok(table)
     }
 
     /// What the table offers.
     pub fn info(&self) -> Info {
-        let level = if self.common.has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { self.top_level() };
+        let level = if self.common().has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { self.top_level() };
         Info {
             page_sizes: self.page_sizes,
-            aperture: range::top_range(&self.common, level),
-            max_va_lg2: self.common.max_va_lg2,
-            max_oa_lg2: self.common.max_oa_lg2,
-            features: self.common.features,
+            aperture: range::top_range(self.common(), level),
+            max_va_lg2: self.common().max_va_lg2,
+            max_oa_lg2: self.common().max_oa_lg2,
+            features: self.common().features,
         }
     }
 
     /// All sizes that the levels of this table can have, limited by its VA and OA widths.
     fn all_page_sizes(&self) -> u64 {
-        let common = &self.common;
+        let common = self.common();
         let levels = (0..=F::MAX_TOP_LEVEL).filter(|level| {
             if common.has(Features::DYNAMIC_TOP) {
                 item_size_lg2::<F>(*level) < common.max_va_lg2
@@ -83,8 +74,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
 
     /// What a driver writes into its device or context entry, for the top of this moment.
     pub fn hw_info(&self) -> F::HwInfo {
-        let top = self.top.load();
-        F::hw_info(&self.common, Top { pa: self.memory().pa_of(top.page), level: top.level })
+        let top = self.tree.top();
+        F::hw_info(self.common(), Top { pa: self.tree.memory().pa_of(top.page), level: top.level })
     }
 
     /// Frees every table, mapped or not; what dropping does. Hardware must be off the table.
@@ -146,35 +137,4 @@ fn checked<F: Walkers>(
         common.features |= Features::FULL_VA;
     }
     Ok((common, top_level))
-}
-
-impl<F: Walkers, H: Host> Drop for PtIommu<F, H> {
-    fn drop(&mut self) {
-        let top = self.top.load();
-        self.with_top(|table| self.free_below(table));
-        // SAFETY: the top was allocated with this size, everything below it is gone, and `&mut self` is the last user.
-        unsafe { self.memory().free(top.page, top_size_lg2(&self.common, top.level), Contents::Unknown) };
-    }
-}
-
-impl<F: Walkers, H: Host> PtIommu<F, H> {
-    /// Frees all tables below `table`, whose items are not looked at again.
-    fn free_below(&self, table: &Table<'_, F>) {
-        if table.level() == 0 {
-            return;
-        }
-        for index in 0..table.items() {
-            let entry = table.load(&self.common, index);
-            if entry.kind != Kind::Table {
-                continue;
-            }
-            table.descend(&self.common, self.memory(), entry, |lower| self.free_below(lower));
-            let page = table.lower_page(&self.common, self.memory(), entry);
-            let lower = table.level() - 1;
-            debug_assert!(items_lg2::<F>(lower) <= 32);
-            // SAFETY: a regular table of that level, whose lower tables are gone; nobody reaches it but through this item,
-            // which is not looked at again.
-            unsafe { self.memory().free(page, F::GEOMETRY.table_lg2(lower), Contents::Unknown) };
-        }
-    }
 }

@@ -12,6 +12,7 @@ use crate::range::{VaRange, best_page_size, count_of_size};
 use crate::table::{Entry, NewTable, Swap, Table};
 
 /// What a map carries from level to level: the position, which moves on with every leaf written, and the rest.
+#[allow(missing_debug_implementations, reason = "only named by expansions")]
 pub struct Cx<'a, F: Groups, H: Host> {
     common: &'a Common<F>,
     host: &'a H,
@@ -55,7 +56,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         let (mut cx, leaf_level) =
             self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
         let range = VaRange { va: iova, last: cx.last };
-        let result = self.ensure_top(range, leaf_level).and_then(|()| self.with_top(|table| F::map(table, &mut cx)));
+        let result =
+            self.ensure_top(range, leaf_level).and_then(|()| self.tree.with_top(|table| F::map(table, &mut cx)));
         if let Some(mut replaced) = cx.replaced.take() {
             replaced.sync();
         }
@@ -65,7 +67,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// The checks, in their order. The start of the map, and the level of its first leaf.
     #[inline(always)]
     fn map_checked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(Cx<'_, F, H>, u32), Error> {
-        let common = &self.common;
+        let common = self.common();
         let pa_range = |paddr| Err(Error::PaRange { paddr, len, max_oa_lg2: common.max_oa_lg2 });
         if !prot.intersects(Prot::READ.union(Prot::WRITE)) {
             return Err(Error::Protection { prot, valid: "READ, WRITE or both", errno: Errno::EINVAL });
@@ -87,7 +89,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         }
         let cx = Cx {
             common,
-            host: &self.host,
+            host: self.host(),
             va: iova,
             oa: paddr,
             last: range.last,
@@ -150,6 +152,9 @@ impl<F: Groups, H: Host> Cx<'_, F, H> {
 }
 
 /// Maps what of the range lies in `table`, at `LEVEL`, with `below` for the level below.
+///
+/// # Errors
+/// Those of [`PtIommu::map_range`] that show on the way; the position says how far it came.
 #[inline(always)]
 pub fn map_level<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,

@@ -9,20 +9,21 @@
 //! ranges can be added beside them.
 
 mod dirty;
+#[allow(unsafe_code, reason = "frees unlinked tables after a sync")]
 mod gather;
 mod init;
+#[allow(unsafe_code, reason = "unlinks empty tables")]
 mod map;
 mod set_dirty;
 mod top;
 mod translate;
+#[allow(unsafe_code, reason = "unlinks tables")]
 mod unmap;
-mod visit;
 
 pub use crate::format::TableConfig;
 pub use dirty::DirtyMode;
 pub use gather::{Gather, GatherMode, Pending, Synced};
 pub use init::Info;
-pub use visit::{ItemView, TableView};
 
 #[doc(hidden)]
 pub mod level {
@@ -45,7 +46,9 @@ use crate::format::{Common, Groups};
 use crate::memory::TableMemory;
 use crate::range::VaRange;
 use crate::table::Table;
-use top::TopWord;
+use crate::tree::Tree;
+use crate::walk::TableView;
+use core::fmt;
 
 /// The hot algorithms instantiated for one format: a function for each level, under the format's own names.
 ///
@@ -63,26 +66,36 @@ pub trait Walkers: Groups {
 /// Made by [`PtIommu::new`] or the format's `pt_iommu_NAME_init`. Dropping it frees every table, mapped or not; hardware
 /// must be off it by then.
 pub struct PtIommu<F: Walkers, H: Host> {
-    common: Common<F>,
-    top: TopWord<F>,
+    tree: Tree<F, H>,
     /// Page sizes that map may use, one bit each.
     page_sizes: u64,
-    host: H,
 }
 
 impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// What was configured, and the limits in force.
+    #[inline(always)]
     pub fn common(&self) -> &Common<F> {
-        &self.common
+        self.tree.common()
     }
 
     /// The domain whose memory and driver the table uses.
+    #[inline(always)]
     pub fn host(&self) -> &H {
-        &self.host
+        self.tree.host()
     }
 
-    #[inline(always)]
-    fn memory(&self) -> &H::Memory {
-        &self.host.domain().memory
+    /// Shows every table, a table before those below it, in VA order.
+    pub fn visit_tables(&self, visit: impl FnMut(&TableView<'_, F>)) {
+        self.tree.visit_tables(visit);
+    }
+}
+
+/// A line for the table, then its leaves and tables as an indented tree, with runs of equal neighbours merged.
+impl<F: Walkers, H: Host> fmt::Debug for PtIommu<F, H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let common = self.common();
+        let (name, level) = (F::NAME, self.top_level());
+        writeln!(f, "{name}: top level {level}, {} VA bits, {} OA bits", common.max_va_lg2, common.max_oa_lg2)?;
+        self.tree.fmt_tables(f)
     }
 }

@@ -22,16 +22,16 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         if !self.in_top_range(range) {
             return Err(self.range_error(range));
         }
-        self.with_top(|table| self.set_dirty_in(table, iova))
+        self.tree.with_top(|table| self.set_dirty_in(table, iova))
     }
 
     fn set_dirty_in(&self, table: &Table<'_, F>, va: u64) -> Result<(), Error> {
-        let common = &self.common;
+        let common = self.common();
         let (index, level) = (table.index(va), table.level());
         let entry = table.load(common, index);
         match entry.kind {
             Kind::Empty => Err(Error::NotMapped { va }),
-            Kind::Table => table.descend(common, self.memory(), entry, |lower| self.set_dirty_in(lower, va)),
+            Kind::Table => table.descend(common, self.tree.memory(), entry, |lower| self.set_dirty_in(lower, va)),
             Kind::Leaf => {
                 let dirty = F::dirty_item(common, level, entry.raw);
                 match table.swap(common, index, entry, dirty) {

@@ -1,82 +1,31 @@
-//! The top of a table: pointer and level in one word, and how it grows.
+//! The top of a table: which range it holds, and how it grows.
 
 use super::{PtIommu, Walkers};
 use crate::driver::{Driver, Host};
 use crate::error::Error;
 use crate::feature::Features;
-use crate::format::{Common, Description, Groups, MAX_LEVELS, Top, item_size_lg2};
+use crate::format::{Common, Groups, MAX_LEVELS, Top, item_size_lg2};
 use crate::memory::TableMemory;
 use crate::range::{self, VaRange};
-use crate::table::{NewTable, Table, table_item_for, top_items_lg2, top_va_lg2};
-use core::marker::PhantomData;
-use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, Ordering};
-
-/// Bits of the word that hold the level. Tables are aligned to at least 8.
-const LEVEL_MASK: usize = 7;
-
-/// Pointer to the top table with its level in the low bits: one load gives a consistent pair.
-pub(super) struct TopWord<F> {
-    word: AtomicPtr<u8>,
-    format: PhantomData<fn() -> F>,
-}
-
-/// What a top word held: never null.
-#[derive(Clone, Copy)]
-pub(super) struct TopPtr {
-    pub(super) page: NonNull<u8>,
-    pub(super) level: u32,
-}
-
-impl<F: Description> TopWord<F> {
-    pub(super) fn new(page: NonNull<u8>, level: u32) -> Self {
-        Self { word: AtomicPtr::new(Self::join(page, level)), format: PhantomData }
-    }
-
-    fn join(page: NonNull<u8>, level: u32) -> *mut u8 {
-        page.as_ptr().map_addr(|address| address | level as usize)
-    }
-
-    #[inline(always)]
-    pub(super) fn load(&self) -> TopPtr {
-        let word = self.word.load(Ordering::Acquire);
-        let level = (word.addr() & LEVEL_MASK) as u32;
-        let page = word.map_addr(|address| address & !LEVEL_MASK);
-        // A table is never at address 0, so the fallback is never taken; it keeps this free of `unsafe`.
-        TopPtr { page: NonNull::new(page).unwrap_or(NonNull::dangling()), level }
-    }
-
-    fn store(&self, page: NonNull<u8>, level: u32) {
-        self.word.store(Self::join(page, level), Ordering::Release);
-    }
-}
+use crate::table::{NewTable, table_item_for, top_va_lg2};
+use crate::tree::TopPtr;
 
 impl<F: Walkers, H: Host> PtIommu<F, H> {
-    /// Runs `visit` on the top table.
-    #[inline(always)]
-    pub(super) fn with_top<R>(&self, visit: impl FnOnce(&Table<'_, F>) -> R) -> R {
-        let top = self.top.load();
-        let items_lg2 = top_items_lg2(&self.common, top.level);
-        // SAFETY: the word always holds a live top table of that level; tops are only freed with the whole tree, or
-        // unlinked by an operation that holds the whole range below.
-        visit(&unsafe { Table::at(top.page, top.level, items_lg2) })
-    }
-
     /// The level of the top table at this moment.
     #[inline(always)]
     pub fn top_level(&self) -> u32 {
-        self.top.load().level
+        self.tree.top().level
     }
 
     /// Whether `range` lies in what the top of this moment decodes.
     #[inline(always)]
     pub(super) fn in_top_range(&self, range: VaRange) -> bool {
-        range::fits(&self.common, range, top_va_lg2(&self.common, self.top_level()))
+        range::fits(self.common(), range, top_va_lg2(self.common(), self.top_level()))
     }
 
     pub(super) fn range_error(&self, range: VaRange) -> Error {
-        let level = if self.common.has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { self.top_level() };
-        let valid = range::top_range(&self.common, level);
+        let level = if self.common().has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { self.top_level() };
+        let valid = range::top_range(self.common(), level);
         Error::VaRange { va: range.va, last: range.last, valid_first: valid.va, valid_last: valid.last }
     }
 
@@ -86,18 +35,18 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// [`Error::VaRange`] if no level would do, before any allocation; [`Error::OutOfMemory`], with the top unchanged.
     pub(super) fn ensure_top(&self, range: VaRange, leaf_level: u32) -> Result<(), Error> {
         let holds =
-            |level: u32| level >= leaf_level && range::fits(&self.common, range, top_va_lg2(&self.common, level));
+            |level: u32| level >= leaf_level && range::fits(self.common(), range, top_va_lg2(self.common(), level));
         loop {
-            let old = self.top.load();
+            let old = self.tree.top();
             if holds(old.level) {
                 return Ok(());
             }
-            if !self.common.has(Features::DYNAMIC_TOP) {
+            if !self.common().has(Features::DYNAMIC_TOP) {
                 return Err(self.range_error(range));
             }
             // Levels above one that decodes all of max VA do not exist for this table.
             let levels = (old.level + 1..=F::MAX_TOP_LEVEL)
-                .take_while(|level| item_size_lg2::<F>(*level) < self.common.max_va_lg2);
+                .take_while(|level| item_size_lg2::<F>(*level) < self.common().max_va_lg2);
             let mut levels = levels.skip_while(|level| !holds(*level));
             let Some(new_level) = levels.next() else {
                 return Err(self.range_error(range));
@@ -112,16 +61,16 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     ///
     /// The chain is private until the driver knows of it; if anything fails, its tables are freed by their owners here.
     fn grow(&self, old: TopPtr, new_level: u32, va: u64) -> Result<bool, Error> {
-        let domain = self.host.domain();
-        let incoherent = self.common.has(Features::DMA_INCOHERENT);
+        let domain = self.tree.host().domain();
+        let incoherent = self.common().has(Features::DMA_INCOHERENT);
         let mut chain: [Option<NewTable<'_, F, _>>; MAX_LEVELS] = [const { None }; MAX_LEVELS];
         let mut top = Top { pa: domain.memory.pa_of(old.page), level: old.level };
         for (level, slot) in (old.level + 1..=new_level).zip(&mut chain) {
-            let mut item = table_item_for(&self.common, top.level, top.pa)?;
-            let mut table = NewTable::empty_top(&self.common, &domain.memory, level, va)?;
+            let mut item = table_item_for(self.common(), top.level, top.pa)?;
+            let mut table = NewTable::empty_top(self.common(), &domain.memory, level, va)?;
             if incoherent {
                 // The table below was flushed before: when it was made, or just now.
-                item |= flush_done_bit(&self.common);
+                item |= flush_done_bit(self.common());
             }
             table.set_first(item);
             if incoherent {
@@ -131,16 +80,15 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             *slot = Some(table);
         }
         let grown = domain.driver.with_top_lock(|| {
-            let now = self.top.load();
-            if now.page != old.page || now.level != old.level {
+            if self.tree.top() != old {
                 return false;
             }
             domain.driver.change_top(top);
             for table in chain.iter_mut().filter_map(Option::take) {
-                let level = table.level();
-                let page = table.keep();
-                if level == new_level {
-                    self.top.store(page, level);
+                if table.level() == new_level {
+                    self.tree.publish_top(table);
+                } else {
+                    table.keep();
                 }
             }
             true

@@ -16,7 +16,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         if !self.in_top_range(VaRange { va: iova, last: iova }) {
             return None;
         }
-        self.with_top(|table| F::translate(table, &self.common, self.memory(), iova))
+        self.tree.with_top(|table| F::translate(table, self.common(), self.tree.memory(), iova))
     }
 }
 

@@ -10,6 +10,7 @@ use crate::range::VaRange;
 use crate::table::Table;
 
 /// What an unmap carries from level to level.
+#[allow(missing_debug_implementations, reason = "only named by expansions")]
 pub struct Cx<'a, F: Groups, H: Host> {
     common: &'a Common<F>,
     host: &'a H,
@@ -32,7 +33,7 @@ enum Covered {
 }
 
 /// How the unmap of one table ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// Everything of the range that lies in the table is gone, and there may be more behind it.
     Removed,
@@ -63,20 +64,20 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             return 0;
         }
         let mut cx = Cx {
-            common: &self.common,
-            host: &self.host,
+            common: self.common(),
+            host: self.host(),
             va: iova,
             last: range.last,
             covered: Covered::Partly,
             changes: Changes::NONE,
         };
-        self.with_top(|table| F::unmap(table, &mut cx));
+        self.tree.with_top(|table| F::unmap(table, &mut cx));
         if cx.changes.leaf_levels.is_empty() {
             return 0;
         }
         let range = VaRange { va: iova, last: cx.va.wrapping_sub(1) };
         // SAFETY: the tables were linked in this table, which is of this domain.
-        unsafe { gather.add(&self.common, &self.host, range, cx.changes) };
+        unsafe { gather.add(self.common(), self.host(), range, cx.changes) };
         // All 2^64 bytes at once do not fit into the result.
         match cx.va.wrapping_sub(iova) {
             0 => u64::MAX,

@@ -71,7 +71,13 @@ fn differ(expected: &[Flush], got: &[Flush]) -> String {
 
 /// Flushes of an unmap. Allowance 1: one may be absent whose table is below the top and lies, as a whole, in what was
 /// unmapped of the request, because that table was unlinked.
-pub fn compare_unmap(expected: &[Flush], got: &[Flush], before: &Tables, iova: u64, asked_unmapped: u64) -> Result<(), String> {
+pub fn compare_unmap(
+    expected: &[Flush],
+    got: &[Flush],
+    before: &Tables,
+    iova: u64,
+    asked_unmapped: u64,
+) -> Result<(), String> {
     let absent = |n: usize| {
         let flush = &expected[n];
         before.find(flush.level, flush.va).is_some_and(|table| {
@@ -91,8 +97,7 @@ pub fn compare_map(expected: &[Flush], got: &[Flush], before: &Tables, after: &T
         let flush = &expected[n];
         let flushed_whole_before = expected[..n].iter().any(|earlier| earlier.is_of_same_table(flush));
         let is_new = before.find(flush.level, flush.va).is_none();
-        let is_leaf_run =
-            after.find(flush.level, flush.va).is_some_and(|table| table.is_leaf(flush.first_index));
+        let is_leaf_run = after.find(flush.level, flush.va).is_some_and(|table| table.is_leaf(flush.first_index));
         is_new && flushed_whole_before && is_leaf_run
     };
     compare(expected, got, absent)

@@ -127,7 +127,9 @@ pub fn table_config<F: VectorFormat>(config: &Map<String, Value>) -> Result<Tabl
 pub fn run_file(file: &Map<String, Value>, report: &mut crate::Report) -> Result<(), String> {
     match file.get("format").and_then(Value::as_str) {
         Some(name) if name == <amdv1::Format as Description>::NAME => crate::run::<amdv1::Format>(file, report),
-        Some(name) if name == <amdv1_mock::Format as Description>::NAME => crate::run::<amdv1_mock::Format>(file, report),
+        Some(name) if name == <amdv1_mock::Format as Description>::NAME => {
+            crate::run::<amdv1_mock::Format>(file, report)
+        }
         Some(name) if name == <x86_64::Format as Description>::NAME => crate::run::<x86_64::Format>(file, report),
         Some(name) if name == <vtdss::Format as Description>::NAME => crate::run::<vtdss::Format>(file, report),
         Some(name) if name == <riscv_64::Format as Description>::NAME => crate::run::<riscv_64::Format>(file, report),

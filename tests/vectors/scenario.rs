@@ -111,7 +111,11 @@ impl<'a, F: VectorFormat> Runner<'a, F> {
             }
             "set_dirty" => {
                 let result = self.table.set_dirty(hex(&step["iova"]));
-                same("result", &step["result"].as_str().unwrap_or("?"), &errno_name(result.map_err(|error| error.errno())))
+                same(
+                    "result",
+                    &step["result"].as_str().unwrap_or("?"),
+                    &errno_name(result.map_err(|error| error.errno())),
+                )
             }
             "read_and_clear_dirty" => self.dirty(step),
             "dump" => Tables::of(&self.table, self.encryption_mask).compare(fields),
@@ -219,7 +223,9 @@ impl<'a, F: VectorFormat> Runner<'a, F> {
         let mut gather = self.table.gather(GatherMode::Immediate);
         let mut found = Vec::new();
         let report = |range: VaRange| {
-            found.push(json!({ "iova": format!("{:#x}", range.va), "len": format!("{:#x}", range.last - range.va + 1) }));
+            found.push(
+                json!({ "iova": format!("{:#x}", range.va), "len": format!("{:#x}", range.last - range.va + 1) }),
+            );
         };
         let (iova, len) = (hex(&step["iova"]), hex(&step["size"]));
         let result = self.table.read_and_clear_dirty(iova, len, mode, &mut gather, report);

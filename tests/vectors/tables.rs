@@ -33,7 +33,8 @@ impl Tables {
         let mut tables = Vec::new();
         table.visit_tables(|view| {
             let without_address = |kind, raw| if kind == Kind::Table { raw & !address_mask } else { raw };
-            let entries = view.used().map(|item| (item.index, item.kind, without_address(item.kind, item.raw))).collect();
+            let entries =
+                view.used().map(|item| (item.index, item.kind, without_address(item.kind, item.raw))).collect();
             let items_lg2 = view.items().trailing_zeros();
             tables.push(TableCopy {
                 level: view.level(),
@@ -74,10 +75,15 @@ impl Tables {
             let (level, va) = (table["level"].as_u64().unwrap_or(u64::MAX), crate::hex(&table["va"]));
             let ours = got.next().ok_or_else(|| format!("expected a table of level {level} at {va:#x}, got none"))?;
             if (u64::from(ours.level), ours.va) != (level, va) {
-                return Err(format!("expected a table of level {level} at {va:#x}, got {} at {:#x}", ours.level, ours.va));
+                return Err(format!(
+                    "expected a table of level {level} at {va:#x}, got {} at {:#x}",
+                    ours.level, ours.va
+                ));
             }
             let entries = expand(&table["entries"])?;
-            if let Some(n) = (0..entries.len().max(ours.entries.len())).find(|n| entries.get(*n) != ours.entries.get(*n)) {
+            if let Some(n) =
+                (0..entries.len().max(ours.entries.len())).find(|n| entries.get(*n) != ours.entries.get(*n))
+            {
                 let (expected, got) = (entries.get(n), ours.entries.get(n));
                 return Err(format!("table of level {level} at {va:#x}: expected {expected:x?}, got {got:x?}"));
             }
@@ -100,7 +106,8 @@ fn expand(entries: &Value) -> Result<Vec<(usize, Kind, u64)>, String> {
             other => return Err(format!("an entry is a table or a leaf, not {other:?}")),
         };
         let raw = crate::hex(&entry[2]);
-        let (count, stride) = if entry[3].is_null() { (1, 0) } else { (entry[3].as_u64().unwrap_or(0), crate::hex(&entry[4])) };
+        let (count, stride) =
+            if entry[3].is_null() { (1, 0) } else { (entry[3].as_u64().unwrap_or(0), crate::hex(&entry[4])) };
         all.extend((0..count).map(|n| (index + n as usize, kind, raw.wrapping_add(stride.wrapping_mul(n)))));
     }
     Ok(all)

@@ -60,14 +60,20 @@ fn the_last_page_of_the_address_space() {
 #[test]
 fn contradictions_and_gaps_are_named() {
     let found = |arguments| Op::parse_map(arguments).unwrap_err().found;
-    assert_eq!(found("IOMMU: iova=0x1000 - 0x2000 paddr=0x0 size=8192"), "the end is 0x2000, but start + size is 0x3000");
+    assert_eq!(
+        found("IOMMU: iova=0x1000 - 0x2000 paddr=0x0 size=8192"),
+        "the end is 0x2000, but start + size is 0x3000"
+    );
     assert_eq!(found("IOMMU: iova=0x1000 - 0x2000 size=4096"), "`size=4096` where `paddr=` should be");
     assert_eq!(found("IOMMU: iova=0x1000 - 0x2000 paddr=0x0"), "the line ends where `size=` should be");
     assert_eq!(found("IOMMU: iova=0x1000 - 0x1000 paddr=0x0 size=0"), "a map of no bytes");
     assert_eq!(found("IOMMU: iova=1000 - 0x2000"), "`iova=1000`: not a 64-bit hexadecimal number with 0x");
     assert_eq!(found("IOMMU: iova=0x0 - 0x1 paddr=0x0 size=1 x"), "`x` after the last field");
     let found = |arguments| Op::parse_unmap(arguments).unwrap_err().found;
-    assert_eq!(found("IOMMU: iova=0x1000 - 0x2000 size=4096 unmapped_size=-1"), "`unmapped_size=-1`: not a 64-bit decimal number");
+    assert_eq!(
+        found("IOMMU: iova=0x1000 - 0x2000 size=4096 unmapped_size=-1"),
+        "`unmapped_size=-1`: not a 64-bit decimal number"
+    );
 }
 
 #[test]

@@ -110,7 +110,11 @@ impl Trace {
                 reader.malformed += 1;
             }
             if !is_whole {
-                skip_line(&mut input).map_err(|cause| TraceError::Read { name: name.clone(), line: reader.line, cause })?;
+                skip_line(&mut input).map_err(|cause| TraceError::Read {
+                    name: name.clone(),
+                    line: reader.line,
+                    cause,
+                })?;
             }
         }
         reader.finish(name)

@@ -12,7 +12,9 @@ fn map(cpu: u32, pid: u32, iova: u64) -> String {
 }
 
 fn d_map(cpu: u32, pid: u32, domain: u64, iova: u64) -> String {
-    format!("t-{pid} [{cpu:03}] ..... 1.0: d_map: (f+0x4/0x310) domain={domain:#x} iova={iova:#x} paddr=0x1000 size=0x1000\n")
+    format!(
+        "t-{pid} [{cpu:03}] ..... 1.0: d_map: (f+0x4/0x310) domain={domain:#x} iova={iova:#x} paddr=0x1000 size=0x1000\n"
+    )
 }
 
 #[test]

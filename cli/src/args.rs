@@ -1,0 +1,131 @@
+//! The command line.
+
+use crate::formats::{self, FORMATS, FormatRow};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::path::PathBuf;
+
+/// Replays what Linux did with IOMMU page tables, in any format.
+#[derive(Debug, Parser)]
+#[command(name = "genpt", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Replay a Linux ftrace text with iommu:map and iommu:unmap events into page tables, and say what that costs
+    #[command(after_long_help = LONG_HELP)]
+    Replay(ReplayArgs),
+}
+
+/// `genpt replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Traces: text as in /sys/kernel/tracing/trace, plain or gzip; `-` is standard input [default: a built-in one]
+    ///
+    /// The built-in trace is real: an NVMe disk behind a VT-d IOMMU on Linux 6.1. Several traces are replayed one after
+    /// the other.
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// Formats to replay into, or `all`; they are shown side by side
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',', default_value = ALL, value_parser = names())]
+    pub format: Vec<String>,
+
+    /// Print JSON: one document for each trace
+    #[arg(long)]
+    pub json: bool,
+
+    /// Count and skip lines that are not understood, instead of stopping
+    #[arg(long)]
+    pub lenient: bool,
+
+    /// VA bits of the tables [default: 48 or what the trace needs; all that there are where the top can grow]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub va_bits: Option<u32>,
+
+    /// What was mapped when the trace began
+    #[arg(long, value_enum, default_value_t = Start::Auto)]
+    pub start: Start,
+
+    /// Compare table and trace after every event, in its range, and not only at the peaks and at the end
+    #[arg(long)]
+    pub check: bool,
+
+    /// Unmaps in a domain after which the queued policy flushes everything
+    #[arg(long, value_name = "UNMAPS", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
+    pub queue: u64,
+}
+
+/// What was mapped when a trace began.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Start {
+    /// As the text shows: something if events are missing in it, else nothing
+    Auto,
+    /// Nothing: every unmap of what was not mapped in the trace is an anomaly
+    Empty,
+    /// Something: the trace was switched on while the device was running
+    Middle,
+}
+
+/// The name that stands for every format.
+const ALL: &str = "all";
+
+/// What `--help` says at its end.
+const LONG_HELP: &str = "\
+To record a trace:
+  echo 1 > /sys/kernel/tracing/events/iommu/map/enable
+  echo 1 > /sys/kernel/tracing/events/iommu/unmap/enable
+  (load the driver, do I/O, unload it)
+  cat /sys/kernel/tracing/trace > trace.txt
+
+Domains: the events do not name theirs. If the trace has lines `d_map: ... domain=0x.. iova=0x.. size=0x..` and \
+`d_unmap: ...` (a fprobe or kprobe at the beginning of the operation), each event is replayed into a table of the domain \
+that the line before it names.
+
+Traces that begin in the middle: a header with fewer events in the buffer than written, a line `##### CPU n buffer \
+started ####` or `CPU:n [LOST m EVENTS]` says that events are missing up to there. Then an unmap of what was never mapped \
+in the trace undoes a map from before it, and a map over what was live before that line follows an unmap that is missing: \
+both are counted, and are no anomalies. After that line, unmapping twice and mapping twice are. A trace that was switched \
+on late but overwrote nothing does not show it: say `--start middle`.
+
+Anomalies: a double map is not applied, as a table refuses it with EADDRINUSE. A map that a format refuses (address or page \
+size do not fit) is left out, and so is its unmap. If one unmap removes more or less from this table than it did in the \
+traced one (leaves are never split), the table is brought to what the trace says, uncounted.
+
+Invalidation policies:
+  strict               the range of every unmap event, at once
+  batched, FLUSH_RANGE one range over all consecutive unmaps in a domain, gaps too
+  batched, NO_GAPS     the same, but a range that does not touch the one before is a new invalidation
+  queued               a full flush after every 256 unmaps in a domain (--queue), and at the end
+
+Exit status: 0 done (anomalies or not); 1 a trace cannot be read; 2 wrong arguments; 3 a table does not translate as the \
+trace says.";
+
+fn names() -> PossibleValuesParser {
+    PossibleValuesParser::new(std::iter::once(ALL).chain(FORMATS.iter().map(|row| row.name)))
+}
+
+impl ReplayArgs {
+    /// The formats, each once, in the order asked for.
+    pub fn formats(&self) -> Vec<&'static FormatRow> {
+        let mut rows: Vec<&'static FormatRow> = Vec::new();
+        for name in &self.format {
+            let named: Vec<_> =
+                if name == ALL { FORMATS.iter().collect() } else { formats::find(name).into_iter().collect() };
+            rows.extend(
+                named.into_iter().filter(|row| rows.iter().all(|other| other.name != row.name)).collect::<Vec<_>>(),
+            );
+        }
+        rows
+    }
+
+    /// Whether a format was asked for by its name.
+    pub fn is_named(&self, format: &str) -> bool {
+        self.format.iter().any(|name| name == format)
+    }
+}

@@ -1,0 +1,83 @@
+//! The formats that the tool knows: one row each.
+
+use crate::error::ReplayError;
+use crate::replay::{Job, replay};
+use crate::report::FormatReport;
+use generic_pt::Features;
+
+/// One format.
+pub struct FormatRow {
+    /// Its name, as in `generic_pt::fmt`.
+    pub name: &'static str,
+    /// What it is, in a few words.
+    pub about: &'static str,
+    /// Replays a trace into tables of it.
+    pub replay: fn(&Job<'_>) -> Result<FormatReport, ReplayError>,
+}
+
+/// How tables of a format are made.
+pub struct Shape<C: 'static> {
+    /// Name of the format.
+    pub name: &'static str,
+    /// What it is.
+    pub about: &'static str,
+    /// VA widths in bits to choose from, ascending.
+    pub va_bits: &'static [u32],
+    /// Features beyond those that the format forces and the invalidation policy asks for.
+    pub features: Features,
+    /// The format's own configuration for a VA width in bits.
+    pub config: fn(u32) -> C,
+}
+
+/// VA bits that every table has at least if its format can, so that usual traces give comparable tables.
+const USUAL_VA_BITS: u32 = 48;
+
+impl<C> Shape<C> {
+    /// The VA bits to use: those asked for, or the smallest usual choice that holds `last_iova`.
+    pub fn choose_va_bits(&self, asked: Option<u32>, last_iova: u64) -> u32 {
+        let needed = (u64::BITS - last_iova.leading_zeros()).max(USUAL_VA_BITS);
+        let fits = self.va_bits.iter().find(|bits| **bits >= needed);
+        asked.or(fits.copied()).unwrap_or_else(|| self.va_bits.last().copied().unwrap_or(USUAL_VA_BITS))
+    }
+}
+
+/// Makes [`FORMATS`] of rows `name: "about", va [bits to choose from], features, |va bits| Config { .. };`.
+macro_rules! formats {
+    ($($name:ident: $about:literal, va $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr;)*) => {
+        /// Every format, in the order of reports.
+        pub const FORMATS: &[FormatRow] = &[$(FormatRow {
+            name: stringify!($name),
+            about: $about,
+            replay: |job| {
+                #[allow(unused_imports, reason = "rows without features of their own")]
+                use generic_pt::fmt::$name::{self as format, *};
+                const SHAPE: Shape<Config> = Shape {
+                    name: stringify!($name),
+                    about: $about,
+                    va_bits: &$va_bits,
+                    features: $features,
+                    config: |$bits| $config,
+                };
+                replay::<format::Format>(job, &SHAPE)
+            },
+        }),*];
+    };
+}
+
+formats! {
+    amdv1: "AMD IOMMU v1 host tables, 3 levels that grow", va [64], Features::empty(),
+        |_| Config { starting_level: 2, encryption_mask: 0 };
+    amdv1_mock: "AMDv1 with 2 KiB pages, for tests", va [56], Features::empty(),
+        |bits| Config { starting_level: if bits > 47 { 4 } else { 2 }, encryption_mask: 0 };
+    x86_64: "x86_64 without sign extension (AMD IOMMU v2, VT-d first stage)", va [48, 57], Features::empty(),
+        |bits| Config { top_level: if bits > 48 { 4 } else { 3 }, encryption_mask: 0 };
+    vtdss: "Intel VT-d second stage", va [48, 57], Features::empty(),
+        |bits| Config { top_level: if bits > 48 { 4 } else if bits > 39 { 3 } else { 2 } };
+    riscv_64: "RISC-V Sv48 or Sv57 with Svnapot", va [48, 57], SVNAPOT_64K,
+        |_| Config {};
+}
+
+/// The row of a name.
+pub fn find(name: &str) -> Option<&'static FormatRow> {
+    FORMATS.iter().find(|row| row.name == name)
+}

@@ -1,0 +1,140 @@
+//! Making tables for a replay, and looking at them.
+
+use crate::error::ReplayError;
+use crate::formats::Shape;
+use crate::intervals::Span;
+use crate::model::{Model, Placed};
+use generic_pt::format::{Description, Kind, item_size_lg2};
+use generic_pt::iommu::Walkers;
+use generic_pt::{Features, Host, Prot, PtIommu, TableConfig};
+use std::collections::BTreeMap;
+
+/// The protection of every map: the events do not name any.
+pub const PROT: Prot = Prot::READ.union(Prot::WRITE).union(Prot::CACHE);
+
+/// Bytes from one address that is checked to the next: the page size of the traced machines.
+const STEP: u64 = 4096;
+/// Most addresses that are checked after one event; in a larger range they are further apart.
+const MOST_CHECKED: u64 = 1 << 20;
+
+/// Makes an empty table.
+///
+/// # Errors
+/// [`ReplayError::Setup`].
+pub fn make<F: Walkers, H: Host>(
+    host: H,
+    shape: &Shape<F::Config>,
+    va_bits: u32,
+    flush: Features,
+) -> Result<PtIommu<F, H>, ReplayError> {
+    let config = TableConfig {
+        features: F::FORCED | shape.features | (flush & F::SUPPORTED),
+        hw_max_vasz_lg2: va_bits,
+        hw_max_oasz_lg2: F::GEOMETRY.max_oa_lg2,
+        format: (shape.config)(va_bits),
+    };
+    PtIommu::new(host, &config).map_err(|cause| ReplayError::Setup { format: shape.name, va_bits, cause })
+}
+
+/// Leaves by size: bytes of VA to their number.
+pub type Leaves = BTreeMap<u64, u64>;
+
+/// A run of VA, and where its first byte goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Run {
+    span: Span,
+    paddr: u64,
+}
+
+impl Run {
+    /// Whether `next` goes on where this one ends, in VA and in physical address.
+    fn is_continued_by(&self, next: &Self) -> bool {
+        self.span.touches(next.span) && self.paddr.checked_add(self.span.len()) == Some(next.paddr)
+    }
+}
+
+/// Counts the leaves of a table and compares all it translates with what the trace says.
+///
+/// # Errors
+/// The first difference, in words.
+pub fn inspect<F: Walkers, H: Host>(table: &PtIommu<F, H>, model: &Model) -> Result<Leaves, String> {
+    let mut leaves = Leaves::new();
+    let mut runs: Vec<Run> = Vec::new();
+    table.visit_tables(|view| {
+        let item_bytes = 1u64.checked_shl(item_size_lg2::<F>(view.level())).unwrap_or(0);
+        for item in view.used().filter(|item| item.kind == Kind::Leaf) {
+            let entry_bytes = 1u64.checked_shl(item.entry_size_lg2).unwrap_or(0);
+            // Every item of a contiguous entry is visited; its first stands for the leaf.
+            if item.va & entry_bytes.wrapping_sub(1) == 0 {
+                *leaves.entry(entry_bytes).or_default() += 1;
+            }
+            let Some(span) = Span::new(item.va, item_bytes) else { continue };
+            let run = Run { span, paddr: item.oa };
+            match runs.last_mut() {
+                Some(before) if before.is_continued_by(&run) => before.span.last = span.last,
+                _ => runs.push(run),
+            }
+        }
+    });
+    // A table is visited before those below it, so leaves of different levels are not in order yet.
+    runs.sort_by_key(|run| run.span.first);
+    let in_table = model.pieces().filter(|(_, piece)| piece.placed == Placed::InTable);
+    let expected = in_table.map(|(span, piece)| Run { span, paddr: piece.paddr });
+    compare(joined(runs.into_iter()), joined(expected))?;
+    Ok(leaves)
+}
+
+/// Joins runs that continue each other.
+fn joined(runs: impl Iterator<Item = Run>) -> impl Iterator<Item = Run> {
+    let mut runs = runs.peekable();
+    std::iter::from_fn(move || {
+        let mut run = runs.next()?;
+        while let Some(next) = runs.next_if(|next| run.is_continued_by(next)) {
+            run.span.last = next.span.last;
+        }
+        Some(run)
+    })
+}
+
+fn compare(mut found: impl Iterator<Item = Run>, mut expected: impl Iterator<Item = Run>) -> Result<(), String> {
+    let describe = |run: Option<Run>| match run {
+        Some(Run { span, paddr }) => format!("IOVA {:#x}..={:#x} to {paddr:#x}", span.first, span.last),
+        None => "nothing more".to_owned(),
+    };
+    loop {
+        let (found, expected) = (found.next(), expected.next());
+        if found != expected {
+            return Err(format!("it maps {}, the trace {}", describe(found), describe(expected)));
+        }
+        if found.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Compares translations page by page in `span`, and of one page on each side of it. (Above 4 GiB not of every page.)
+///
+/// # Errors
+/// The first difference, in words.
+pub fn check_span<F: Walkers, H: Host>(table: &PtIommu<F, H>, model: &Model, span: Span) -> Result<(), String> {
+    let step = STEP.max(span.len() / MOST_CHECKED);
+    let last = span.last.saturating_add(STEP);
+    let mut iova = span.first.saturating_sub(STEP);
+    loop {
+        let (found, expected) = (table.iova_to_phys(iova), model.translate(iova));
+        if found != expected {
+            let show = |pa: Option<u64>| pa.map_or("nothing".to_owned(), |pa| format!("{pa:#x}"));
+            return Err(format!("IOVA {iova:#x} goes to {}, in the trace to {}", show(found), show(expected)));
+        }
+        match iova.checked_add(step) {
+            Some(next) if next <= last => iova = next,
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// The names of the features of a table, common ones and the format's own.
+pub fn feature_names<F: Description>(features: Features) -> Vec<&'static str> {
+    let all = Features::COMMON_NAMES.iter().chain(F::OWN_FEATURES);
+    all.filter(|(_, feature)| features.contains(*feature)).map(|(name, _)| *name).collect()
+}

@@ -1,0 +1,192 @@
+//! Layer 2: looking at a whole tree, table by table: for dumps, statistics and checks.
+
+use crate::driver::Host;
+use crate::feature::Features;
+use crate::format::{Common, Groups, Kind, LeafRequest, item_size_lg2};
+use crate::item::Item;
+use crate::lg2;
+use crate::table::{Table, top_va_lg2};
+use crate::tree::Tree;
+use core::fmt;
+use core::ptr::NonNull;
+
+/// One table of a tree.
+pub struct TableView<'t, F: Groups> {
+    table: &'t Table<'t, F>,
+    common: &'t Common<F>,
+    va: u64,
+    sign_va_lg2: Option<u32>,
+}
+
+/// One item of a table that is not empty.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ItemView {
+    /// Index in its table.
+    pub index: usize,
+    /// The first VA it covers.
+    pub va: u64,
+    /// The item in CPU byte order, widened to 64 bits.
+    pub raw: u64,
+    /// Table or leaf.
+    pub kind: Kind,
+    /// VA that the whole entry covers, as a power of two: a contiguous leaf has several items.
+    pub entry_size_lg2: u32,
+    /// The output address of this item, or the physical address of the table it points to.
+    pub oa: u64,
+}
+
+impl<F: Groups> TableView<'_, F> {
+    /// Its level.
+    pub fn level(&self) -> u32 {
+        self.table.level()
+    }
+    /// The first VA it translates; with sign extension the top's is 0, though it holds both halves.
+    pub fn va(&self) -> u64 {
+        self.va
+    }
+    /// Its memory, to know it by.
+    pub fn page(&self) -> NonNull<u8> {
+        self.table.page()
+    }
+    /// Number of items, empty or not.
+    pub fn items(&self) -> usize {
+        self.table.items()
+    }
+    /// Its memory in bytes, without a top's padding.
+    pub fn bytes(&self) -> usize {
+        self.table.items() << F::Item::BYTES_LG2
+    }
+    /// The items that are not empty.
+    pub fn used(&self) -> impl Iterator<Item = ItemView> + '_ {
+        (0..self.table.items()).filter_map(|index| self.item(index))
+    }
+
+    fn item(&self, index: usize) -> Option<ItemView> {
+        let level = self.table.level();
+        let entry = self.table.load(self.common, index);
+        let item_lg2 = item_size_lg2::<F>(level);
+        let va = self.item_va(index);
+        let (entry_size_lg2, oa) = match entry.kind {
+            Kind::Empty => return None,
+            Kind::Table => (item_lg2, F::table_pa(self.common, level, entry.raw)),
+            Kind::Leaf => {
+                let entry_lg2 = F::entry_size_lg2(self.common, level, entry.raw);
+                (entry_lg2, F::exact_oa(self.common, level, entry.raw, va))
+            }
+        };
+        Some(ItemView { index, va, raw: entry.raw.to_u64(), kind: entry.kind, entry_size_lg2, oa })
+    }
+
+    fn item_va(&self, index: usize) -> u64 {
+        let va = self.va | lg2::shl(index as u64, item_size_lg2::<F>(self.table.level()));
+        self.sign_va_lg2.map_or(va, |bits| lg2::sign_extend(va, bits))
+    }
+}
+
+impl<F: Groups, H: Host> Tree<F, H> {
+    /// Shows every table, a table before those below it, in VA order.
+    pub(crate) fn visit_tables(&self, mut visit: impl FnMut(&TableView<'_, F>)) {
+        let sign_va_lg2 = self.common().has(Features::SIGN_EXTEND).then_some(self.common().max_va_lg2);
+        let va = F::QUIRKS.va_prefix & !lg2::low_mask(top_va_lg2(self.common(), self.top().level));
+        self.with_top(|table| self.visit_below(table, va, sign_va_lg2, &mut visit));
+    }
+
+    fn visit_below(
+        &self,
+        table: &Table<'_, F>,
+        va: u64,
+        sign_va_lg2: Option<u32>,
+        visit: &mut impl FnMut(&TableView<'_, F>),
+    ) {
+        let view = TableView { table, common: self.common(), va, sign_va_lg2 };
+        visit(&view);
+        if table.level() == 0 {
+            return;
+        }
+        for index in 0..table.items() {
+            let entry = table.load(self.common(), index);
+            if entry.kind == Kind::Table {
+                let lower_va = view.item_va(index);
+                table.descend(self.common(), self.memory(), entry, |lower| {
+                    self.visit_below(lower, lower_va, sign_va_lg2, visit);
+                });
+            }
+        }
+    }
+}
+
+impl<F: Groups> fmt::Debug for TableView<'_, F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TableView")
+            .field("level", &self.level())
+            .field("va", &format_args!("{:#018x}", self.va))
+            .field("items", &self.items())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Leaves that follow each other in VA and OA, of one size and otherwise equal.
+struct Run {
+    first: ItemView,
+    level: u32,
+    leaves: u64,
+    attrs: u64,
+}
+
+impl<F: Groups, H: Host> Tree<F, H> {
+    /// Writes the tree, indented by level, a line for each table and each run of equal leaves.
+    pub(crate) fn fmt_tables(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let top_level = self.top().level;
+        let mut result = Ok(());
+        self.visit_tables(|view| {
+            if result.is_ok() {
+                result = self.fmt_table(f, view, (top_level - view.level()) as usize * 2);
+            }
+        });
+        result
+    }
+
+    fn fmt_table(&self, f: &mut fmt::Formatter<'_>, view: &TableView<'_, F>, indent: usize) -> fmt::Result {
+        let level = view.level();
+        writeln!(f, "{:indent$}level {level} table for VA {:#018x}", "", view.va())?;
+        let mut run: Option<Run> = None;
+        for item in view.used().filter(|item| item.kind == Kind::Leaf && lg2::is_aligned(item.va, item.entry_size_lg2))
+        {
+            // What of the item is not its address, so that leaves of equal attributes compare equal.
+            let attrs = item.raw ^ self.address_bits(level, &item);
+            match &mut run {
+                Some(run) if run.continues(&item, attrs) => run.leaves += 1,
+                run => {
+                    if let Some(run) = run.replace(Run { first: item, level, leaves: 1, attrs }) {
+                        run.write(f, indent)?;
+                    }
+                }
+            }
+        }
+        run.map_or(Ok(()), |run| run.write(f, indent))
+    }
+
+    /// The bits of a leaf that change with its address alone.
+    fn address_bits(&self, level: u32, item: &ItemView) -> u64 {
+        let attrs = F::attrs_of(self.common(), level, F::Item::from_u64(item.raw));
+        let leaf = |oa| F::leaf_item(self.common(), LeafRequest { level, size_lg2: item.entry_size_lg2, oa, attrs });
+        (leaf(item.oa) ^ leaf(0)).to_u64()
+    }
+}
+
+impl Run {
+    fn continues(&self, item: &ItemView, attrs: u64) -> bool {
+        let offset = lg2::shl(self.leaves, self.first.entry_size_lg2);
+        item.entry_size_lg2 == self.first.entry_size_lg2
+            && attrs == self.attrs
+            && item.va == self.first.va.wrapping_add(offset)
+            && item.oa == self.first.oa.wrapping_add(offset)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, indent: usize) -> fmt::Result {
+        let Run { first, level, leaves, .. } = self;
+        let last = first.va.wrapping_add(lg2::shl(*leaves, first.entry_size_lg2)).wrapping_sub(1);
+        write!(f, "{:indent$}  {:#018x}..={last:#018x} -> {:#018x}", "", first.va, first.oa)?;
+        writeln!(f, " level {level}, {leaves} x 2^{}, item {:#x}", first.entry_size_lg2, first.raw)
+    }
+}

@@ -1,0 +1,370 @@
+//! The plain model: a sorted map of VA to leaf, a set of tables, and what each operation of the specification does to them.
+//!
+//! All VA in here are in *index space*: without the copies of the sign bit. Arguments, errors and events are not.
+
+use super::formats::HwFormat;
+use generic_pt::{Errno, Error, Prot};
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// What a table was configured to be.
+#[derive(Clone)]
+pub struct Params {
+    pub format: Rc<dyn HwFormat>,
+    pub start_level: u32,
+    pub max_va: u32,
+    pub max_oa: u32,
+    pub dynamic: bool,
+    pub sign: bool,
+    pub no_gaps: bool,
+    pub detailed: bool,
+    pub incoherent: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Leaf {
+    pub size_lg2: u32,
+    pub level: u32,
+    pub oa: u64,
+    pub attrs: u64,
+    pub dirty: bool,
+}
+
+/// A table by its level and its first VA.
+pub type TableKey = (u32, u64);
+
+#[derive(Clone)]
+pub struct Model {
+    pub params: Params,
+    pub top: u32,
+    pub leaves: BTreeMap<u64, Leaf>,
+    /// All tables but the top.
+    pub tables: BTreeSet<TableKey>,
+    pub sizes: u64,
+}
+
+pub const fn low(bits: u32) -> u64 {
+    if bits >= 64 { u64::MAX } else { (1 << bits) - 1 }
+}
+
+/// What one item of a map replaced: the item's VA, its level, and the tables that were below.
+pub struct Replaced {
+    pub va: u64,
+    pub last: u64,
+    pub tables: Vec<TableKey>,
+}
+
+pub struct Mapped {
+    pub result: Result<(), Error>,
+    pub bytes: u64,
+    /// The level of the new top, if it grew.
+    pub grown: Option<u32>,
+    pub replaced: Vec<Replaced>,
+}
+
+pub struct Removed {
+    pub bytes: u64,
+    /// In index space.
+    pub va: u64,
+    pub last: u64,
+    pub leaves: Vec<(u64, Leaf)>,
+    pub tables: Vec<TableKey>,
+}
+
+impl Params {
+    pub fn item_lg2(&self, level: u32) -> u32 {
+        self.format.shape().item_lg2(level)
+    }
+    /// VA bits that a top of this level decodes.
+    pub fn top_va(&self, level: u32) -> u32 {
+        if self.dynamic && level < self.format.shape().max_level {
+            self.max_va.min(self.item_lg2(level + 1))
+        } else {
+            self.max_va
+        }
+    }
+    pub fn index_space(&self, va: u64) -> u64 {
+        va & low(self.max_va)
+    }
+    /// The VA that users see for one in index space.
+    pub fn real(&self, va: u64) -> u64 {
+        if self.sign && va >> (self.max_va - 1) & 1 != 0 { va | !low(self.max_va) } else { va }
+    }
+    fn fits(&self, va: u64, last: u64, bits: u32) -> bool {
+        if self.sign { last <= low(bits - 1) || va >= !low(bits - 1) } else { last <= low(bits) }
+    }
+    pub fn all_sizes(&self) -> u64 {
+        let shape = self.format.shape();
+        let used = |level: &u32| {
+            if self.dynamic { self.item_lg2(*level) < self.max_va } else { *level <= self.start_level }
+        };
+        let sizes = (0..=shape.max_level).filter(used).fold(0, |sizes, level| sizes | self.format.sizes(level));
+        sizes & low(self.max_va - 1) & low(self.max_oa)
+    }
+    pub fn range_error(&self, va: u64, last: u64) -> Error {
+        let level = if self.dynamic { self.format.shape().max_level } else { self.start_level };
+        let bits = self.top_va(level) - u32::from(self.sign);
+        Error::VaRange { va, last, valid_first: 0, valid_last: low(bits) }
+    }
+    fn level_of(&self, size_lg2: u32) -> u32 {
+        let levels = 0..=self.format.shape().max_level;
+        levels.rev().find(|level| self.format.sizes(*level) >> size_lg2 & 1 != 0).expect("a permitted size has a level")
+    }
+}
+
+impl Model {
+    pub fn new(params: Params) -> Self {
+        let sizes = params.all_sizes();
+        Self { top: params.start_level, leaves: BTreeMap::new(), tables: BTreeSet::new(), sizes, params }
+    }
+
+    /// The leaf that covers `va`, and where it starts.
+    pub fn leaf_at(&self, va: u64) -> Option<(u64, Leaf)> {
+        let (start, leaf) = self.leaves.range(..=va).next_back()?;
+        (va - start <= low(leaf.size_lg2)).then_some((*start, *leaf))
+    }
+
+    /// The first leaf that touches the range.
+    fn leaf_in(&self, va: u64, last: u64) -> Option<(u64, Leaf)> {
+        self.leaf_at(va).or_else(|| self.leaves.range(va..=last).next().map(|(start, leaf)| (*start, *leaf)))
+    }
+
+    pub fn in_range(&self, va: u64, last: u64) -> bool {
+        self.params.fits(va, last, self.params.top_va(self.top))
+    }
+
+    pub fn translate(&self, iova: u64) -> Option<u64> {
+        if !self.in_range(iova, iova) {
+            return None;
+        }
+        let va = self.params.index_space(iova);
+        self.leaf_at(va).map(|(start, leaf)| leaf.oa + (va - start))
+    }
+
+    /// The largest permitted size at a place, by trying all.
+    fn best(&self, va: u64, last: u64, oa: u64) -> Option<u32> {
+        let fits = |size: &u32| {
+            let size_bytes = 1u128 << size;
+            self.sizes >> size & 1 != 0
+                && (va | oa) & low(*size) == 0
+                && u128::from(va) + size_bytes - 1 <= u128::from(last)
+        };
+        (0..64).rev().find(fits)
+    }
+
+    fn map_checks(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(u64, u32), Error> {
+        let pa_range = Error::PaRange { paddr, len, max_oa_lg2: self.params.max_oa };
+        let protection = |errno| Error::Protection { prot, valid: "", errno };
+        if !prot.contains(Prot::READ) && !prot.contains(Prot::WRITE) {
+            return Err(protection(Errno::EINVAL));
+        }
+        if paddr > low(self.params.max_oa) {
+            return Err(pa_range);
+        }
+        let attrs = self.params.format.attrs(prot).map_err(protection)?;
+        let last = closed(iova, len)?;
+        let alignment = Error::Alignment { va: iova, paddr, len, page_sizes: self.sizes };
+        let first = self.best(iova, last, paddr).ok_or(alignment)?;
+        if len & ((1 << self.sizes.trailing_zeros()) - 1) != 0 {
+            return Err(alignment);
+        }
+        if u128::from(paddr) + u128::from(len) - 1 > u128::from(low(self.params.max_oa)) {
+            return Err(pa_range);
+        }
+        Ok((attrs, first))
+    }
+
+    /// `left` allocations succeed.
+    pub fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot, left: Option<u32>) -> Mapped {
+        let mut mapped = Mapped { result: Ok(()), bytes: 0, grown: None, replaced: Vec::new() };
+        mapped.result = self.map_checks(iova, paddr, len, prot).and_then(|(attrs, first)| {
+            let mut left = left;
+            let last = closed(iova, len)?;
+            self.grow(iova, last, first, &mut left, &mut mapped)?;
+            let (mut va, mut oa) = (self.params.index_space(iova), paddr);
+            let last = self.params.index_space(last);
+            loop {
+                let size_lg2 = self.best(va, last, oa).expect("checked before");
+                self.place(va, oa, size_lg2, attrs, &mut left, &mut mapped)?;
+                mapped.bytes = mapped.bytes.wrapping_add(1 << size_lg2);
+                if va + low(size_lg2) >= last {
+                    return Ok(());
+                }
+                va += 1 << size_lg2;
+                oa += 1 << size_lg2;
+            }
+        });
+        mapped
+    }
+
+    fn allocate(&self, level: u32, va: u64, left: &mut Option<u32>) -> Result<(), Error> {
+        match left {
+            Some(0) => {
+                let size_lg2 = self.params.format.shape().table_bytes_lg2;
+                Err(Error::OutOfMemory { level, va: self.params.real(va), size_lg2 })
+            }
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn grow(
+        &mut self,
+        va: u64,
+        last: u64,
+        first_size: u32,
+        left: &mut Option<u32>,
+        mapped: &mut Mapped,
+    ) -> Result<(), Error> {
+        let leaf_level = self.params.level_of(first_size);
+        let holds = |level: u32| level >= leaf_level && self.params.fits(va, last, self.params.top_va(level));
+        if holds(self.top) {
+            return Ok(());
+        }
+        let out_of_range = self.params.range_error(va, last);
+        if !self.params.dynamic {
+            return Err(out_of_range);
+        }
+        let exists = |level: &u32| self.params.item_lg2(*level) < self.params.max_va;
+        let mut higher = (self.top + 1..=self.params.format.shape().max_level).filter(exists);
+        let new_top = higher.find(|level| holds(*level)).ok_or(out_of_range)?;
+        for level in self.top + 1..=new_top {
+            self.allocate(level, va, left)?;
+        }
+        (self.top..new_top).for_each(|level| _ = self.tables.insert((level, 0)));
+        self.top = new_top;
+        mapped.grown = Some(new_top);
+        Ok(())
+    }
+
+    /// Puts one leaf where it belongs, making and replacing tables.
+    fn place(
+        &mut self,
+        va: u64,
+        oa: u64,
+        size_lg2: u32,
+        attrs: u64,
+        left: &mut Option<u32>,
+        mapped: &mut Mapped,
+    ) -> Result<(), Error> {
+        let level = self.params.level_of(size_lg2);
+        for upper in (level + 1..=self.top).rev() {
+            if let Some((_, leaf)) = self.leaf_at(va)
+                && leaf.level == upper
+            {
+                return Err(Error::InUse { va: self.params.real(va), level: upper });
+            }
+            let lower = (upper - 1, va & !low(self.params.item_lg2(upper)));
+            if !self.tables.contains(&lower) {
+                self.allocate(upper - 1, va, left)?;
+                self.tables.insert(lower);
+            }
+        }
+        let item_lg2 = self.params.item_lg2(level);
+        for item in 0..1 << (size_lg2 - item_lg2) {
+            let item_va = va + (item << item_lg2);
+            let item_last = item_va | low(item_lg2);
+            if self.leaf_in(item_va, item_last).is_some() {
+                return Err(Error::InUse { va: self.params.real(item_va), level });
+            }
+            let tables = self.tables_within(item_va, item_last, level);
+            if !tables.is_empty() {
+                tables.iter().for_each(|table| _ = self.tables.remove(table));
+                mapped.replaced.push(Replaced { va: item_va, last: item_last, tables });
+            }
+        }
+        self.leaves.insert(va, Leaf { size_lg2, level, oa, attrs, dirty: false });
+        Ok(())
+    }
+
+    /// Tables below `level` that lie in the range.
+    fn tables_within(&self, va: u64, last: u64, level: u32) -> Vec<TableKey> {
+        let within = |lower: u32| {
+            let ends = move |table: &&TableKey| table.1 | low(self.params.item_lg2(lower + 1)) <= last;
+            self.tables.range((lower, va)..=(lower, last)).filter(ends).copied()
+        };
+        (0..level).flat_map(within).collect()
+    }
+
+    pub fn unmap(&mut self, iova: u64, len: u64) -> Removed {
+        let mut removed = Removed { bytes: 0, va: 0, last: 0, leaves: Vec::new(), tables: Vec::new() };
+        let Ok(last) = closed(iova, len) else { return removed };
+        if !self.in_range(iova, last) {
+            return removed;
+        }
+        removed.va = self.params.index_space(iova);
+        let last = self.params.index_space(last);
+        let mut va = removed.va;
+        while let Some(leaf) = self.leaves.remove(&va) {
+            removed.leaves.push((va, leaf));
+            removed.last = va + low(leaf.size_lg2);
+            if removed.last >= last {
+                break;
+            }
+            va = removed.last + 1;
+        }
+        if !removed.leaves.is_empty() {
+            let bytes = u128::from(removed.last - removed.va) + 1;
+            removed.bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+            removed.tables = self.tables_within(removed.va, last.min(removed.last), self.top);
+            removed.tables.iter().for_each(|table| _ = self.tables.remove(table));
+        }
+        removed
+    }
+
+    /// The dirty leaves that touch the range, joined, as users see them; and made clean if asked for.
+    pub fn dirty(&mut self, iova: u64, len: u64, clear: bool) -> Result<Vec<(u64, u64)>, Error> {
+        let name = "";
+        if self.params.format.dirty_bit().is_none() {
+            return Err(Error::NotOffered { operation: name, format: name });
+        }
+        let real_last = closed(iova, len)?;
+        if !self.in_range(iova, real_last) {
+            return Err(self.params.range_error(iova, real_last));
+        }
+        let (va, last) = (self.params.index_space(iova), self.params.index_space(real_last));
+        let first = self.leaf_at(va).map_or(va, |(start, _)| start);
+        let mut found: Vec<(u64, u64)> = Vec::new();
+        for (start, leaf) in self.leaves.range_mut(first..=last).filter(|(_, leaf)| leaf.dirty) {
+            let (start, end) = (self.params.real(*start), self.params.real(*start | low(leaf.size_lg2)));
+            leaf.dirty &= !clear;
+            match found.last_mut() {
+                Some((_, before)) if before.checked_add(1) == Some(start) => *before = end,
+                _ => found.push((start, end)),
+            }
+        }
+        Ok(found)
+    }
+
+    pub fn set_dirty(&mut self, iova: u64) -> Result<(), Error> {
+        if self.params.format.dirty_bit().is_none() {
+            return Err(Error::NotOffered { operation: "", format: "" });
+        }
+        if !self.in_range(iova, iova) {
+            return Err(self.params.range_error(iova, iova));
+        }
+        let (start, _) = self.leaf_at(self.params.index_space(iova)).ok_or(Error::NotMapped { va: iova })?;
+        self.leaves.get_mut(&start).expect("just found").dirty = true;
+        Ok(())
+    }
+}
+
+/// The last byte of a range, with the errors of every operation.
+pub fn closed(va: u64, len: u64) -> Result<u64, Error> {
+    if len == 0 {
+        return Err(Error::ZeroLength { va });
+    }
+    va.checked_add(len - 1).ok_or(Error::Overflow { va, len })
+}
+
+/// Whether an error is the one predicted: all but texts.
+pub fn same_error(got: &Error, predicted: &Error) -> bool {
+    match (got, predicted) {
+        (Error::Protection { prot: a, errno: x, .. }, Error::Protection { prot: b, errno: y, .. }) => a == b && x == y,
+        (Error::NotOffered { .. }, Error::NotOffered { .. }) => true,
+        _ => got == predicted,
+    }
+}

@@ -1,0 +1,261 @@
+//! The surroundings of a table in a test: memory, and simulated hardware that walks it at any time.
+
+use super::formats::{Decoded, HwFormat};
+use super::hardware::Caches;
+use super::memory::{Pages, TestMemory};
+use generic_pt::format::Top;
+use generic_pt::{Domain, Driver, Invalidation, LevelSet};
+use std::cell::{Cell, RefCell};
+use std::ptr::NonNull;
+use std::rc::Rc;
+use std::sync::atomic::AtomicU64;
+
+/// What the library asked of the driver.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// `Driver::sync`.
+    Sync(Invalidation),
+    /// `Driver::sync_all`.
+    SyncAll,
+    /// `Driver::change_top`, to this level.
+    ChangeTop(u32),
+}
+
+/// An empty table of the largest size, to go on with after a violation.
+#[repr(align(4096))]
+pub struct EmptyTable([AtomicU64; 512]);
+
+/// Memory and hardware of one domain.
+pub struct World {
+    pub format: Rc<dyn HwFormat>,
+    /// VA bits that the table decodes, at most.
+    pub max_va_lg2: u32,
+    pub detailed: bool,
+    pub pages: RefCell<Pages>,
+    pub caches: RefCell<Caches>,
+    /// Where hardware starts to walk; `None` before it is told.
+    pub root: Cell<Option<Top>>,
+    /// Addresses of interest to walkers.
+    pub hot: RefCell<Vec<u64>>,
+    pub events: RefCell<Vec<Event>>,
+    /// Allocations that still succeed; `None` for all.
+    pub allocations_left: Cell<Option<u32>>,
+    pub allocations: Cell<u32>,
+    pub empty_table: EmptyTable,
+    wrong: RefCell<Option<String>>,
+    random: Cell<u64>,
+    /// Random walks at each opportunity; 0 stops the walkers.
+    pub busy: Cell<u32>,
+}
+
+pub type TestDomain = Domain<TestMemory, SimDriver>;
+
+impl World {
+    pub fn new(format: Rc<dyn HwFormat>, max_va_lg2: u32, detailed: bool, incoherent: bool) -> Rc<Self> {
+        Rc::new(Self {
+            format,
+            max_va_lg2,
+            detailed,
+            pages: RefCell::new(Pages::new(incoherent)),
+            caches: RefCell::new(Caches::default()),
+            root: Cell::new(None),
+            hot: RefCell::default(),
+            events: RefCell::default(),
+            allocations_left: Cell::new(None),
+            allocations: Cell::new(0),
+            empty_table: EmptyTable([const { AtomicU64::new(0) }; 512]),
+            wrong: RefCell::default(),
+            random: Cell::new(0x1234_5678_9abc_def1),
+            busy: Cell::new(0),
+        })
+    }
+
+    /// A domain in this world.
+    pub fn domain(self: &Rc<Self>) -> TestDomain {
+        Domain::new(TestMemory(Rc::clone(self)), SimDriver(Rc::clone(self)))
+    }
+
+    pub fn live_pages(&self) -> usize {
+        self.pages.borrow().live()
+    }
+
+    pub fn seed(&self, seed: u64) {
+        self.random.set(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
+    }
+
+    /// A pseudo-random number below `n`.
+    pub fn random(&self, n: usize) -> usize {
+        let mut x = self.random.get();
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        self.random.set(x);
+        (x >> 20) as usize % n.max(1)
+    }
+
+    /// Notes that something is wrong; the first counts. (No panic: that would unwind through the library, which then frees
+    /// a table that may be broken.)
+    pub fn violation(&self, what: String) {
+        self.wrong.borrow_mut().get_or_insert(what);
+    }
+
+    /// What was wrong since the last call.
+    pub fn verdict(&self) -> Result<(), String> {
+        self.wrong.borrow_mut().take().map_or(Ok(()), Err)
+    }
+
+    pub fn allocation_permitted(&self) -> bool {
+        self.allocations.set(self.allocations.get() + 1);
+        match self.allocations_left.get() {
+            Some(0) => false,
+            Some(left) => {
+                self.allocations_left.set(Some(left - 1));
+                true
+            }
+            None => true,
+        }
+    }
+
+    pub fn take_events(&self) -> Vec<Event> {
+        self.events.take()
+    }
+
+    /// Several walks of the hardware, at addresses of interest.
+    pub fn hardware_runs(&self) {
+        for _ in 0..self.busy.get() {
+            let va = {
+                let hot = self.hot.borrow();
+                if hot.is_empty() {
+                    return;
+                }
+                hot[self.random(hot.len())]
+            };
+            self.walk(va);
+        }
+    }
+
+    /// One walk of the hardware: from the root or from what it has cached, caching what it finds.
+    pub fn walk(&self, va: u64) {
+        let Some(root) = self.root.get() else { return };
+        let shape = self.format.shape();
+        let fits = |lg2: u32| lg2 >= 64 || va >> lg2 == 0;
+        if root.level < shape.max_level && !fits(shape.item_lg2(root.level + 1)) {
+            return self.caches.borrow_mut().keep_empty(va, shape.granule_lg2);
+        }
+        let cached = self.caches.borrow().pointers_over(va);
+        let pick = self.random(cached.len() + 1);
+        let (mut pa, mut level) = cached.get(pick).copied().unwrap_or((root.pa, root.level));
+        loop {
+            let item_lg2 = shape.item_lg2(level);
+            let index = (va >> item_lg2) as usize & ((1 << shape.index_lg2) - 1);
+            let raw = match self.pages.borrow().hardware_item(pa, index) {
+                Ok(raw) => raw,
+                Err(wrong) => return self.violation(format!("hardware walk of {va:#x}: {wrong}")),
+            };
+            match self.format.decode(level, raw) {
+                Decoded::Empty => return self.caches.borrow_mut().keep_empty(va, shape.granule_lg2),
+                leaf @ Decoded::Leaf { .. } => return self.caches.borrow_mut().keep_leaf(va, level, leaf),
+                Decoded::Table { .. } if level == 0 => return self.violation(format!("a table below level 0 at {va:#x}")),
+                Decoded::Table { pa: lower } => {
+                    if self.random(2) == 0 {
+                        self.caches.borrow_mut().keep_pointer(va & !((1 << item_lg2) - 1), level, item_lg2, lower);
+                    }
+                    (pa, level) = (lower, level - 1);
+                }
+            }
+        }
+    }
+
+    /// A device writes: hardware notes that in the item that translates `va`, unless it knows that it did. Returns
+    /// whether it did so now.
+    pub fn device_writes(&self, va: u64) -> bool {
+        let (Some(root), Some(dirty_bit)) = (self.root.get(), self.format.dirty_bit()) else { return false };
+        let shape = self.format.shape();
+        let (mut pa, mut level) = (root.pa, root.level);
+        if level < shape.max_level && shape.item_lg2(level + 1) < 64 && va >> shape.item_lg2(level + 1) != 0 {
+            return false;
+        }
+        loop {
+            let index = (va >> shape.item_lg2(level)) as usize & ((1 << shape.index_lg2) - 1);
+            let Ok(raw) = self.pages.borrow().hardware_item(pa, index) else { return false };
+            match self.format.decode(level, raw) {
+                Decoded::Table { pa: lower } if level > 0 => (pa, level) = (lower, level - 1),
+                leaf @ Decoded::Leaf { attrs, .. } if self.format.writable(attrs) => {
+                    let known = !self.caches.borrow_mut().note_write(va, level, leaf);
+                    if !known && let Err(wrong) = self.pages.borrow_mut().hardware_set(pa, index, dirty_bit) {
+                        self.violation(wrong);
+                    }
+                    return !known;
+                }
+                _ => return false,
+            }
+        }
+    }
+
+    /// A freed page must not be known to the hardware any more.
+    pub fn check_unreferenced(&self, pa: u64) {
+        if let Some(pointer) = self.caches.borrow().pointer_to(pa) {
+            self.violation(format!("table {pa:#x} was freed while the walk cache has {pointer:x?}"));
+        }
+    }
+
+    /// What a device and its IOMMU do when asked to invalidate.
+    pub fn invalidate(&self, what: &Invalidation) {
+        let known = |levels: LevelSet, level| !self.detailed || levels.contains(level);
+        let walk_cache = self.detailed || what.unlinked_tables != 0;
+        let first = self.index_space(what.va);
+        let last = first.wrapping_add(what.last.wrapping_sub(what.va));
+        self.caches.borrow_mut().drop_range(
+            first..=last,
+            |level| known(what.leaf_levels, level),
+            |level| walk_cache && known(what.table_levels, level),
+        );
+    }
+
+    /// VA without the copies of the sign bit.
+    pub fn index_space(&self, va: u64) -> u64 {
+        if self.max_va_lg2 >= 64 { va } else { va & ((1 << self.max_va_lg2) - 1) }
+    }
+}
+
+/// A driver that invalidates the caches of the simulated hardware, which goes on walking meanwhile.
+pub struct SimDriver(pub Rc<World>);
+
+impl Driver for SimDriver {
+    fn sync(&self, invalidation: &Invalidation) {
+        self.0.hardware_runs();
+        self.0.events.borrow_mut().push(Event::Sync(*invalidation));
+        self.0.invalidate(invalidation);
+        self.0.hardware_runs();
+    }
+    fn sync_all(&self) {
+        self.0.hardware_runs();
+        self.0.events.borrow_mut().push(Event::SyncAll);
+        self.0.caches.borrow_mut().clear();
+        self.0.hardware_runs();
+    }
+    fn can_change_top(&self) -> bool {
+        true
+    }
+    fn change_top(&self, top: Top) {
+        self.0.hardware_runs();
+        self.0.events.borrow_mut().push(Event::ChangeTop(top.level));
+        self.0.root.set(Some(top));
+        self.0.hardware_runs();
+    }
+    fn with_top_lock<R>(&self, change: impl FnOnce() -> R) -> R {
+        self.0.hardware_runs();
+        change()
+    }
+    fn can_flush_cache(&self) -> bool {
+        true
+    }
+    fn flush_cache(&self, start: NonNull<u8>, bytes: usize) {
+        self.0.hardware_runs();
+        let flushed = self.0.pages.borrow_mut().flush(start, bytes);
+        if let Err(wrong) = flushed {
+            self.0.violation(wrong);
+        }
+        self.0.hardware_runs();
+    }
+}
