@@ -392,6 +392,7 @@ pub mod prelude {
     pub use crate::feature::{Features, Prot};
     pub use crate::field::{address, bit, bits};
     pub use crate::lg2;
+    pub use crate::testing::TestConfig;
     pub use core::prelude::rust_2024::*;
 
     pub const DMA_INCOHERENT: Features = Features::DMA_INCOHERENT;

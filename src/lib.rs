@@ -112,6 +112,7 @@ pub mod range;
 #[allow(unsafe_code, reason = "makes references to table memory")]
 mod table;
 pub mod template;
+pub mod testing;
 #[allow(unsafe_code, reason = "owns the tables of a tree")]
 mod tree;
 #[allow(unsafe_code, reason = "links and frees unlinked tables")]
@@ -142,4 +143,13 @@ pub mod __private {
     pub use core::{concat, stringify};
     pub use paste::paste;
     pub use seq_macro::seq;
+}
+
+/// The examples in the documents run too.
+#[cfg(all(doctest, feature = "alloc"))]
+mod doctests {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+    #[doc = include_str!("../docs/invalidation.md")]
+    struct Invalidation;
 }

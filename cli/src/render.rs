@@ -86,14 +86,11 @@ fn write_start(out: &mut String, trace: &TraceReport, live: &LiveReport) -> fmt:
 }
 
 fn write_live(out: &mut String, indent: &str, live: &LiveReport) -> fmt::Result {
-    let (bytes, maps) = (human::bytes(live.peak_live_bytes), human::count(live.peak_live_maps, "map event"));
-    writeln!(
-        out,
-        "{indent}live at the peak: {bytes}, {} pages, of {maps}; line {}",
-        live.peak_live_pages, live.peak_line
-    )?;
+    let (bytes, maps) = (human::bytes(live.peak_live_bytes), human::count(live.maps_at_peak, "map event"));
+    write!(out, "{indent}live at the peak: {bytes}, {} pages, {maps}", live.peak_live_pages)?;
+    writeln!(out, " (line {}; most map events at once: {})", live.peak_line, live.peak_live_maps)?;
     let (bytes, maps) = (human::bytes(live.end_live_bytes), human::count(live.end_live_maps, "map event"));
-    writeln!(out, "{indent}live at the end:  {bytes}, {} pages, of {maps}", live.end_live_pages)
+    writeln!(out, "{indent}live at the end:  {bytes}, {} pages, {maps}", live.end_live_pages)
 }
 
 /// A table while it is written.
@@ -224,7 +221,7 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
         ("FLUSH_RANGE_NO_GAPS", lacks(|counts| counts.batched_no_gaps)),
     ] {
         if !names.is_empty() {
-            writeln!(out, "-   not offered: {names} without the feature {feature}")?;
+            writeln!(out, "-   {feature} is not a feature of {names}")?;
         }
     }
     let unmapped_nothing = report.formats.first().and_then(|format| format.anomaly_counts.get(&Kind::UnmapOfNothing));

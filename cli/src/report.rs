@@ -86,6 +86,8 @@ pub struct LiveReport {
     /// The same in pages.
     pub peak_live_pages: u64,
     /// Map events that were live then.
+    pub maps_at_peak: u64,
+    /// Most map events that were live at once, which may be at another time.
     pub peak_live_maps: u64,
     /// Line after which that was reached first.
     pub peak_line: u64,
@@ -112,7 +114,8 @@ impl LiveReport {
             unmaps: scope.unmaps,
             peak_live_bytes: scope.peak.bytes,
             peak_live_pages: scope.peak.bytes.div_ceil(PAGE_BYTES),
-            peak_live_maps: scope.peak.maps,
+            maps_at_peak: scope.peak.maps,
+            peak_live_maps: scope.most_maps,
             peak_line: trace.events.get(scope.peak_event).map_or(0, |event| event.line),
             end_live_bytes: scope.end.bytes,
             end_live_pages: scope.end.bytes.div_ceil(PAGE_BYTES),

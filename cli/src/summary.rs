@@ -13,6 +13,8 @@ pub struct Scope {
     pub unmaps: u64,
     /// What was live when most bytes were.
     pub peak: Live,
+    /// Most map events that were live at once; that can be at another time than the peak of bytes.
+    pub most_maps: u64,
     /// Index of the event after which the peak was first reached.
     pub peak_event: usize,
     /// What is live at the end.
@@ -44,6 +46,7 @@ impl Scope {
 
     fn set_live(&mut self, event: usize, live: Live) {
         self.end = live;
+        self.most_maps = self.most_maps.max(live.maps);
         if live.bytes > self.peak.bytes {
             self.peak = live;
             self.peak_event = event;

@@ -17,6 +17,15 @@ crate::define_pt_format!(
             const MAX_TOP_LEVEL: u32 = 5;
             const COMPILED_IN: Features = FULL_VA.union(FLUSH_RANGE).union(FLUSH_RANGE_NO_GAPS).union(ALWAYS_ON);
             const ALWAYS_ON: Features = DYNAMIC_TOP.union(ENCRYPT_TABLES).union(FORCE_COHERENCE);
+
+            /// For the test suite: growing to all 64 VA bits; fewer bits than the first top decodes; encrypted.
+            pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
+                test_config("start_2", 2),
+                test_config("start_2_vasz32", 2).va_lg2(32).without(FULL_VA),
+                TestConfig::new("start_3_enc47", Config { starting_level: 3, encryption_mask: 1 << 47 })
+                    .oa_lg2(47)
+                    .unusable_sizes(ERRATUM_SIZES),
+            ];
         }
         /// [`amdv1`](super::amdv1) with a granule of 2 KiB, to test a page size below the CPU's; no hardware has it.
         pub mod amdv1_mock {
@@ -26,6 +35,14 @@ crate::define_pt_format!(
             const MAX_TOP_LEVEL: u32 = 4;
             const COMPILED_IN: Features = Features::empty();
             const ALWAYS_ON: Features = Features::empty();
+
+            /// For the test suite: every first top level.
+            pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
+                test_config("start_1", 1),
+                test_config("start_2", 2),
+                test_config("start_3", 3),
+                test_config("start_4", 4),
+            ];
         }
 
         type Item = u64;
@@ -83,6 +100,10 @@ crate::define_pt_format!(
         const SIZE_ENCODED: u64 = 7;
         /// 512 GiB pages are not usable: hardware erratum.
         const ERRATUM_SIZES: u64 = 1 << 39;
+
+        const fn test_config(name: &'static str, starting_level: u32) -> TestConfig<Format> {
+            TestConfig::new(name, Config { starting_level, encryption_mask: 0 }).unusable_sizes(ERRATUM_SIZES)
+        }
 
         impl PtFormat for Format {
             #[inline(always)]

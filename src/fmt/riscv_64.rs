@@ -68,6 +68,13 @@ crate::define_pt_format!(
         const NON_CACHEABLE: u64 = 1;
         const IO: u64 = 2;
 
+        /// For the test suite: every mode, with 64 KiB pages and without.
+        pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
+            TestConfig::new("sv39_napot", Config {}).va_lg2(39),
+            TestConfig::new("sv48", Config {}).va_lg2(48).without(SVNAPOT_64K),
+            TestConfig::new("sv57_napot", Config {}).va_lg2(57).without(SVPBMT),
+        ];
+
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {

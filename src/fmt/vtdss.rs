@@ -54,6 +54,13 @@ crate::define_pt_format!(
             pub aw: u32,
         }
 
+        /// For the test suite: every top. (`FORCE_WRITEABLE` would refuse what can only be read.)
+        pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
+            TestConfig::new("vasz39_top_2", Config { top_level: 2 }).va_lg2(39),
+            TestConfig::new("vasz48_top_3", Config { top_level: 3 }).va_lg2(48).without(FORCE_WRITEABLE),
+            TestConfig::new("vasz57_top_4", Config { top_level: 4 }).va_lg2(57).without(FORCE_COHERENCE),
+        ];
+
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {

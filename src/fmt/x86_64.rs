@@ -58,6 +58,19 @@ crate::define_pt_format!(
             pub levels: u32,
         }
 
+        /// For the test suite: both tops, with sign extension and without; encrypted.
+        pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
+            test_config("sign_48_top_3", 3, 0).va_lg2(48),
+            test_config("sign_57_top_4", 4, 0).va_lg2(57),
+            test_config("vasz47_top_3", 3, 0).va_lg2(47).without(SIGN_EXTEND),
+            test_config("vasz56_top_4", 4, 0).va_lg2(56).without(SIGN_EXTEND),
+            test_config("sign_48_top_3_enc47", 3, 1 << 47).va_lg2(48).oa_lg2(47),
+        ];
+
+        const fn test_config(name: &'static str, top_level: u32, encryption_mask: u64) -> TestConfig<Format> {
+            TestConfig::new(name, Config { top_level, encryption_mask })
+        }
+
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {

@@ -66,7 +66,7 @@ pub trait Walkers: Groups {
 /// Made by [`PtIommu::new`] or the format's `pt_iommu_NAME_init`. Dropping it frees every table, mapped or not; hardware
 /// must be off it by then.
 pub struct PtIommu<F: Walkers, H: Host> {
-    tree: Tree<F, H>,
+    pub(crate) tree: Tree<F, H>,
     /// Page sizes that map may use, one bit each.
     page_sizes: u64,
 }

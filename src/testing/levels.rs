@@ -3,7 +3,7 @@
 use super::driver::TestDomain;
 use super::memory::TestMemory;
 use super::random::Rng;
-use super::report::{Stop, TestResult, expect, expect_eq};
+use super::report::{Stop, TestResult, ensure, ensure_eq};
 use super::subject::{READ_WRITE, pattern_oa};
 use super::suite::Test;
 use crate::feature::Features;
@@ -48,7 +48,7 @@ impl<F: Walkers> Test<'_, F> {
         let domain = self.domain;
         let rng = &mut self.rng;
         let common = subject.common();
-        subject.table.with_top(|top| descend(top, true, common, domain, last, &mut |level| check(level, rng)))
+        subject.table.tree.with_top(|top| descend(top, true, common, domain, last, &mut |level| check(level, rng)))
     }
 }
 
@@ -62,21 +62,18 @@ fn descend<F: Groups>(
 ) -> TestResult {
     let (level, index) = (table.level(), table.index(last));
     let items = if is_top && common.has(Features::SIGN_EXTEND) { table.items() / 2 } else { table.items() };
-    expect_eq!(index, items - 1, "level {level}: index of the last VA {last:#x} in a table of {} items", table.items());
-    let expected = if level == 0 { Kind::Leaf } else { Kind::Table };
+    ensure_eq!(index, items - 1, "level {level}: index of the last VA {last:#x} in a table of {} items", table.items());
     let entry = table.load(common, index);
-    if level == 0 || entry.kind == Kind::Table {
-        expect_eq!(entry.kind, expected, "level {level}, index {index}: item {:#x} after a map there is", entry.raw);
-    }
-    check(&Level { level, table, common, memory: &domain.memory, is_top })?;
     match entry.kind {
-        Kind::Table => {
+        Kind::Leaf => check(&Level { level, table, common, memory: &domain.memory, is_top }),
+        Kind::Table if level > 0 => {
+            check(&Level { level, table, common, memory: &domain.memory, is_top })?;
             table.descend(common, &domain.memory, entry, |lower| descend(lower, false, common, domain, last, check))
         }
-        Kind::Leaf => Ok(()),
-        Kind::Empty => {
-            Err(Stop::Failed(format!("level {level}, index {index}: expected the table or page mapped there, got empty")))
-        }
+        kind => Err(Stop::Failed(format!(
+            "level {level}, index {index}: expected the table or page mapped there, got {kind:?} {:#x}",
+            entry.raw
+        ))),
     }
 }
 
@@ -134,7 +131,7 @@ impl<F: Groups> Level<'_, F> {
         self.table.clear_run(self.common, run.start, run.len());
         for index in run.clone() {
             let (level, entry) = (self.level, self.table.load(self.common, index));
-            expect!(
+            ensure!(
                 entry.kind == Kind::Empty,
                 "level {level}, index {index}: expected an empty item after a clear, got {:?} {:#x}",
                 entry.kind,

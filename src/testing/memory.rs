@@ -6,7 +6,10 @@ use core::ptr::NonNull;
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::format;
+use std::string::String;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::vec::Vec;
 
 /// Most memory for tables, as a power of two in bytes; only what is handed out is ever touched.
 const BLOCK_LG2: u32 = 27;
@@ -54,6 +57,8 @@ struct State {
     allocations: u64,
     /// Allocations that still succeed; `None` for all.
     fail_after: Option<u64>,
+    /// What was done wrong with the memory.
+    faults: Vec<String>,
 }
 
 // SAFETY: the block is owned, and handed out in pages that never overlap, under the lock.
@@ -109,14 +114,24 @@ impl TestMemory {
         self.state().fail_after = None;
     }
 
+    /// What was done wrong with the memory so far; each was a panic, too, which may have been caught.
+    pub fn faults(&self) -> Vec<String> {
+        self.state().faults.clone()
+    }
+
+    fn fault(&self, message: String) -> ! {
+        self.state().faults.push(message.clone());
+        panic!("{message}");
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         // A test that panicked with the lock held is reported by itself; what it left is still consistent.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn at_offset(&self, offset: usize) -> NonNull<u8> {
-        assert!(offset < 1 << self.block_lg2, "offset {offset:#x} is outside of the test memory");
-        // SAFETY: inside of the block, as just checked.
+        debug_assert!(offset < 1 << self.block_lg2);
+        // SAFETY: offsets of pages, and those that `at_pa` checked, are inside of the block.
         unsafe { self.block.add(offset) }
     }
 
@@ -180,11 +195,19 @@ unsafe impl TableMemory for TestMemory {
         let offset = self.offset_of(page);
         let mut state = self.state();
         let live = state.live.remove(&offset);
-        assert_eq!(live, Some(size_lg2), "free of 2^{size_lg2} bytes at offset {offset:#x}, which is (left) live as");
+        if live != Some(size_lg2) {
+            drop(state);
+            self.fault(format!(
+                "free of a page of 2^{size_lg2} bytes at offset {offset:#x}: live there is {live:?} (lg2)"
+            ));
+        }
         if contents == Contents::Zeroed {
             // SAFETY: the page was live with this size, its bytes were written at `alloc`, and nobody uses it any more.
             let bytes = unsafe { core::slice::from_raw_parts(page.as_ptr(), 1 << size_lg2) };
-            assert!(bytes.iter().all(|byte| *byte == 0), "a page freed as zeroed at offset {offset:#x} is not");
+            if bytes.iter().any(|byte| *byte != 0) {
+                drop(state);
+                self.fault(format!("free of a page as zeroed at offset {offset:#x}, which is not"));
+            }
         }
         // SAFETY: as above.
         unsafe { page.write_bytes(FREED, 1 << size_lg2) };
@@ -199,7 +222,9 @@ unsafe impl TableMemory for TestMemory {
     #[inline]
     unsafe fn at_pa(&self, pa: u64) -> NonNull<u8> {
         let offset = pa.wrapping_sub(self.base_pa);
-        assert!(offset < lg2::pow2(self.block_lg2), "physical address {pa:#x} is outside of the test memory");
+        if offset >= lg2::pow2(self.block_lg2) {
+            self.fault(format!("physical address {pa:#x} is outside of the test memory, from {:#x} on", self.base_pa));
+        }
         self.at_offset(offset as usize)
     }
 }

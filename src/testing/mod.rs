@@ -39,12 +39,16 @@ mod fmt_test;
 #[cfg(feature = "testing")]
 mod iommu_test;
 #[cfg(feature = "testing")]
+mod levels;
+#[cfg(feature = "testing")]
+#[allow(unsafe_code, reason = "owns memory, and hands it out")]
 mod memory;
 #[cfg(feature = "testing")]
 mod random;
 #[cfg(feature = "testing")]
 mod report;
 #[cfg(feature = "testing")]
+#[allow(unsafe_code, reason = "decides when a table is dropped")]
 mod subject;
 #[cfg(feature = "testing")]
 mod suite;

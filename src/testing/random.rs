@@ -71,8 +71,8 @@ fn parse_seed(text: &str) -> Option<u64> {
 /// The sequence of the test `name`, whichever other tests run.
 pub(super) fn for_test(seed: u64, name: &str) -> Rng {
     // FNV-1a: the same in every build, which the standard hasher is not.
-    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = name
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     Rng::new(seed ^ hash)
 }

@@ -24,7 +24,7 @@ pub(super) fn show(value: &impl Debug) -> String {
 }
 
 /// Ends the test as failed with a message, unless the condition holds.
-macro_rules! expect {
+macro_rules! ensure {
     ($condition:expr, $($message:tt)+) => {
         if !$condition {
             return Err($crate::testing::report::Stop::Failed(std::format!($($message)+)));
@@ -33,10 +33,10 @@ macro_rules! expect {
 }
 
 /// Ends the test as failed, with what was looked at, unless the values are the same.
-macro_rules! expect_eq {
+macro_rules! ensure_eq {
     ($got:expr, $expected:expr, $($what:tt)+) => {
         match ($got, $expected) {
-            (got, expected) => expect!(
+            (got, expected) => $crate::testing::report::ensure!(
                 got == expected,
                 "{}: expected {}, got {}",
                 std::format_args!($($what)+),
@@ -54,4 +54,4 @@ macro_rules! skip {
     };
 }
 
-pub(super) use {expect, expect_eq, skip};
+pub(super) use {ensure, ensure_eq, skip};

@@ -2,14 +2,17 @@
 
 use super::driver::TestDomain;
 use super::random::Rng;
-use super::report::{Stop, TestResult, expect, expect_eq};
+use super::report::{Stop, TestResult, ensure, ensure_eq};
 use super::suite::Test;
 use crate::feature::Prot;
 use crate::format::{Common, Kind, item_size_lg2};
 use crate::iommu::{Gather, GatherMode, PtIommu, Walkers};
 use crate::lg2;
 use crate::range::VaRange;
+use core::mem::ManuallyDrop;
+use core::panic::AssertUnwindSafe;
 use std::format;
+use std::panic::catch_unwind;
 use std::vec::Vec;
 
 /// An output address with many bits set; cut to what the table can hold.
@@ -28,7 +31,7 @@ pub(super) struct Page {
 
 /// A table and a gather, and what they should be.
 pub(super) struct Subject<'d, F: Walkers> {
-    pub(super) table: PtIommu<F, &'d TestDomain>,
+    pub(super) table: ManuallyDrop<PtIommu<F, &'d TestDomain>>,
     pub(super) gather: Gather<F, &'d TestDomain>,
     pub(super) domain: &'d TestDomain,
     /// The VA range of the table at its largest; with sign extension the lower half.
@@ -43,7 +46,18 @@ impl<'d, F: Walkers> Test<'d, F> {
         let table = PtIommu::<F, _>::new(self.domain, &self.config.table);
         let table = table.map_err(|error| Stop::Failed(format!("init: expected success, got: {error}")))?;
         let (gather, info) = (table.gather(GatherMode::Immediate), table.info());
+        let table = ManuallyDrop::new(table);
         Ok(Subject { table, gather, domain: self.domain, range: info.aperture, sizes: info.page_sizes })
+    }
+}
+
+impl<F: Walkers> Drop for Subject<'_, F> {
+    fn drop(&mut self) {
+        // SAFETY: the field is not used again.
+        let table = unsafe { ManuallyDrop::take(&mut self.table) };
+        // After a failure the tree may be broken, and dropping it may panic. That must not hide the failure; and without
+        // one, the memory has noted a fault, or lacks pages, both of which the suite looks at.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(table)));
     }
 }
 
@@ -106,10 +120,10 @@ impl<F: Walkers> Subject<'_, F> {
     /// Unmaps, which has to remove `expected` bytes, and syncs.
     pub(super) fn unmap(&mut self, va: u64, len: u64, expected: u64) -> TestResult {
         let removed = self.table.unmap_range(va, len, &mut self.gather);
-        expect_eq!(removed, expected, "unmap VA {va:#x}, length {len:#x}: bytes removed");
+        ensure_eq!(removed, expected, "unmap VA {va:#x}, length {len:#x}: bytes removed");
         let range = self.gather.range();
         let covers = |range: VaRange| range.va <= va && range.last >= va.wrapping_add(removed - 1);
-        expect!(
+        ensure!(
             removed == 0 || range.is_some_and(covers),
             "unmap VA {va:#x}, length {len:#x}: removed {removed:#x} bytes, but the gather holds {range:x?}"
         );
@@ -119,7 +133,7 @@ impl<F: Walkers> Subject<'_, F> {
 
     /// The VA has to translate to this.
     pub(super) fn translates(&self, va: u64, expected: Option<u64>) -> TestResult {
-        expect_eq!(self.table.iova_to_phys(va), expected, "translate VA {va:#x}");
+        ensure_eq!(self.table.iova_to_phys(va), expected, "translate VA {va:#x}");
         Ok(())
     }
 
@@ -190,7 +204,7 @@ impl<F: Walkers> Subject<'_, F> {
         let first = found.iter().zip(&expected).position(|(found, expected)| found != expected);
         let n = first.unwrap_or(found.len().min(expected.len()));
         let what = "pages of the map of";
-        expect!(
+        ensure!(
             found == expected,
             "{what} VA {va:#x}, OA {oa:#x}, length {len:#x}, page {n}: expected {:x?}, got {:x?} (expected {} pages, got {})",
             expected.get(n),
@@ -204,7 +218,7 @@ impl<F: Walkers> Subject<'_, F> {
     /// Nothing may be mapped any more.
     pub(super) fn is_empty(&self) -> TestResult {
         let left = self.pages()?;
-        expect!(left.is_empty(), "after all was unmapped: expected no page, got {} such as {:x?}", left.len(), left[0]);
+        ensure!(left.is_empty(), "after all was unmapped: expected no page, got {} such as {:x?}", left.len(), left[0]);
         Ok(())
     }
 }

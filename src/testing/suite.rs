@@ -38,6 +38,7 @@ pub(super) type TestFn<F> = fn(&mut Test<'_, F>) -> TestResult;
 ///     .format(x86_64::TEST_CONFIGS)
 ///     .run();
 /// ```
+#[derive(Debug)]
 #[must_use = "tests run with `run`"]
 pub struct Suite {
     seed: u64,
@@ -97,9 +98,11 @@ fn run_one<F: Walkers>(name: &str, seed: u64, config: TestConfig<F>, test: TestF
     let domain = Domain::new(TestMemory::below(pa_lg2, PATTERN), TestDriver::default());
     let rng = random::for_test(seed, name);
     let outcome = catch_unwind(AssertUnwindSafe(|| test(&mut Test { config, domain: &domain, rng })));
+    let memory = &domain.memory;
     let outcome = match outcome {
-        Ok(Ok(())) | Ok(Err(Stop::Skipped(_))) if domain.memory.live_pages() != 0 => {
-            Err(format!("table pages not given back at the end: expected 0, got {}", domain.memory.live_pages()))
+        Ok(Ok(())) | Ok(Err(Stop::Skipped(_))) if !memory.faults().is_empty() => Err(memory.faults().join("; ")),
+        Ok(Ok(())) | Ok(Err(Stop::Skipped(_))) if memory.live_pages() != 0 => {
+            Err(format!("table pages not given back at the end: expected 0, got {}", memory.live_pages()))
         }
         Ok(Ok(())) => return Ok(Completion::Completed),
         Ok(Err(Stop::Skipped(reason))) => return Ok(Completion::ignored_with(reason)),

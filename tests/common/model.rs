@@ -90,6 +90,10 @@ impl Params {
     pub fn real(&self, va: u64) -> u64 {
         if self.sign && va >> (self.max_va - 1) & 1 != 0 { va | !low(self.max_va) } else { va }
     }
+    /// An output address as it can be read back: without the encryption bit.
+    pub fn readable(&self, oa: u64) -> u64 {
+        oa & !self.format.encryption_mask()
+    }
     fn fits(&self, va: u64, last: u64, bits: u32) -> bool {
         if self.sign { last <= low(bits - 1) || va >= !low(bits - 1) } else { last <= low(bits) }
     }
@@ -138,7 +142,7 @@ impl Model {
             return None;
         }
         let va = self.params.index_space(iova);
-        self.leaf_at(va).map(|(start, leaf)| leaf.oa + (va - start))
+        self.leaf_at(va).map(|(start, leaf)| self.params.readable(leaf.oa) + (va - start))
     }
 
     /// The largest permitted size at a place, by trying all.

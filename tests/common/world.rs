@@ -192,6 +192,24 @@ impl World {
         }
     }
 
+    /// What the CPU wrote into the item that translates `va` reaches an incoherent walker without a flush.
+    pub fn hardware_catches_up(&self, va: u64) {
+        let shape = self.format.shape();
+        let Some(root) = self.root.get() else { return };
+        let (mut pa, mut level) = (root.pa, root.level);
+        loop {
+            let index = (va >> shape.item_lg2(level)) as usize & ((1 << shape.index_lg2) - 1);
+            let Ok(items) = self.pages.borrow().items(pa, index + 1) else { return };
+            match self.format.decode(level, items[index]) {
+                Decoded::Table { pa: lower } if level > 0 => (pa, level) = (lower, level - 1),
+                _ => {
+                    let set = self.pages.borrow_mut().hardware_set(pa, index, items[index]);
+                    return set.unwrap_or_else(|wrong| self.violation(wrong));
+                }
+            }
+        }
+    }
+
     /// A freed page must not be known to the hardware any more.
     pub fn check_unreferenced(&self, pa: u64) {
         if let Some(pointer) = self.caches.borrow().pointer_to(pa) {

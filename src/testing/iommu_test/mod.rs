@@ -1,0 +1,25 @@
+//! Tests of the whole: the IOMMU operations on a table of the format.
+
+mod cases;
+mod collisions;
+mod growth;
+mod pages;
+mod replacement;
+
+use super::suite::TestFn;
+use crate::iommu::Walkers;
+use std::vec;
+use std::vec::Vec;
+
+/// All of them, by name.
+pub(super) fn tests<F: Walkers>() -> Vec<(&'static str, TestFn<F>)> {
+    vec![
+        ("increase_level", growth::increase_level),
+        ("map_simple", pages::map_simple),
+        ("map_table_to_oa", replacement::map_table_to_oa),
+        ("unmap_split", pages::unmap_split),
+        ("random_map", collisions::random_map),
+        ("pgsize_boundary", cases::pgsize_boundary),
+        ("mixed", cases::mixed),
+    ]
+}

@@ -1,0 +1,101 @@
+//! What documents and printed forms say is what the code does.
+
+use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::format::Groups;
+use generic_pt::{Domain, Features, HeapMemory, NoHardware, Prot, TableConfig};
+
+const README: &str = include_str!("../README.md");
+
+/// The cells of the README's row for a format.
+fn row(name: &str) -> Vec<&'static str> {
+    let start = format!("| `{name}` |");
+    let line = README.lines().find(|line| line.starts_with(&start));
+    let line = line.unwrap_or_else(|| panic!("README.md has a table row for {name}"));
+    line.split('|').map(str::trim).filter(|cell| !cell.is_empty()).collect()
+}
+
+fn feature_names<F: Groups>() -> Vec<String> {
+    let names = Features::COMMON_NAMES.iter().chain(F::OWN_FEATURES);
+    let mut names: Vec<String> =
+        names.filter(|(_, feature)| F::SUPPORTED.contains(*feature)).map(|(name, _)| format!("`{name}`")).collect();
+    names.sort();
+    names
+}
+
+fn assert_row_is_true<F: Groups>() {
+    let cells = row(F::NAME);
+    assert_eq!(cells[3], format!("{} / {}", F::GEOMETRY.max_va_lg2, F::GEOMETRY.max_oa_lg2), "{}: VA / OA", F::NAME);
+    let (features, others) = cells[5].split_once(',').unwrap_or((cells[5], ""));
+    let has_dirty = others.contains("dirty tracking") || features == "dirty tracking";
+    assert_eq!(has_dirty, F::HAS_DIRTY, "{}: dirty tracking", F::NAME);
+    let mut listed: Vec<String> =
+        features.split_whitespace().filter(|name| name.starts_with('`')).map(str::to_owned).collect();
+    listed.sort();
+    assert_eq!(listed, feature_names::<F>(), "{}: features", F::NAME);
+}
+
+#[test]
+fn the_readme_tells_each_format() {
+    assert_row_is_true::<amdv1::Format>();
+    assert_row_is_true::<amdv1_mock::Format>();
+    assert_row_is_true::<x86_64::Format>();
+    assert_row_is_true::<vtdss::Format>();
+    assert_row_is_true::<riscv_64::Format>();
+}
+
+#[test]
+fn a_table_prints_as_an_indented_tree() {
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config = TableConfig {
+        features: Features::FLUSH_RANGE | Features::SIGN_EXTEND,
+        hw_max_vasz_lg2: 48,
+        hw_max_oasz_lg2: 46,
+        format: x86_64::Config { top_level: 3, encryption_mask: 0 },
+    };
+    let mut table = x86_64::PtIommuX8664::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0x1f_f000, 0x4000_0000, 0x3000, Prot::READ | Prot::WRITE).expect("free");
+    table.map_range(0xffff_ffff_ffe0_0000, 0x8000_0000, 0x20_0000, Prot::READ).expect("free");
+    assert_eq!(
+        format!("{table:?}"),
+        "\
+x86_64: top level 3, 48 VA bits, 46 OA bits
+level 3 table for VA 0x0000000000000000
+  level 2 table for VA 0x0000000000000000
+    level 1 table for VA 0x0000000000000000
+      level 0 table for VA 0x0000000000000000
+        0x00000000001ff000..=0x00000000001fffff -> 0x0000000040000000 level 0, 1 x 2^12, item 0x40000067
+      level 0 table for VA 0x0000000000200000
+        0x0000000000200000..=0x0000000000201fff -> 0x0000000040001000 level 0, 2 x 2^12, item 0x40001067
+  level 2 table for VA 0xffffff8000000000
+    level 1 table for VA 0xffffffffc0000000
+      0xffffffffffe00000..=0xffffffffffffffff -> 0x0000000080000000 level 1, 1 x 2^21, item 0x800000a5
+"
+    );
+}
+
+#[test]
+fn errors_say_what_where_and_what_would_be_valid() {
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config = |top_level| TableConfig {
+        features: Features::FLUSH_RANGE,
+        hw_max_vasz_lg2: 48,
+        hw_max_oasz_lg2: 46,
+        format: vtdss::Config { top_level },
+    };
+    let refused = vtdss::PtIommuVtdss::new(&domain, &config(7)).expect_err("no such level");
+    assert_eq!(refused.to_string(), "configuration: `top_level` is 7, valid: 2, 3 or 4");
+    let mut table = vtdss::PtIommuVtdss::new(&domain, &config(3)).expect("a valid configuration");
+    table.map_range(0x20_2000, 0x1000, 0x1000, Prot::READ).expect("free");
+    let taken = table.map_range(0x20_0000, 0x5000, 0x8000, Prot::READ).expect_err("a page is in the way");
+    assert_eq!(
+        taken.to_string(),
+        "VA 0x0000000000202000 is already mapped, by a leaf at level 0 (mapped 0x2000 bytes, stopped at VA \
+         0x0000000000202000)"
+    );
+    let outside = table.map_range(1 << 48, 0, 0x1000, Prot::READ).expect_err("beyond 48 bits");
+    assert_eq!(
+        outside.error.to_string(),
+        "VA 0x0001000000000000..=0x0001000000000fff is outside of the table, valid: \
+         0x0000000000000000..=0x0000ffffffffffff"
+    );
+}

@@ -1,0 +1,13 @@
+//! The generic test suite for the formats of this crate: one line each.
+
+use generic_pt::{fmt, testing::Suite};
+
+fn main() -> std::process::ExitCode {
+    Suite::new()
+        .format(fmt::amdv1::TEST_CONFIGS)
+        .format(fmt::amdv1_mock::TEST_CONFIGS)
+        .format(fmt::riscv_64::TEST_CONFIGS)
+        .format(fmt::vtdss::TEST_CONFIGS)
+        .format(fmt::x86_64::TEST_CONFIGS)
+        .run()
+}
