@@ -1,7 +1,7 @@
 //! The command line.
 
-use crate::formats::{self, FORMATS, FormatRow};
-use clap::builder::PossibleValuesParser;
+use crate::formats::{FORMATS, FormatRow};
+use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
@@ -59,6 +59,10 @@ pub struct ReplayArgs {
     /// Unmaps in a domain after which the queued policy flushes everything
     #[arg(long, value_name = "UNMAPS", default_value_t = 256, value_parser = clap::value_parser!(u64).range(1..))]
     pub queue: u64,
+
+    /// Most memory of the tables of one format, MiB; maps that need more are refused
+    #[arg(long, value_name = "MIB", default_value_t = 1024, value_parser = clap::value_parser!(u64).range(1..1 << 24))]
+    pub table_memory: u64,
 }
 
 /// What was mapped when a trace began.
@@ -94,20 +98,22 @@ both are counted, and are no anomalies. After that line, unmapping twice and map
 on late but overwrote nothing does not show it: say `--start middle`.
 
 Anomalies: a double map is not applied, as a table refuses it with EADDRINUSE. A map that a format refuses (address or page \
-size do not fit) is left out, and so is its unmap. If one unmap removes more or less from this table than it did in the \
+size do not fit, or --table-memory is used up) is left out, and so is its unmap. If one unmap removes more or less from this table than it did in the \
 traced one (leaves are never split), the table is brought to what the trace says, uncounted.
 
 Invalidation policies:
   strict               the range of every unmap event, at once
   batched, FLUSH_RANGE one range over all consecutive unmaps in a domain, gaps too
-  batched, NO_GAPS     the same, but a range that does not touch the one before is a new invalidation
+  batched, NO_GAPS     the same, but what does not touch the range is invalidated apart
   queued               a full flush after every 256 unmaps in a domain (--queue), and at the end
 
 Exit status: 0 done (anomalies or not); 1 a trace cannot be read; 2 wrong arguments; 3 a table does not translate as the \
 trace says.";
 
 fn names() -> PossibleValuesParser {
-    PossibleValuesParser::new(std::iter::once(ALL).chain(FORMATS.iter().map(|row| row.name)))
+    let all = PossibleValue::new(ALL).help("every format");
+    let named = FORMATS.iter().map(|row| PossibleValue::new(row.name).help(row.about));
+    PossibleValuesParser::new(std::iter::once(all).chain(named))
 }
 
 impl ReplayArgs {
@@ -115,11 +121,11 @@ impl ReplayArgs {
     pub fn formats(&self) -> Vec<&'static FormatRow> {
         let mut rows: Vec<&'static FormatRow> = Vec::new();
         for name in &self.format {
-            let named: Vec<_> =
-                if name == ALL { FORMATS.iter().collect() } else { formats::find(name).into_iter().collect() };
-            rows.extend(
-                named.into_iter().filter(|row| rows.iter().all(|other| other.name != row.name)).collect::<Vec<_>>(),
-            );
+            for row in FORMATS.iter().filter(|row| name == ALL || name == row.name) {
+                if rows.iter().all(|other| other.name != row.name) {
+                    rows.push(row);
+                }
+            }
         }
         rows
     }

@@ -7,9 +7,6 @@ use std::cell::Cell;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
-/// Most bytes of tables in one replay: a trace that maps petabytes in small pages gets an error instead of all memory.
-const MOST_TABLE_BYTES: u64 = 1 << 30;
-
 /// Table pages that are live (linked, or unlinked and waiting for a sync), and the most there ever were.
 #[derive(Debug, Default)]
 pub struct Tally {
@@ -52,12 +49,21 @@ impl Tally {
 }
 
 /// Heap memory that counts table pages: its own, and those of all memories with the same total.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CountingMemory {
     /// Of this memory.
     pub own: Tally,
     /// Of all that share it.
     pub total: Rc<Tally>,
+    /// Most bytes that `total` may reach: a trace that maps petabytes in small pages gets errors, not all memory.
+    most_bytes: u64,
+}
+
+impl CountingMemory {
+    /// Memory that shares `total` with others, up to `most_bytes` in all.
+    pub fn new(total: &Rc<Tally>, most_bytes: u64) -> Self {
+        Self { own: Tally::default(), total: Rc::clone(total), most_bytes }
+    }
 }
 
 // SAFETY: every page comes from `HeapMemory`, goes back to it with the arguments it came with, and is translated by it;
@@ -65,7 +71,7 @@ pub struct CountingMemory {
 unsafe impl TableMemory for CountingMemory {
     fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {
         let bytes = 1u64.checked_shl(request.size_lg2)?;
-        if self.total.now().bytes.saturating_add(bytes) > MOST_TABLE_BYTES {
+        if self.total.now().bytes.saturating_add(bytes) > self.most_bytes {
             return None;
         }
         let page = HeapMemory.alloc(request)?;

@@ -76,8 +76,3 @@ formats! {
     riscv_64: "RISC-V Sv48 or Sv57 with Svnapot", va [48, 57], SVNAPOT_64K,
         |_| Config {};
 }
-
-/// The row of a name.
-pub fn find(name: &str) -> Option<&'static FormatRow> {
-    FORMATS.iter().find(|row| row.name == name)
-}

@@ -90,7 +90,14 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
     };
     let summary = Summary::of(&trace);
     let check = if args.check { Check::EveryEvent } else { Check::Peaks };
-    let job = Job { trace: &trace, summary: &summary, va_bits: args.va_bits, check, queue_unmaps: args.queue };
+    let job = Job {
+        trace: &trace,
+        summary: &summary,
+        va_bits: args.va_bits,
+        check,
+        queue_unmaps: args.queue,
+        most_table_bytes: args.table_memory << 20,
+    };
     let mut report = Report { trace: TraceReport::new(&trace), formats: Vec::new(), not_replayed: BTreeMap::new() };
     for row in args.formats() {
         match (row.replay)(&job) {

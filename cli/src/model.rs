@@ -14,6 +14,9 @@ use crate::anomaly::{Anomaly, Kind};
 use crate::intervals::{Cut, Intervals, Span};
 use crate::trace::{Event, Op, Start};
 
+/// Why there is nothing to unmap, where a trace from the middle would explain it.
+pub const NEVER_MAPPED: &str = "never mapped in the trace";
+
 /// Bytes that one map event made live, or what is left of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Piece {

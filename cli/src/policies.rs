@@ -1,6 +1,6 @@
 //! What each way to invalidate would cost: the same operations again, once for each policy.
 
-use crate::counting::{CountingHost, Invalidations};
+use crate::counting::{CountingHost, Invalidations, Tally};
 use crate::error::ReplayError;
 use crate::formats::Shape;
 use crate::plan::{Action, Reason, Step};
@@ -9,6 +9,7 @@ use crate::table::{self, PROT};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, Gather, GatherMode, PtIommu};
 use serde::Serialize;
+use std::rc::Rc;
 
 /// When the driver is asked to invalidate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -99,7 +100,7 @@ fn count<F: Walkers>(
     steps: &[Step],
     policy: Policy,
 ) -> Result<Invalidations, ReplayError> {
-    let hosts: Vec<CountingHost> = job.trace.domains.iter().map(|_| CountingHost::default()).collect();
+    let hosts = job.hosts(&Rc::new(Tally::default()));
     let lanes = hosts.iter().map(|host| {
         let table = table::make::<F, _>(host, shape, va_bits, policy.asks())?;
         Ok(Lane { gather: table.gather(policy.mode()), table, waiting: 0 })

@@ -3,6 +3,7 @@
 use crate::anomaly::{Anomaly, Kind};
 use crate::counting::Invalidations;
 use crate::human;
+use crate::model::NEVER_MAPPED;
 use crate::policies::PolicyCounts;
 use crate::report::{FormatReport, LiveReport, Report, TraceReport};
 use crate::table::Leaves;
@@ -59,10 +60,10 @@ fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
         (trace.malformed_lines, "malformed lines, skipped"),
         (trace.lost_events, "events lost by the kernel"),
         (trace.unpaired_domain_lines, "domain lines (d_map, d_unmap) without an event"),
-        (trace.events_without_domain, "events without a domain line, replayed in a domain of their own"),
+        (trace.events_without_domain, "events without a domain line, replayed as a domain of their own"),
     ] {
         if count > 0 {
-            writeln!(out, "  {count} {what}")?;
+            writeln!(out, "  {what}: {count}")?;
         }
     }
     write_live(out, "  ", live)?;
@@ -224,14 +225,15 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
             writeln!(out, "-   {feature} is not a feature of {names}")?;
         }
     }
-    let unmapped_nothing = report.formats.first().and_then(|format| format.anomaly_counts.get(&Kind::UnmapOfNothing));
-    if unmapped_nothing.is_some_and(|count| *count > 0) && report.trace.complete_from_line.is_none() {
+    let anomalies = report.formats.first().map_or(&[][..], |format| &format.anomalies);
+    if anomalies.iter().any(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)) {
         writeln!(out, "    If tracing was switched on while the device was running, say `--start middle`.")?;
     }
-    writeln!(out, "    Pages are of 4 KiB. Each unmap event is one invalidation under strict; batched joins")?;
+    writeln!(out, "    Pages are of 4 KiB. Strict invalidates after each unmap event; batched once for consecutive")?;
     writeln!(
         out,
-        "    consecutive unmaps of a domain; queued flushes all after {queue_unmaps} of them and at the end."
+        "    unmaps of a domain; queued everything, per {queue_unmaps} unmaps of a domain and at the end. A map"
     )?;
+    writeln!(out, "    that puts a large leaf in the place of empty tables invalidates too, before it frees them.")?;
     writeln!(out, "(*) Wall clock on this machine; heap memory, a driver that does nothing, clock cost subtracted.")
 }

@@ -38,6 +38,16 @@ pub struct Job<'a> {
     pub check: Check,
     /// Unmaps in a domain after which the queued policy flushes.
     pub queue_unmaps: u64,
+    /// Most bytes of tables.
+    pub most_table_bytes: u64,
+}
+
+impl Job<'_> {
+    /// The surroundings of a table for each domain, with their table pages counted together in `total`.
+    pub fn hosts(&self, total: &Rc<Tally>) -> Vec<CountingHost> {
+        let host = |_| CountingHost::new(CountingMemory::new(total, self.most_table_bytes), CountingDriver::default());
+        self.trace.domains.iter().map(host).collect()
+    }
 }
 
 /// Replays a trace into tables of format `F`.
@@ -47,17 +57,7 @@ pub struct Job<'a> {
 pub fn replay<F: Walkers>(job: &Job<'_>, shape: &Shape<F::Config>) -> Result<FormatReport, ReplayError> {
     let va_bits = shape.choose_va_bits(job.va_bits, job.summary.last_iova);
     let total = Rc::new(Tally::default());
-    let hosts: Vec<CountingHost> = job
-        .trace
-        .domains
-        .iter()
-        .map(|_| {
-            CountingHost::new(
-                CountingMemory { own: Tally::default(), total: Rc::clone(&total) },
-                CountingDriver::default(),
-            )
-        })
-        .collect();
+    let hosts = job.hosts(&total);
     let lanes = hosts.iter().map(|host| {
         let table = table::make::<F, _>(host, shape, va_bits, Features::FLUSH_RANGE)?;
         Ok(Lane::new(table, Model::new(job.trace.start)))

@@ -138,3 +138,45 @@ pub fn feature_names<F: Description>(features: Features) -> Vec<&'static str> {
     let all = Features::COMMON_NAMES.iter().chain(F::OWN_FEATURES);
     all.filter(|(_, feature)| features.contains(*feature)).map(|(name, _)| *name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trace::{Event, Op, Start};
+    use generic_pt::fmt::vtdss;
+    use generic_pt::{Domain, GatherMode, HeapMemory, NoHardware};
+
+    #[test]
+    fn differences_are_found() {
+        let domain = Domain::new(HeapMemory, NoHardware);
+        let shape = Shape {
+            name: "vtdss",
+            about: "",
+            va_bits: &[48],
+            features: Features::empty(),
+            config: |_| vtdss::Config { top_level: 3 },
+        };
+        let mut table = make::<vtdss::Format, _>(&domain, &shape, 48, Features::empty()).unwrap();
+        let mut model = Model::new(Start::Empty);
+        let span = Span { first: 0x20_0000, last: 0x5f_efff };
+        model.apply(&Event { line: 1, domain: 0, op: Op::Map { span, paddr: 0x4000_0000 } });
+        let equal = |table: &PtIommu<vtdss::Format, _>| {
+            let whole = inspect(table, &model);
+            assert_eq!(whole.is_ok(), check_span(table, &model, span).is_ok());
+            whole
+        };
+        assert!(equal(&table).unwrap_err().contains("nothing more"));
+        table.map_range(span.first, 0x4000_0000, span.len(), PROT).unwrap();
+        assert_eq!(equal(&table), Ok(Leaves::from([(0x1000, 511), (0x20_0000, 1)])));
+        let mut gather = table.gather(GatherMode::Immediate);
+        assert_eq!(table.unmap_range(0x5f_e000, 0x1000, &mut gather), 0x1000);
+        gather.sync();
+        assert!(equal(&table).is_err());
+        table.map_range(0x5f_e000, 0x9000, 0x1000, PROT).unwrap();
+        assert!(equal(&table).is_err());
+        table.unmap_range(0x5f_e000, 0x1000, &mut gather);
+        table.map_range(0x5f_e000, 0x403f_e000, 0x2000, PROT).unwrap();
+        gather.sync();
+        assert!(equal(&table).is_err());
+    }
+}

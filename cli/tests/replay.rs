@@ -1,0 +1,213 @@
+//! The main job: real traces in all formats.
+
+mod common;
+
+use common::{built_in, data, failure, json, replay, replay_with_input, stdout, timeless};
+use flate2::read::GzDecoder;
+use serde_json::{Value, json};
+use std::fs;
+use std::io::Read;
+
+const FORMATS: [&str; 5] = ["amdv1", "amdv1_mock", "x86_64", "vtdss", "riscv_64"];
+
+#[test]
+fn without_arguments_it_shows_all_formats_side_by_side() {
+    let text = stdout(&replay(&[]));
+    let header = text.lines().find(|line| line.contains("riscv_64")).unwrap();
+    for format in FORMATS {
+        assert!(header.contains(format), "{text}");
+    }
+    assert!(text.contains("7798 events: 5054 maps, 2744 unmaps; 1 domain"), "{text}");
+    assert!(text.contains("live at the peak: 4.18 MiB, 1071 pages"), "{text}");
+    assert!(text.contains("most map events at once: 294"), "{text}");
+    assert!(text.contains("live at the end:  0 B, 0 pages, 0 map events"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}
+
+#[test]
+fn the_built_in_trace_in_numbers() {
+    let report = json(&["--check"]);
+    assert_eq!(report["trace"]["begins"], "empty");
+    assert_eq!(report["trace"]["other_events"], json!({ "tracing_mark_write": 14 }));
+    for name in FORMATS {
+        let format = &report["formats"][name];
+        assert_eq!(format["format"], name);
+        for (key, value) in [
+            ("events", 7798),
+            ("maps", 5054),
+            ("unmaps", 2744),
+            ("peak_live_bytes", 4_386_816),
+            ("peak_live_pages", 1071),
+            ("peak_live_maps", 294),
+            ("end_live_bytes", 0),
+            ("end_live_pages", 0),
+            ("end_live_maps", 0),
+            ("unmaps_before_trace", 0),
+            ("refused_bytes", 0),
+        ] {
+            assert_eq!(format[key], value, "{name} {key}");
+        }
+        assert_eq!(format["anomalies"], json!([]), "{name}");
+        assert_eq!(format["end_leaves"], json!({}), "{name}");
+        assert_eq!(format["invalidations"]["strict"]["ranges"], 2744, "{name}");
+        assert_eq!(format["invalidations"]["queued"]["full_flushes"], 11, "{name}");
+        assert!(format["time_ns"]["map"]["median"].is_number(), "{name}");
+        assert_eq!(format["time_ns"]["unmap"]["operations"], 2744, "{name}");
+        let leaf_bytes = format["leaves"].as_object().unwrap().iter();
+        let leaf_bytes: u64 =
+            leaf_bytes.map(|(size, count)| size.parse::<u64>().unwrap() * count.as_u64().unwrap()).sum();
+        assert_eq!(leaf_bytes, 4_386_816, "{name}");
+    }
+    let formats = &report["formats"];
+    assert_eq!(formats["x86_64"]["leaves"], json!({ "4096": 1071 }));
+    assert_eq!(formats["amdv1"]["leaves"], json!({ "4096": 47, "524288": 8 }));
+    assert_eq!(formats["riscv_64"]["leaves"], json!({ "4096": 47, "65536": 64 }));
+    assert_eq!(formats["amdv1"]["peak_table_pages"], 5);
+    assert_eq!(formats["x86_64"]["peak_table_pages"], 6);
+    assert_eq!(formats["x86_64"]["peak_table_bytes"], 6 * 4096);
+}
+
+#[test]
+fn policies_differ_where_gaps_matter() {
+    let formats = json(&["-f", "x86_64,vtdss,amdv1_mock"])["formats"].take();
+    let x86 = &formats["x86_64"]["invalidations"];
+    let number = |policy: &str, key: &str| x86[policy][key].as_u64().unwrap();
+    assert_eq!(number("batched_no_gaps", "bytes"), number("strict", "bytes"));
+    assert!(number("batched_flush_range", "bytes") > number("strict", "bytes"));
+    assert!(number("batched_flush_range", "ranges") < number("batched_no_gaps", "ranges"));
+    assert!(number("batched_no_gaps", "ranges") < number("strict", "ranges"));
+    assert_eq!(formats["vtdss"]["invalidations"]["batched_no_gaps"], Value::Null);
+    assert_eq!(formats["amdv1_mock"]["invalidations"]["batched_flush_range"], Value::Null);
+    let queued = json(&["-f", "vtdss", "--queue", "1"]);
+    assert_eq!(queued["formats"]["vtdss"]["invalidations"]["queued"]["full_flushes"], 2744);
+}
+
+#[test]
+fn plain_gzip_and_standard_input_are_equal() {
+    let packed = fs::read(built_in()).unwrap();
+    let mut plain = Vec::new();
+    GzDecoder::new(&packed[..]).read_to_end(&mut plain).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    // The names say the wrong thing: the content counts.
+    let (plain_path, packed_path) = (directory.path().join("plain.gz"), directory.path().join("packed.txt"));
+    fs::write(&plain_path, &plain).unwrap();
+    fs::write(&packed_path, &packed).unwrap();
+    let expected = timeless(json(&["-f", "vtdss"]));
+    for path in [plain_path, packed_path, built_in()] {
+        assert_eq!(timeless(json(&["-f", "vtdss", path.to_str().unwrap()])), expected);
+    }
+    for input in [&plain, &packed] {
+        let text = stdout(&replay_with_input(&["--json", "-f", "vtdss", "-"], input));
+        assert_eq!(timeless(serde_json::from_str(&text).unwrap()), expected);
+    }
+}
+
+#[test]
+fn a_cut_off_gzip_is_an_error() {
+    let packed = fs::read(built_in()).unwrap();
+    let (code, error) = failure(&replay_with_input(&["-"], &packed[..packed.len() / 2]));
+    assert_eq!(code, 1);
+    assert!(error.contains("(standard input):") && error.contains("the gzip data is cut off"), "{error}");
+    let (_, error) = failure(&replay_with_input(&["-"], &packed[..5]));
+    assert!(error.contains("the gzip data is cut off"), "{error}");
+}
+
+#[test]
+fn domains_are_split() {
+    let path = data("three-domains.trace.txt");
+    let report = json(&["--check", path.to_str().unwrap()]);
+    assert_eq!(report["trace"]["unpaired_domain_lines"], 0);
+    assert_eq!(report["trace"]["events_without_domain"], 0);
+    for name in FORMATS {
+        let format = &report["formats"][name];
+        assert_eq!((&format["maps"], &format["unmaps"]), (&json!(50), &json!(18)));
+        assert_eq!(format["anomalies"], json!([]));
+        let domains = format["domains"].as_array().unwrap();
+        let facts: Vec<(&str, u64, u64, u64)> = domains
+            .iter()
+            .map(|domain| {
+                let number = |key: &str| domain[key].as_u64().unwrap();
+                (domain["name"].as_str().unwrap(), number("maps"), number("unmaps"), number("end_live_bytes"))
+            })
+            .collect();
+        let expected =
+            [("0xffff88afc2086a00", 11, 11, 0), ("0xffff88afc2087400", 35, 3, 0), ("0xffff88afc2087c00", 4, 4, 0)];
+        assert_eq!(facts, expected);
+        assert!(domains.iter().all(|domain| domain["peak_table_pages"].as_u64().unwrap() >= 3));
+    }
+    let text = stdout(&replay(&[path.to_str().unwrap()]));
+    assert!(text.contains("  domain 0xffff88afc2087400: 35 maps, 3 unmaps\n"), "{text}");
+}
+
+#[test]
+fn one_table_for_three_domains_shows_a_double_map() {
+    let text = fs::read_to_string(data("three-domains.trace.txt")).unwrap();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.contains("d_map:") && !line.contains("d_unmap:")).collect();
+    let report = common::json_of(&lines.join("\n"), &["-f", "amdv1"]);
+    let counts = &report["formats"]["amdv1"]["anomaly_counts"];
+    assert_eq!((&counts["double_map"], &counts["unmap_of_nothing"]), (&json!(1), &json!(1)));
+    assert_eq!(report["formats"]["amdv1"]["anomalies"][0]["line"], 74);
+}
+
+#[test]
+fn a_trace_from_the_middle() {
+    let path = data("from-the-middle.trace.txt");
+    let path = path.to_str().unwrap();
+    let report = json(&["--check", path]);
+    assert_eq!(report["trace"]["begins"], "middle");
+    assert_eq!(report["trace"]["complete_from_line"], 106);
+    for name in FORMATS {
+        let format = &report["formats"][name];
+        assert_eq!(format["unmaps_before_trace"], 28);
+        assert_eq!(format["bytes_before_trace"], 245_760);
+        assert_eq!(format["end_live_bytes"], 143_360);
+        assert_eq!(format["peak_live_bytes"], 221_184);
+        assert_eq!(format["anomalies"], json!([]));
+        // What was mapped before is not in the table, so nothing is invalidated for it.
+        assert_eq!(format["invalidations"]["strict"]["ranges"], 75 - 28);
+    }
+    let text = stdout(&replay(&[path]));
+    assert!(text.contains("begins in the middle; complete from line 106"), "{text}");
+    assert!(text.contains("unmaps of what was mapped before the trace: 28 (240 KiB)"), "{text}");
+    let strict = json(&["-f", "vtdss", "--start", "empty", path]);
+    assert_eq!(strict["formats"]["vtdss"]["anomaly_counts"]["unmap_of_nothing"], 28);
+}
+
+#[test]
+fn formats_are_chosen_by_name() {
+    let report = json(&["--format", "vtdss,amdv1", "-f", "vtdss"]);
+    let names: Vec<&String> = report["formats"].as_object().unwrap().keys().collect();
+    assert_eq!(names, ["amdv1", "vtdss"]);
+    let text = stdout(&replay(&["-f", "vtdss,amdv1"]));
+    assert!(text.lines().any(|line| line.split_whitespace().eq(["vtdss", "amdv1"])), "{text}");
+    let (code, error) = failure(&replay(&["-f", "foo"]));
+    assert_eq!(code, 2);
+    for name in FORMATS {
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn several_traces_one_after_the_other() {
+    let (one, two) = (data("three-domains.trace.txt"), data("from-the-middle.trace.txt"));
+    let text = stdout(&replay(&["--json", "-f", "vtdss", one.to_str().unwrap(), two.to_str().unwrap()]));
+    let reports: Vec<Value> = serde_json::Deserializer::from_str(&text).into_iter().map(Result::unwrap).collect();
+    assert_eq!(reports.len(), 2);
+    assert_eq!(reports[1]["trace"]["begins"], "middle");
+}
+
+#[test]
+fn va_bits() {
+    let report = json(&["-f", "x86_64", "--va-bits", "57"]);
+    assert_eq!(
+        (&report["formats"]["x86_64"]["va_bits"], &report["formats"]["x86_64"]["levels"]),
+        (&json!(57), &json!(5))
+    );
+    let report = json(&["--va-bits", "39"]);
+    assert_eq!(report["formats"]["riscv_64"]["levels"], 3);
+    let (code, error) = failure(&replay(&["-f", "riscv_64", "--va-bits", "40"]));
+    assert_eq!(code, 2);
+    assert!(error.contains("riscv_64") && error.contains("40"), "{error}");
+    let report = json(&["--va-bits", "40"]);
+    assert!(report["not_replayed"]["riscv_64"].as_str().unwrap().contains("40"));
+}
