@@ -17,6 +17,7 @@ use crate::format::{Common, Description, Endian, Groups, Kind, Quirks, item_size
 use crate::item::Item;
 use crate::lg2;
 use crate::memory::{Contents, PageRequest, TableMemory};
+use crate::unlinked::table_pa_lg2;
 use core::mem::MaybeUninit;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
@@ -392,7 +393,8 @@ impl<F: Groups, M: TableMemory> Drop for NewTable<'_, F, M> {
 #[inline(always)]
 pub(crate) fn table_item_for<F: Groups>(common: &Common<F>, level: u32, pa: u64) -> Result<F::Item, Error> {
     let item = F::table_item(common, level + 1, pa);
-    if F::kind(common, level + 1, item) == Kind::Table && F::table_pa(common, level + 1, item) == pa {
+    let leads_there = F::kind(common, level + 1, item) == Kind::Table && F::table_pa(common, level + 1, item) == pa;
+    if leads_there && lg2::shr(pa, table_pa_lg2::<F>()) == 0 {
         Ok(item)
     } else {
         Err(Error::TableAddress { pa, level })

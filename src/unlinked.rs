@@ -1,11 +1,12 @@
 //! Tables that were unlinked and wait for an invalidation, kept in a list without side memory.
 //!
 //! The link lives in the page itself. Hardware may still walk the page through its walk cache until the sync, so the link
-//! is written as items that stay *empty* to it: a 64-bit item holds the physical address of the next page (whose low bits
-//! are zero) beside the bits of the format's empty item; narrower items hold 16 bits each, where the format says that
-//! hardware ignores them ([`Quirks::link_lo`](crate::format::Quirks)).
+//! is written as items that stay *empty* to it: a 64-bit item holds the physical address of the next page (whose low and
+//! high bits are zero) beside the bits of the format's empty item; narrower items hold 16 bits each, where the format says
+//! that hardware ignores them ([`Quirks::link_lo`](crate::format::Quirks)). The bits of the empty item are not among those
+//! of a link; the suite proves it.
 
-use crate::format::{Common, Groups, Tables, items_lg2};
+use crate::format::{Common, Description, Groups, Tables, items_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::memory::{Contents, TableMemory};
@@ -108,10 +109,37 @@ impl<F: Groups> UnlinkedList<F> {
 /// Items that hold 16 bits of a 64-bit address each.
 const CHUNKS: usize = 4;
 
+/// Physical addresses of tables are below `2^n`: only so many bits of a link are an address.
+#[inline(always)]
+pub(crate) const fn table_pa_lg2<F: Description>() -> u32 {
+    let (memory, item) = (F::QUIRKS.table_pa_lg2, F::GEOMETRY.max_oa_lg2);
+    if memory < item { memory } else { item }
+}
+
+/// The items that a link takes.
+#[inline(always)]
+const fn link_items<F: Description>() -> usize {
+    let address = if F::Item::BITS == 64 { 1 } else { CHUNKS };
+    address + matches!(F::GEOMETRY.table_lg2, Tables::PerLevel(_)) as usize
+}
+
+/// Whether every table that can be unlinked has room for a link.
+const fn links_fit<F: Description>() -> bool {
+    let mut level = 0;
+    while level < F::MAX_TOP_LEVEL {
+        if 1usize << items_lg2::<F>(level) < link_items::<F>() {
+            return false;
+        }
+        level += 1;
+    }
+    true
+}
+
 /// # Safety
 /// `page` is a page of the list, `next` another.
 #[inline(always)]
 unsafe fn write_link<F: Groups, M: TableMemory>(common: &Common<F>, memory: &M, page: Page, next: Page) {
+    const { assert!(links_fit::<F>(), "a table below the top is too small to be linked while it waits to be freed") };
     // SAFETY: the page is a regular table of its level, live until the list frees it.
     let table = unsafe { Table::<F>::at(page.at, page.level, items_lg2::<F>(page.level)) };
     let empty = F::empty_item(common, page.level);
@@ -141,8 +169,8 @@ unsafe fn read_link<F: Groups, M: TableMemory>(memory: &M, page: Page) -> Page {
     let used = if F::Item::BITS == 64 { 1 } else { CHUNKS };
     let level = if matches!(F::GEOMETRY.table_lg2, Tables::PerLevel(_)) { chunk(used) as u32 } else { page.level };
     let pa = if F::Item::BITS == 64 {
-        // The bits of the empty item are below the alignment of the table.
-        lg2::align_down(item(0), F::GEOMETRY.table_lg2(level))
+        // The bits of the empty item are below the alignment of the table, or above all addresses.
+        lg2::align_down(item(0), F::GEOMETRY.table_lg2(level)) & lg2::low_mask(table_pa_lg2::<F>())
     } else {
         (0..CHUNKS).fold(0, |pa, n| pa | (chunk(n) << (16 * n)))
     };

@@ -16,12 +16,7 @@ const MOST_OPS: usize = 40;
 
 fn config() -> ProptestConfig {
     let usual = ProptestConfig::default();
-    ProptestConfig {
-        cases: (usual.cases / SHARE).max(1),
-        max_shrink_iters: 20_000,
-        failure_persistence: None,
-        ..usual
-    }
+    ProptestConfig { cases: (usual.cases / SHARE).max(1), max_shrink_iters: 20_000, failure_persistence: None, ..usual }
 }
 
 macro_rules! random_operations {
@@ -31,9 +26,8 @@ macro_rules! random_operations {
             let setup = configs::$name();
             let sequences = (any::<u64>(), proptest::collection::vec(ops::op(), 1..MOST_OPS));
             let mut random = proptest::test_runner::TestRunner::new(config());
-            let outcome = random.run(&sequences, |(seed, ops)| {
-                runner::run(&setup, seed, &ops).map_err(TestCaseError::fail)
-            });
+            let outcome =
+                random.run(&sequences, |(seed, ops)| runner::run(&setup, seed, &ops).map_err(TestCaseError::fail));
             if let Err(failure) = outcome {
                 panic!("{failure}");
             }

@@ -144,7 +144,9 @@ crate::define_pt_format!(
             #[inline(always)]
             fn attrs_of(common: &Common<Self>, level: u32, raw: u64) -> u64 {
                 // Inside of a size code the bit is the code's.
-                let code = OA.put(lg2::low_mask(item_size_lg2::<Self>(level) + Self::contig_lg2(common, level, raw)));
+                let contig_lg2 = Self::contig_lg2(common, level, raw);
+                let code_lg2 = if contig_lg2 == 0 { 0 } else { item_size_lg2::<Self>(level) + contig_lg2 };
+                let code = OA.put(lg2::low_mask(code_lg2));
                 raw & (FC.mask() | IR.mask() | IW.mask() | (encryption(common) & !code))
             }
             #[inline(always)]
@@ -163,6 +165,11 @@ crate::define_pt_format!(
                 if !(1..=MAX_TOP_LEVEL).contains(&top_level) {
                     let (found, valid, errno) = (top_level.into(), "1 to the highest level", Errno::EINVAL);
                     return Err(Error::Config { field: "starting_level", found, valid, errno });
+                }
+                let mask = config.format.encryption_mask;
+                if mask != 0 && (!mask.is_power_of_two() || mask & !OA.mask() != 0) {
+                    let (valid, errno) = ("0, or one bit of 12 to 51: of the address field", Errno::EINVAL);
+                    return Err(Error::Config { field: "encryption_mask", found: mask, valid, errno });
                 }
                 let decoded = if FORCED.contains(DYNAMIC_TOP) { MAX_VA_LG2 } else { GRANULE_LG2 + 9 * (top_level + 1) };
                 Ok(Limits {

@@ -110,6 +110,11 @@ crate::define_pt_format!(
                     let (found, errno) = (top_level.into(), Errno::EOPNOTSUPP);
                     return Err(Error::Config { field: "top_level", found, valid: "3 or 4", errno });
                 }
+                let mask = config.format.encryption_mask;
+                if mask != 0 && (!mask.is_power_of_two() || mask & !OA.mask() != 0) {
+                    let (valid, errno) = ("0, or one bit of 12 to 51: of the address field", Errno::EINVAL);
+                    return Err(Error::Config { field: "encryption_mask", found: mask, valid, errno });
+                }
                 Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
             }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {

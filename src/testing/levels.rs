@@ -99,10 +99,13 @@ impl<F: Groups> Level<'_, F> {
     /// The output addresses to try for this size: many bits set, none, and the largest; those the format allows.
     pub(super) fn oas(&self, size_lg2: u32) -> impl Iterator<Item = u64> {
         let (common, level) = (self.common, self.level);
-        let max = common.max_oa_lg2;
-        let oas = [pattern_oa(max, size_lg2), 0, lg2::align_down(lg2::low_mask(max), size_lg2)];
         let sizes = F::possible_sizes(common, level);
-        oas.into_iter().filter(move |oa| F::sizes_for_oa(common, sizes, *oa) & lg2::pow2(size_lg2) != 0)
+        let allowed = move |oa: &u64| F::sizes_for_oa(common, sizes, *oa) & lg2::pow2(size_lg2) != 0;
+        // Some formats store the highest bits only for some sizes.
+        let largest = move |oa_lg2: &u32| allowed(&lg2::align_down(lg2::low_mask(*oa_lg2), size_lg2));
+        let oa_lg2 = (0..=common.max_oa_lg2).rev().find(largest).unwrap_or(0);
+        let oas = [pattern_oa(oa_lg2, size_lg2), 0, lg2::align_down(lg2::low_mask(oa_lg2), size_lg2)];
+        oas.into_iter().filter(allowed)
     }
 
     /// Attributes for reading and writing.

@@ -11,6 +11,7 @@ use crate::lg2;
 use crate::range::VaRange;
 use core::mem::ManuallyDrop;
 use core::panic::AssertUnwindSafe;
+use std::fmt;
 use std::format;
 use std::panic::catch_unwind;
 use std::vec::Vec;
@@ -22,11 +23,17 @@ pub(super) const PATTERN: u64 = 0x74a7_1445_dead_beef;
 pub(super) const READ_WRITE: Prot = Prot::READ.union(Prot::WRITE);
 
 /// One page that is mapped: all items of an entry together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Page {
     pub(super) va: u64,
     pub(super) oa: u64,
     pub(super) size_lg2: u32,
+}
+
+impl fmt::Debug for Page {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VA {:#x} -> OA {:#x}, 2^{} bytes", self.va, self.oa, self.size_lg2)
+    }
 }
 
 /// A table and a gather, and what they should be.
@@ -89,12 +96,16 @@ impl<F: Walkers> Subject<'_, F> {
         self.sizes.trailing_zeros()
     }
 
-    /// An output address with many bits set for pages of this size, which the format allows for them.
+    /// OA bits within which the format allows every page size for every address.
+    pub(super) fn plain_oa_lg2(&self) -> u32 {
+        let largest = |oa_lg2: u32| lg2::align_down(lg2::low_mask(oa_lg2), self.smallest_lg2());
+        let allows_all = |oa_lg2: &u32| F::sizes_for_oa(self.common(), self.sizes, largest(*oa_lg2)) == self.sizes;
+        (0..=self.common().max_oa_lg2).rev().find(allows_all).unwrap_or(0)
+    }
+
+    /// An output address with many bits set for pages of this size, and for smaller ones.
     pub(super) fn oa(&self, size_lg2: u32) -> u64 {
-        let common = self.common();
-        let allowed = |oa: &u64| F::sizes_for_oa(common, self.sizes, *oa) & lg2::pow2(size_lg2) != 0;
-        let widths = [common.max_oa_lg2, 36, 32, 0].map(|width| width.min(common.max_oa_lg2));
-        widths.iter().map(|width| pattern_oa(*width, size_lg2)).find(allowed).unwrap_or(0)
+        pattern_oa(self.plain_oa_lg2(), size_lg2)
     }
 
     /// Level of the leaves of a page size.
@@ -152,7 +163,7 @@ impl<F: Walkers> Subject<'_, F> {
         Ok(())
     }
 
-    /// All pages, found by a walk over the items, in VA order (with sign extension in order of the items).
+    /// All pages, found by a walk over the items, in VA order.
     pub(super) fn pages(&self) -> Result<Vec<Page>, Stop> {
         let mut pages: Vec<Page> = Vec::new();
         let mut result = Ok(());
@@ -172,17 +183,19 @@ impl<F: Walkers> Subject<'_, F> {
                 if (!belongs || !lg2::is_aligned(page.va, size_lg2)) && result.is_ok() {
                     let index = item.index;
                     result = Err(Stop::Failed(format!(
-                        "level {level}, index {index}, item {:#x}: expected a part of {page:x?}, got OA {:#x} of a page of \
+                        "level {level}, index {index}, item {:#x}: expected a part of {page:?}, got OA {:#x} of a page of \
                          2^{size_lg2} bytes",
                         item.raw, item.oa
                     )));
                 }
             }
             if items_left != 0 && result.is_ok() {
-                result = Err(Stop::Failed(format!("{:x?} lacks {items_left} of its items", pages.last())));
+                result = Err(Stop::Failed(format!("{:?} lacks {items_left} of its items", pages.last())));
             }
         });
-        result.map(|()| pages)
+        result?;
+        pages.sort_by_key(|page| page.va);
+        Ok(pages)
     }
 
     /// The pages that a map of this range should make, by definition: the largest size that fits, again and again.
@@ -206,7 +219,7 @@ impl<F: Walkers> Subject<'_, F> {
         let what = "pages of the map of";
         ensure!(
             found == expected,
-            "{what} VA {va:#x}, OA {oa:#x}, length {len:#x}, page {n}: expected {:x?}, got {:x?} (expected {} pages, got {})",
+            "{what} VA {va:#x}, OA {oa:#x}, length {len:#x}, page {n}: expected {:?}, got {:?} (expected {} pages, got {})",
             expected.get(n),
             found.get(n),
             expected.len(),
@@ -218,7 +231,7 @@ impl<F: Walkers> Subject<'_, F> {
     /// Nothing may be mapped any more.
     pub(super) fn is_empty(&self) -> TestResult {
         let left = self.pages()?;
-        ensure!(left.is_empty(), "after all was unmapped: expected no page, got {} such as {:x?}", left.len(), left[0]);
+        ensure!(left.is_empty(), "after all was unmapped: expected no page, got {} such as {:?}", left.len(), left[0]);
         Ok(())
     }
 }

@@ -5,17 +5,22 @@ use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
 use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::iommu::Walkers;
 use generic_pt::{Error, Features, TableConfig};
 use std::rc::Rc;
 
+type Start = dyn for<'w> Fn(&'w TestDomain) -> Result<Box<dyn Subject + 'w>, Error>;
+
 /// One format with one configuration.
 pub struct Setup {
-    pub name: &'static str,
     params: Params,
-    start: for<'w> fn(&'w TestDomain) -> Result<Box<dyn Subject + 'w>, Error>,
+    start: Box<Start>,
 }
 
 impl Setup {
+    fn new<F: Walkers>(params: Params, config: TableConfig<F::Config>) -> Self {
+        Self { params, start: Box::new(move |domain| subject::start::<F>(domain, &config)) }
+    }
     pub fn params(&self) -> Params {
         self.params.clone()
     }
@@ -45,81 +50,78 @@ fn params(format: impl HwFormat + 'static, features: Features, start_level: u32,
     }
 }
 
-macro_rules! setup {
-    ($name:ident: $format:ident, $features:expr, va $va:expr, oa $oa:expr, top $top:expr, $config:expr, $hw:expr) => {
-        pub fn $name() -> Setup {
-            fn start<'w>(domain: &'w TestDomain) -> Result<Box<dyn Subject + 'w>, Error> {
-                let config =
-                    TableConfig { features: $features, hw_max_vasz_lg2: $va, hw_max_oasz_lg2: $oa, format: $config };
-                subject::start::<$format::Format>(domain, &config)
-            }
-            Setup { name: stringify!($name), params: params($hw, $features, $top, $va, $oa), start }
-        }
-    };
+fn config<C>(features: Features, va: u32, oa: u32, format: C) -> TableConfig<C> {
+    TableConfig { features, hw_max_vasz_lg2: va, hw_max_oasz_lg2: oa, format }
 }
 
-macro_rules! amdv1 {
-    ($name:ident: $features:expr, va $va:expr, oa $oa:expr, top $top:expr, encryption $mask:expr) => {
-        setup!($name: amdv1, amdv1::FORCED | $features, va $va, oa $oa, top $top,
-            amdv1::Config { starting_level: $top, encryption_mask: $mask },
-            AmdV1 { mock: false, encryption_mask: $mask });
-    };
+pub fn amdv1(features: Features, va: u32, oa: u32, top: u32, encryption_mask: u64) -> Setup {
+    let features = features | amdv1::FORCED;
+    let hw = AmdV1 { mock: false, encryption_mask };
+    let format = amdv1::Config { starting_level: top, encryption_mask };
+    Setup::new::<amdv1::Format>(params(hw, features, top, va, oa), config(features, va, oa, format))
 }
 
-macro_rules! x86_64 {
-    ($name:ident: $features:expr, va $va:expr, oa $oa:expr, top $top:expr, encryption $mask:expr) => {
-        setup!($name: x86_64, $features, va $va, oa $oa, top $top,
-            x86_64::Config { top_level: $top, encryption_mask: $mask }, X86 { encryption_mask: $mask });
-    };
+pub fn amdv1_mock(va: u32, oa: u32, top: u32) -> Setup {
+    let hw = AmdV1 { mock: true, encryption_mask: 0 };
+    let max_va = va.min(11 + 9 * (top + 1));
+    let format = amdv1_mock::Config { starting_level: top, encryption_mask: 0 };
+    Setup::new::<amdv1_mock::Format>(params(hw, NONE, top, max_va, oa), config(NONE, va, oa, format))
 }
 
-macro_rules! vtdss {
-    ($name:ident: $features:expr, va $va:expr, oa $oa:expr, top $top:expr) => {
-        setup!($name: vtdss, $features, va $va, oa $oa, top $top, vtdss::Config { top_level: $top }, VtdSs {
-            force_coherence: ($features).contains(vtdss::FORCE_COHERENCE),
-            force_writeable: ($features).contains(vtdss::FORCE_WRITEABLE),
-        });
-    };
+pub fn x86_64(features: Features, va: u32, oa: u32, top: u32, encryption_mask: u64) -> Setup {
+    let format = x86_64::Config { top_level: top, encryption_mask };
+    let params = params(X86 { encryption_mask }, features, top, va, oa);
+    Setup::new::<x86_64::Format>(params, config(features, va, oa, format))
 }
 
-macro_rules! riscv {
-    ($name:ident: $features:expr, va $va:expr, oa $oa:expr, top $top:expr) => {
-        setup!($name: riscv_64, riscv_64::FORCED | $features, va $va, oa $oa, top $top, riscv_64::Config {}, RiscV {
-            napot: ($features).contains(riscv_64::SVNAPOT_64K),
-            pbmt: ($features).contains(riscv_64::SVPBMT),
-        });
+pub fn vtdss(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+    let hw = VtdSs {
+        force_coherence: features.contains(vtdss::FORCE_COHERENCE),
+        force_writeable: features.contains(vtdss::FORCE_WRITEABLE),
     };
+    let format = vtdss::Config { top_level: top };
+    Setup::new::<vtdss::Format>(params(hw, features, top, va, oa), config(features, va, oa, format))
 }
 
-const NONE: Features = Features::empty();
-const FLUSH: Features = Features::FLUSH_RANGE;
-const NO_GAPS: Features = Features::FLUSH_RANGE_NO_GAPS;
-const SIGN: Features = Features::SIGN_EXTEND;
-const INCOHERENT: Features = Features::DMA_INCOHERENT;
+pub fn riscv_64(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+    let features = features | riscv_64::FORCED;
+    let hw = RiscV { napot: features.contains(riscv_64::SVNAPOT_64K), pbmt: features.contains(riscv_64::SVPBMT) };
+    Setup::new::<riscv_64::Format>(params(hw, features, top, va, oa), config(features, va, oa, riscv_64::Config {}))
+}
 
-amdv1!(amdv1_l1_full: NONE, va 64, oa 52, top 1, encryption 0);
-amdv1!(amdv1_l2_flush_range: FLUSH, va 64, oa 52, top 2, encryption 0);
-amdv1!(amdv1_l2_no_gaps: FLUSH | NO_GAPS, va 64, oa 48, top 2, encryption 0);
-amdv1!(amdv1_l3_encrypted_47: FLUSH, va 64, oa 52, top 3, encryption 1 << 47);
-amdv1!(amdv1_l2_encrypted_33: NO_GAPS, va 48, oa 52, top 2, encryption 1 << 33);
-amdv1!(amdv1_l5: NO_GAPS, va 64, oa 52, top 5, encryption 0);
-amdv1!(amdv1_l2_va32: FLUSH, va 32, oa 40, top 2, encryption 0);
-setup!(amdv1_mock_l2: amdv1_mock, NONE, va 38, oa 51, top 2,
-    amdv1_mock::Config { starting_level: 2, encryption_mask: 0 }, AmdV1 { mock: true, encryption_mask: 0 });
-setup!(amdv1_mock_l4: amdv1_mock, NONE, va 56, oa 51, top 4,
-    amdv1_mock::Config { starting_level: 4, encryption_mask: 0 }, AmdV1 { mock: true, encryption_mask: 0 });
-x86_64!(x86_64_sign48: FLUSH | SIGN, va 48, oa 52, top 3, encryption 0);
-x86_64!(x86_64_sign57_no_gaps: NO_GAPS | SIGN, va 57, oa 46, top 4, encryption 0);
-x86_64!(x86_64_plain47: NONE, va 47, oa 52, top 3, encryption 0);
-x86_64!(x86_64_incoherent_no_gaps: FLUSH | NO_GAPS | SIGN | INCOHERENT, va 48, oa 52, top 3, encryption 0);
-x86_64!(x86_64_encrypted: FLUSH | SIGN | x86_64::AMD_ENCRYPT_TABLES, va 48, oa 52, top 3, encryption 1 << 47);
-x86_64!(x86_64_encrypted_incoherent: x86_64::AMD_ENCRYPT_TABLES | INCOHERENT, va 56, oa 52, top 4, encryption 1 << 51);
-vtdss!(vtdss_39: FLUSH, va 39, oa 52, top 2);
-vtdss!(vtdss_48_incoherent: FLUSH | INCOHERENT | vtdss::FORCE_COHERENCE, va 48, oa 46, top 3);
-vtdss!(vtdss_57_writeable: vtdss::FORCE_WRITEABLE, va 57, oa 52, top 4);
-riscv!(riscv_64_sv39_napot: FLUSH | SIGN | riscv_64::SVNAPOT_64K, va 39, oa 56, top 2);
-riscv!(riscv_64_sv48_pbmt: SIGN | riscv_64::SVPBMT, va 48, oa 56, top 3);
-riscv!(riscv_64_sv57_napot_pbmt: FLUSH | riscv_64::SVNAPOT_64K | riscv_64::SVPBMT, va 57, oa 44, top 4);
+pub const NONE: Features = Features::empty();
+pub const FLUSH: Features = Features::FLUSH_RANGE;
+pub const NO_GAPS: Features = Features::FLUSH_RANGE_NO_GAPS;
+pub const SIGN: Features = Features::SIGN_EXTEND;
+pub const INCOHERENT: Features = Features::DMA_INCOHERENT;
+
+macro_rules! setups {
+    ($($name:ident = $setup:expr;)*) => { $(pub fn $name() -> Setup { $setup })* };
+}
+
+setups! {
+    amdv1_l1_full = amdv1(NONE, 64, 52, 1, 0);
+    amdv1_l2_flush_range = amdv1(FLUSH, 64, 52, 2, 0);
+    amdv1_l2_no_gaps = amdv1(FLUSH | NO_GAPS, 64, 48, 2, 0);
+    amdv1_l3_encrypted_47 = amdv1(FLUSH, 64, 52, 3, 1 << 47);
+    amdv1_l2_encrypted_33 = amdv1(NO_GAPS, 48, 52, 2, 1 << 33);
+    amdv1_l5 = amdv1(NO_GAPS, 64, 52, 5, 0);
+    amdv1_l2_va32 = amdv1(FLUSH, 32, 40, 2, 0);
+    amdv1_mock_l2 = amdv1_mock(38, 51, 2);
+    amdv1_mock_l4 = amdv1_mock(56, 51, 4);
+    x86_64_sign48 = x86_64(FLUSH | SIGN, 48, 52, 3, 0);
+    x86_64_sign57_no_gaps = x86_64(NO_GAPS | SIGN, 57, 46, 4, 0);
+    x86_64_plain47 = x86_64(NONE, 47, 52, 3, 0);
+    x86_64_incoherent_no_gaps = x86_64(FLUSH | NO_GAPS | SIGN | INCOHERENT, 48, 52, 3, 0);
+    x86_64_encrypted = x86_64(FLUSH | SIGN | x86_64::AMD_ENCRYPT_TABLES, 48, 52, 3, 1 << 47);
+    x86_64_encrypted_incoherent = x86_64(x86_64::AMD_ENCRYPT_TABLES | INCOHERENT, 56, 52, 4, 1 << 51);
+    vtdss_39 = vtdss(FLUSH, 39, 52, 2);
+    vtdss_48_incoherent = vtdss(FLUSH | INCOHERENT | vtdss::FORCE_COHERENCE, 48, 46, 3);
+    vtdss_57_writeable = vtdss(vtdss::FORCE_WRITEABLE, 57, 52, 4);
+    riscv_64_sv39_napot = riscv_64(FLUSH | SIGN | riscv_64::SVNAPOT_64K, 39, 56, 2);
+    riscv_64_sv48_pbmt = riscv_64(SIGN | riscv_64::SVPBMT, 48, 56, 3);
+    riscv_64_sv57_napot_pbmt = riscv_64(FLUSH | riscv_64::SVNAPOT_64K | riscv_64::SVPBMT, 57, 44, 4);
+}
 
 /// Invokes `$stamp! { name }` for each configuration: `configs::name()` makes it.
 #[macro_export]

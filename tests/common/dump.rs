@@ -5,15 +5,27 @@ use super::model::{Leaf, Model, TableKey, low};
 use super::world::World;
 use std::collections::BTreeMap;
 
-#[derive(Default, PartialEq, Eq, Debug)]
+/// One item that is not empty. All VA are in index space.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RawItem {
+    pub level: u32,
+    pub va: u64,
+    pub raw: u64,
+    pub is_leaf: bool,
+}
+
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Dump {
-    /// Index space.
-    pub leaves: BTreeMap<u64, Leaf>,
+    /// In VA order.
+    pub leaves: Vec<(u64, Leaf)>,
     /// All tables but the top, with their physical addresses.
     pub tables: BTreeMap<TableKey, u64>,
-    /// Everything that is not empty: level and VA of the item to raw item.
-    pub items: BTreeMap<(u32, u64), u64>,
+    /// In VA order, a table before what is below it.
+    pub items: Vec<RawItem>,
 }
+
+/// Items that are looked at in one go: most are empty.
+const CHUNK: usize = 16;
 
 /// Reads the table of a world.
 pub fn dump(world: &World) -> Result<Dump, String> {
@@ -31,51 +43,74 @@ fn read(world: &World, dump: &mut Dump, pa: u64, level: u32, va: u64, bits: u32)
     let count = 1usize << (bits - item_lg2);
     let items = world.pages.borrow().items(pa, count)?;
     let seen = world.pages.borrow().hardware_items(pa)?;
-    for (index, raw) in items.iter().enumerate() {
-        let item_va = va | (index as u64) << item_lg2;
-        if let Some(seen) = &seen
-            && seen[index] & !format.flush_done() != raw & !format.flush_done()
-        {
-            return Err(format!("level {level} item of {item_va:#x} is {raw:#x}, but hardware sees {:#x}", seen[index]));
-        }
-        if *raw == 0 {
+    for first in (0..count).step_by(CHUNK) {
+        let last = (first + CHUNK).min(count);
+        let chunk = &items[first..last];
+        if chunk == &[0; CHUNK][..last - first] && seen.as_ref().is_none_or(|seen| &seen[first..last] == chunk) {
             continue;
         }
-        dump.items.insert((level, item_va), *raw);
-        match format.decode(level, *raw) {
-            Decoded::Empty => return Err(format!("level {level} item of {item_va:#x} is {raw:#x}, not quite empty")),
-            Decoded::Table { pa: lower } => {
-                let expected = format.table(level, lower) | if seen.is_some() { format.flush_done() } else { 0 };
-                if *raw != expected || level == 0 {
-                    return Err(format!("level {level} table item of {item_va:#x} is {raw:#x}, not {expected:#x}"));
-                }
-                if dump.tables.insert((level - 1, item_va), lower).is_some() {
-                    return Err(format!("two tables of level {} at {item_va:#x}", level - 1));
-                }
-                read(world, dump, lower, level - 1, item_va, item_lg2)?;
+        for index in first..last {
+            let item_va = va | (index as u64) << item_lg2;
+            let raw = items[index];
+            let to_hardware = |raw: u64| raw & !format.flush_done();
+            if let Some(seen) = &seen
+                && to_hardware(seen[index]) != to_hardware(raw)
+            {
+                return Err(format!(
+                    "level {level} item of {item_va:#x} is {raw:#x}, hardware sees {:#x}",
+                    seen[index]
+                ));
             }
-            Decoded::Leaf { size_lg2, oa, attrs, dirty } => {
-                add_leaf(dump, item_va, Leaf { size_lg2, level, oa, attrs, dirty })?;
+            if raw != 0 {
+                let flush_done = if seen.is_some() { format.flush_done() } else { 0 };
+                read_item(world, dump, RawItem { level, va: item_va, raw, is_leaf: false }, flush_done)?;
             }
         }
     }
     Ok(())
+}
+
+fn read_item(world: &World, dump: &mut Dump, item: RawItem, flush_done: u64) -> Result<(), String> {
+    let format = &world.format;
+    let RawItem { level, va, raw, .. } = item;
+    match format.decode(level, raw) {
+        Decoded::Empty => Err(format!("level {level} item of {va:#x} is {raw:#x}, not quite empty")),
+        Decoded::Table { pa } => {
+            let expected = format.table(level, pa) | flush_done;
+            if raw != expected || level == 0 {
+                return Err(format!("level {level} table item of {va:#x} is {raw:#x}, not {expected:#x}"));
+            }
+            if dump.tables.insert((level - 1, va), pa).is_some() {
+                return Err(format!("two tables of level {} at {va:#x}", level - 1));
+            }
+            dump.items.push(item);
+            read(world, dump, pa, level - 1, va, format.shape().item_lg2(level))
+        }
+        Decoded::Leaf { size_lg2, oa, attrs, dirty } => {
+            dump.items.push(RawItem { is_leaf: true, ..item });
+            add_leaf(dump, va, Leaf { size_lg2, level, oa, attrs, dirty })
+        }
+    }
 }
 
 /// Adds one item of a leaf; all items of an entry have to say the same.
 fn add_leaf(dump: &mut Dump, item_va: u64, leaf: Leaf) -> Result<(), String> {
     let start = item_va & !low(leaf.size_lg2);
-    match dump.leaves.get_mut(&start) {
-        None if start == item_va => _ = dump.leaves.insert(start, leaf),
-        Some(first) if (Leaf { dirty: first.dirty, ..leaf }) == *first => first.dirty |= leaf.dirty,
-        other => return Err(format!("{leaf:x?} at {item_va:#x} is part of {other:x?}")),
+    if start == item_va {
+        dump.leaves.push((start, leaf));
+        return Ok(());
     }
-    Ok(())
+    match dump.leaves.last_mut() {
+        Some((va, first)) if *va == start && (Leaf { dirty: first.dirty, ..leaf }) == *first => {
+            first.dirty |= leaf.dirty;
+            Ok(())
+        }
+        other => Err(format!("{leaf:x?} at {item_va:#x} comes after {other:x?}")),
+    }
 }
 
 /// Whether the table is what the model says, item by item.
 pub fn compare(world: &World, found: &Dump, model: &Model) -> Result<(), String> {
-    let format = &world.format;
     if world.root.get().is_none_or(|root| root.level != model.top) {
         return Err(format!("the hardware's root is {:x?}, not of level {}", world.root.get(), model.top));
     }
@@ -85,27 +120,23 @@ pub fn compare(world: &World, found: &Dump, model: &Model) -> Result<(), String>
     if found.leaves.len() != model.leaves.len() {
         return Err(format!("leaves are {:x?}, not {:x?}", found.leaves, model.leaves));
     }
-    let dirty_bit = format.dirty_bit().unwrap_or(0);
-    let mut items = found.tables.len();
-    for (va, leaf) in &model.leaves {
-        let Some(seen) = found.leaves.get(va) else { return Err(format!("no leaf at {va:#x}: {leaf:x?}")) };
+    let dirty_bit = world.format.dirty_bit().unwrap_or(0);
+    let mut items = found.items.iter().filter(|item| item.is_leaf);
+    for ((va, leaf), (seen_va, seen)) in model.leaves.iter().zip(&found.leaves) {
         let oa = model.params.readable(leaf.oa);
-        if (seen.size_lg2, seen.level, seen.oa, seen.dirty) != (leaf.size_lg2, leaf.level, oa, leaf.dirty) {
-            return Err(format!("leaf at {va:#x} is {seen:x?}, not {leaf:x?}"));
+        let same_size = (seen_va, seen.size_lg2, seen.level) == (va, leaf.size_lg2, leaf.level);
+        if !same_size || (seen.oa, seen.dirty) != (oa, leaf.dirty) {
+            return Err(format!("leaf at {seen_va:#x} is {seen:x?}, predicted at {va:#x} {leaf:x?}"));
         }
-        let item_lg2 = format.shape().item_lg2(leaf.level);
+        let item_lg2 = world.format.shape().item_lg2(leaf.level);
         for n in 0..1 << (leaf.size_lg2 - item_lg2) {
-            let item_va = va + (n << item_lg2);
-            let expected = format.leaf(leaf.level, leaf.size_lg2, leaf.oa, n, leaf.attrs);
-            let raw = found.items.get(&(leaf.level, item_va)).copied().unwrap_or(0);
-            if raw & !dirty_bit != expected {
-                return Err(format!("level {} item of {item_va:#x} is {raw:#x}, not {expected:#x}", leaf.level));
+            let expected = world.format.leaf(leaf.level, leaf.size_lg2, leaf.oa, n, leaf.attrs);
+            let item = RawItem { level: leaf.level, va: va + (n << item_lg2), raw: expected, is_leaf: true };
+            let found = items.next().copied().map(|found| RawItem { raw: found.raw & !dirty_bit, ..found });
+            if found != Some(item) {
+                return Err(format!("found {found:x?}, predicted {item:x?}"));
             }
-            items += 1;
         }
     }
-    if items != found.items.len() {
-        return Err(format!("{} items are not empty, {items} should be", found.items.len()));
-    }
-    Ok(())
+    items.next().map_or(Ok(()), |item| Err(format!("{item:x?} is part of no leaf")))
 }

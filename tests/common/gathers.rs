@@ -21,9 +21,8 @@ pub struct Stale {
 
 impl Stale {
     pub fn excuses_leaf(&self, cached: &CachedLeaf) -> bool {
-        let same = |(va, leaf): &(u64, Leaf)| {
-            (*va, leaf.size_lg2, leaf.level) == (cached.va, cached.size_lg2, cached.level)
-        };
+        let same =
+            |(va, leaf): &(u64, Leaf)| (*va, leaf.size_lg2, leaf.level) == (cached.va, cached.size_lg2, cached.level);
         self.leaves.iter().any(same)
     }
     pub fn excuses_pointer(&self, cached: &CachedPointer) -> bool {
@@ -96,9 +95,8 @@ impl GatherModel {
     /// Adds what an operation changed. The sync that comes before, if there is one.
     pub fn add(&mut self, params: &Params, addition: Addition) -> Option<Event> {
         let Addition { va, last, leaves, tables } = addition;
-        let apart = self.range.is_some_and(|(first, end)| {
-            (end < va && end + 1 != va) || (last < first && last + 1 != first)
-        });
+        let apart =
+            self.range.is_some_and(|(first, end)| (end < va && end + 1 != va) || (last < first && last + 1 != first));
         let synced = if !self.queued && params.no_gaps && apart { self.sync() } else { None };
         if !self.queued {
             self.extend(va, last);

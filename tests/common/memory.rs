@@ -78,13 +78,14 @@ impl Pages {
         }
         let size_lg2 = request.size_lg2.max(3);
         let layout = Layout::from_size_align(1 << size_lg2, 1 << size_lg2).ok()?;
+        let zeroed = request.contents == Contents::Zeroed;
         let slot = self.pages.len() as u64;
         // Within its slot the page lies anywhere that its alignment permits.
         let mixed = slot.wrapping_mul(0x9e37_79b9) & ((1 << SLOT_LG2) - 1) & !((1 << size_lg2) - 1);
         let pa = self.base + (slot << SLOT_LG2) + mixed;
         assert!(size_lg2 <= SLOT_LG2 && (request.pa_lg2 >= 64 || pa >> request.pa_lg2 == 0), "{request:?}");
         // SAFETY: the layout's size is a power of two, not zero.
-        let at = NonNull::new(unsafe { if self.zeroes(request) { alloc_zeroed(layout) } else { alloc(layout) } })?;
+        let at = NonNull::new(unsafe { if zeroed { alloc_zeroed(layout) } else { alloc(layout) } })?;
         let flushed = self.incoherent.then(|| vec![GARBAGE; 1 << (size_lg2 - 3)]);
         let page = Page { at, size_lg2, pa, live: true, flushed };
         if request.contents == Contents::Unknown {
@@ -94,10 +95,6 @@ impl Pages {
         self.pages.push(page);
         self.live += 1;
         Some(at)
-    }
-
-    fn zeroes(&self, request: PageRequest) -> bool {
-        request.contents == Contents::Zeroed
     }
 
     fn slot_of(&self, at: NonNull<u8>) -> Option<usize> {
@@ -136,7 +133,10 @@ impl Pages {
     /// The items of a live table as the CPU sees them.
     pub fn items(&self, pa: u64, count: usize) -> Result<Vec<u64>, Wrong> {
         let page = self.by_pa(pa)?;
-        Ok((0..count).map(|n| page.word(n).load(Ordering::Acquire)).collect())
+        assert!(count <= page.words());
+        // SAFETY: an allocation of at least so many initialised words. Nobody writes while this function runs: a world is
+        // of one thread, and is looked at between operations.
+        Ok(unsafe { std::slice::from_raw_parts(page.at.as_ptr().cast::<u64>(), count) }.to_vec())
     }
 
     /// One item of a live table as hardware sees it.
@@ -168,17 +168,18 @@ impl Pages {
         let slot = self.slot_of(start).ok_or("flush of memory that is no table page")?;
         let page = &mut self.pages[slot];
         let first = start.as_ptr().addr() - page.at.as_ptr().addr();
-        if !page.live || first + bytes > 1 << page.size_lg2 || first % 8 != 0 || bytes % 8 != 0 || bytes == 0 {
+        let words = first / 8..(first + bytes) / 8;
+        if !page.live || words.end > page.words() || words.is_empty() || (first | bytes) & 7 != 0 {
             return Err(format!("flush of {bytes} bytes from offset {first} of table page {:#x}", page.pa));
         }
         let Some(mut flushed) = page.flushed.take() else { return Err("flush of a coherent table".into()) };
         let mut vain = None;
-        for n in first / 8..(first + bytes) / 8 {
+        for (n, seen) in flushed.iter_mut().enumerate().take(words.end).skip(words.start) {
             let now = page.word(n).load(Ordering::Acquire);
-            if now == flushed[n] {
+            if now == *seen {
                 vain = Some(n);
             }
-            flushed[n] = now;
+            *seen = now;
         }
         let pa = page.pa;
         page.flushed = Some(flushed);
@@ -187,8 +188,12 @@ impl Pages {
 
     /// Nobody wrote to a freed page.
     pub fn check_poison(&self) -> Result<(), Wrong> {
-        let written = |page: &&Page| !page.live && (0..page.words()).any(|n| page.word(n).load(Ordering::Relaxed) != POISON);
-        self.pages.iter().find(written).map_or(Ok(()), |page| Err(format!("freed table page {:#x} was written", page.pa)))
+        let written =
+            |page: &&Page| !page.live && (0..page.words()).any(|n| page.word(n).load(Ordering::Relaxed) != POISON);
+        self.pages
+            .iter()
+            .find(written)
+            .map_or(Ok(()), |page| Err(format!("freed table page {:#x} was written", page.pa)))
     }
 }
 

@@ -90,6 +90,11 @@ impl Params {
     pub fn real(&self, va: u64) -> u64 {
         if self.sign && va >> (self.max_va - 1) & 1 != 0 { va | !low(self.max_va) } else { va }
     }
+    /// The highest level that the table can grow to.
+    pub fn highest(&self) -> u32 {
+        let exists = |level: &u32| self.dynamic && self.item_lg2(*level) < self.max_va;
+        (self.start_level + 1..=self.format.shape().max_level).rfind(exists).unwrap_or(self.start_level)
+    }
     /// An output address as it can be read back: without the encryption bit.
     pub fn readable(&self, oa: u64) -> u64 {
         oa & !self.format.encryption_mask()

@@ -35,21 +35,66 @@ pub struct Output {
 #[derive(Clone, Copy, Debug)]
 pub enum Op {
     /// `fail`: so many allocations succeed.
-    Map { at: Place, len: Length, to: Output, prot: u8, fail: Option<u8> },
-    Unmap { at: Place, len: Length, gather: u8 },
+    Map {
+        at: Place,
+        len: Length,
+        to: Output,
+        prot: u8,
+        fail: Option<u8>,
+    },
+    Unmap {
+        at: Place,
+        len: Length,
+        gather: u8,
+    },
     /// From a leaf that is there, over `part`: 0 one granule, 1 its size, 2 and more its size and some.
-    UnmapLeaf { pick: u16, part: u8, gather: u8 },
+    UnmapLeaf {
+        pick: u16,
+        part: u8,
+        gather: u8,
+    },
     /// Empties the block of a larger page around a leaf, one leaf at a time, then maps the larger page.
-    Rebuild { pick: u16, higher: u8, gather: u8 },
-    Translate { at: Place },
-    Sync { gather: u8 },
-    SyncAll { gather: u8 },
-    Take { gather: u8 },
+    Rebuild {
+        pick: u16,
+        higher: u8,
+        gather: u8,
+    },
+    /// Fills a block of an item of a level above 0 with pages that are smaller, or empties it whole: tables come and go.
+    Block {
+        at: Place,
+        level: u8,
+        gather: Option<u8>,
+    },
+    Translate {
+        at: Place,
+    },
+    Sync {
+        gather: u8,
+    },
+    SyncAll {
+        gather: u8,
+    },
+    Take {
+        gather: u8,
+    },
     FreeTaken,
-    Dirty { at: Place, len: Length, clear: bool, gather: u8 },
-    SetDirty { pick: u16, granules: u16 },
-    DeviceWrite { pick: u16, granules: u16 },
-    Narrow { sizes: u8 },
+    Dirty {
+        at: Place,
+        len: Length,
+        clear: bool,
+        gather: u8,
+    },
+    SetDirty {
+        pick: u16,
+        granules: u16,
+    },
+    DeviceWrite {
+        pick: u16,
+        granules: u16,
+    },
+    Narrow {
+        sizes: u8,
+    },
 }
 
 fn place() -> impl Strategy<Value = Place> {
@@ -89,6 +134,8 @@ pub fn op() -> impl Strategy<Value = Op> {
             .prop_map(|(pick, part, gather)| Op::UnmapLeaf { pick, part, gather }),
         3 => (any::<u16>(), 1..4u8, gather.clone())
             .prop_map(|(pick, higher, gather)| Op::Rebuild { pick, higher, gather }),
+        4 => (place(), 1..4u8, proptest::option::of(gather.clone()))
+            .prop_map(|(at, level, gather)| Op::Block { at, level, gather }),
         1 => place().prop_map(|at| Op::Translate { at }),
         2 => gather.clone().prop_map(|gather| Op::Sync { gather }),
         1 => gather.clone().prop_map(|gather| Op::SyncAll { gather }),

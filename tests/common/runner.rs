@@ -26,6 +26,8 @@ pub struct Runner<'w> {
     /// Where the tables of the model are.
     pages: BTreeMap<TableKey, u64>,
     pub largest_map: u64,
+    /// What the driver was asked to do in the last step.
+    pub seen: Vec<Event>,
 }
 
 type Checked = Result<(), String>;
@@ -59,6 +61,7 @@ impl<'w> Runner<'w> {
             taken: VecDeque::new(),
             pages: BTreeMap::new(),
             largest_map: MOST_LEAVES,
+            seen: Vec::new(),
             world,
         };
         let info = runner.table.info();
@@ -90,6 +93,7 @@ impl<'w> Runner<'w> {
                 self.unmap(params.real(va), len, gather.into()).map(drop)
             }
             Op::Rebuild { pick, higher, gather } => self.rebuild(pick, higher.into(), gather.into()),
+            Op::Block { at, level, gather } => self.block(at.va(&params), level.into(), gather.map(usize::from)),
             Op::Translate { at } => self.translate(at.va(&params)),
             Op::Sync { gather } => self.sync(gather.into()),
             Op::SyncAll { gather } => self.sync_all(gather.into()),
@@ -159,7 +163,8 @@ impl<'w> Runner<'w> {
         let mut gather = GatherModel::default();
         for replaced in &mapped.replaced {
             let (va, last) = (self.model.params.real(replaced.va), self.model.params.real(replaced.last));
-            let tables = self.addresses(&replaced.tables)?;
+            // Freed when the map returns, so where they were does not matter: they may be as new as the map's own top.
+            let tables = replaced.tables.iter().map(|(level, va)| (*level, 0, *va)).collect();
             events.extend(self.add_to(&mut gather, Addition { va, last, leaves: Vec::new(), tables })?);
         }
         events.extend(gather.sync());
@@ -168,7 +173,8 @@ impl<'w> Runner<'w> {
     }
 
     fn addresses(&self, tables: &[TableKey]) -> Result<Vec<(u32, u64, u64)>, String> {
-        let address = |key: &TableKey| self.pages.get(key).map(|pa| (key.0, *pa, key.1)).ok_or(format!("no page of {key:x?}"));
+        let address =
+            |key: &TableKey| self.pages.get(key).map(|pa| (key.0, *pa, key.1)).ok_or(format!("no page of {key:x?}"));
         tables.iter().map(address).collect()
     }
 
@@ -207,6 +213,21 @@ impl<'w> Runner<'w> {
             self.unmap(self.model.params.real(leaf), 1, gather)?;
         }
         self.map(self.model.params.real(start), 0, 1 << size, Prot::READ | Prot::WRITE, None).map(drop)
+    }
+
+    fn block(&mut self, va: u64, level: u32, unmap: Option<usize>) -> Checked {
+        let params = &self.model.params;
+        let item_lg2 = params.item_lg2(level.min(params.start_level));
+        let (start, len) = (va & !low(item_lg2), 1 << item_lg2);
+        match unmap {
+            Some(gather) => self.unmap(start, len, gather).map(drop),
+            // The OA forbids pages of the block's size, but of that below all are possible.
+            None => {
+                let oa = (start ^ len) & low(params.max_oa) & !params.format.encryption_mask();
+                self.map(start, oa | 1 << params.item_lg2(level.min(params.start_level) - 1), len, protection(3), None)
+                    .map(drop)
+            }
+        }
     }
 
     pub fn translate(&mut self, va: u64) -> Checked {
@@ -294,7 +315,8 @@ impl<'w> Runner<'w> {
     pub fn check(&mut self, predicted: &[Event]) -> Checked {
         self.world.hardware_runs();
         self.world.verdict()?;
-        equal("driver calls", &self.world.take_events().as_slice(), &predicted)?;
+        self.seen = self.world.take_events();
+        equal("driver calls", &self.seen.as_slice(), &predicted)?;
         equal("top level", &self.table.top_level(), &self.model.top)?;
         let found = dump(&self.world)?;
         dump::compare(&self.world, &found, &self.model)?;

@@ -41,6 +41,8 @@ pub struct World {
     /// Allocations that still succeed; `None` for all.
     pub allocations_left: Cell<Option<u32>>,
     pub allocations: Cell<u32>,
+    /// Bytes written back for an incoherent walker.
+    pub flushed_bytes: Cell<usize>,
     pub empty_table: EmptyTable,
     wrong: RefCell<Option<String>>,
     random: Cell<u64>,
@@ -63,6 +65,7 @@ impl World {
             events: RefCell::default(),
             allocations_left: Cell::new(None),
             allocations: Cell::new(0),
+            flushed_bytes: Cell::new(0),
             empty_table: EmptyTable([const { AtomicU64::new(0) }; 512]),
             wrong: RefCell::default(),
             random: Cell::new(0x1234_5678_9abc_def1),
@@ -155,7 +158,9 @@ impl World {
             match self.format.decode(level, raw) {
                 Decoded::Empty => return self.caches.borrow_mut().keep_empty(va, shape.granule_lg2),
                 leaf @ Decoded::Leaf { .. } => return self.caches.borrow_mut().keep_leaf(va, level, leaf),
-                Decoded::Table { .. } if level == 0 => return self.violation(format!("a table below level 0 at {va:#x}")),
+                Decoded::Table { .. } if level == 0 => {
+                    return self.violation(format!("a table below level 0 at {va:#x}"));
+                }
                 Decoded::Table { pa: lower } => {
                     if self.random(2) == 0 {
                         self.caches.borrow_mut().keep_pointer(va & !((1 << item_lg2) - 1), level, item_lg2, lower);
@@ -271,6 +276,7 @@ impl Driver for SimDriver {
     fn flush_cache(&self, start: NonNull<u8>, bytes: usize) {
         self.0.hardware_runs();
         let flushed = self.0.pages.borrow_mut().flush(start, bytes);
+        self.0.flushed_bytes.set(self.0.flushed_bytes.get() + bytes);
         if let Err(wrong) = flushed {
             self.0.violation(wrong);
         }

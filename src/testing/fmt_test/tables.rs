@@ -1,8 +1,9 @@
 //! Init, table pointers, and the shape of the tree.
 
 use crate::feature::Features;
-use crate::format::{Kind, item_size_lg2, items_lg2};
+use crate::format::{Kind, Tables, item_size_lg2, items_lg2};
 use crate::iommu::Walkers;
+use crate::item::Item;
 use crate::lg2;
 use crate::memory::{Contents, TableMemory};
 use crate::range;
@@ -11,6 +12,7 @@ use crate::testing::levels::Level;
 use crate::testing::report::{Stop, TestResult, ensure, ensure_eq};
 use crate::testing::subject::{READ_WRITE, sizes_of};
 use crate::testing::suite::Test;
+use crate::unlinked::table_pa_lg2;
 use core::ptr::NonNull;
 use std::format;
 
@@ -111,8 +113,25 @@ fn every_address_bit<F: Walkers>(level: &Level<'_, F>) -> TestResult {
         );
         ensure_eq!(F::table_pa(common, n, item), pa, "level {n}: table address in item {item:#x}");
     }
+    empty_item(level)
+}
+
+/// An empty item is one, also while it holds a link: that of a table that waits to be freed.
+fn empty_item<F: Walkers>(level: &Level<'_, F>) -> TestResult {
+    let (common, n) = (level.common, level.level);
     let empty = F::empty_item(common, n);
     ensure_eq!(F::kind(common, n, empty), Kind::Empty, "level {n}: kind of the empty item {empty:#x}");
+    let mut link = 0;
+    if F::Item::BITS == 32 || matches!(F::GEOMETRY.table_lg2, Tables::PerLevel(_)) {
+        link |= 0xffff << F::QUIRKS.link_lo;
+        let kind = F::kind(common, n, empty | F::Item::from_u64(link));
+        ensure_eq!(kind, Kind::Empty, "level {n}: kind of the empty item {empty:#x} with `Quirks::link_lo`, {link:#x}");
+    }
+    if F::Item::BITS == 64 {
+        link |= lg2::low_mask(table_pa_lg2::<F>()) & !lg2::low_mask(F::GEOMETRY.table_lg2(n.saturating_sub(1)));
+    }
+    let common_bits = empty.to_u64() & link;
+    ensure_eq!(common_bits, 0, "level {n}: bits of the empty item {empty:#x} that links need, {link:#x}");
     Ok(())
 }
 

@@ -9,7 +9,7 @@ use std::vec::Vec;
 
 /// Skips unless the range from `va` on (behind the table's own prefix) can be mapped to `oa`.
 fn fits<F: Walkers>(subject: &Subject<'_, F>, va: u64, oa: u64, len: u64) -> TestResult {
-    let (range, max_oa_lg2) = (subject.range, subject.common().max_oa_lg2);
+    let (range, max_oa_lg2) = (subject.range, subject.plain_oa_lg2());
     let va_bits = lg2::highest_set(range.last - range.va).map_or(0, |bit| bit + 1);
     if lg2::shr(va + (len - 1), va_bits) != 0 {
         skip!("VA {va:#x} + {len:#x} does not fit into {va_bits} bits");

@@ -62,7 +62,7 @@ fn windows<F: Walkers>(subject: &Subject<'_, F>) -> [(u64, u32); 2] {
 }
 
 fn random_mapping<F: Walkers>(subject: &Subject<'_, F>, (window, window_lg2): (u64, u32), rng: &mut Rng) -> Mapping {
-    let (smallest, max_oa_lg2) = (subject.smallest_lg2(), subject.common().max_oa_lg2);
+    let (smallest, max_oa_lg2) = (subject.smallest_lg2(), subject.plain_oa_lg2());
     let len_bits = smallest + 1 + rng.below(u64::from(window_lg2 - smallest)) as u32;
     let len = lg2::align_down(rng.bits(len_bits), smallest).max(lg2::pow2(smallest));
     let offset = lg2::align_down(rng.bits(window_lg2), smallest);

@@ -28,7 +28,7 @@ pub(super) fn map_table_to_oa<F: Walkers>(test: &mut Test<'_, F>) -> TestResult 
         block.fill(&mut subject, next_lg2, &mut test.rng)?;
         let (va, len) = (block.va, lg2::pow2(block_lg2));
         subject.unmap(va, len, len)?;
-        let left = block.tables(&subject, block.va..=block.va, |level| item_size_lg2::<F>(level) >= block_lg2);
+        let left = block.tables(&subject, block.va..=block.va, |level| item_size_lg2::<F>(level + 1) > block_lg2);
         ensure_eq!(subject.live_pages(), left, "size 2^{next_lg2}: tables after the unmap of the whole block");
         for offset in [0, len / 2, len - 1] {
             subject.translates(va + offset, None)?;
