@@ -1,12 +1,46 @@
 //! Bit fields of an item: where they lie, and typed get and set.
 //!
-//! A format's description lists its fields once, as `enum Bits { P = bit(0), OA = address(12, 51) }`; the expansion
-//! makes a [`Field`] constant of each, a table in the docs, and [`FieldInfo`]s for tools. Nothing about a format's
-//! bits is written twice.
+//! A format's description lists its fields once; the expansion makes a [`Field`] constant of each, a table in the docs,
+//! and [`FieldInfo`]s for tools. Nothing about a format's bits is written twice.
+//!
+//! # Places
+//! The value of a field in `enum Bits { .. }` is its place, a chain of calls of the functions of this module:
+//!
+//! | call | meaning |
+//! | --- | --- |
+//! | [`bit(7)`](bit) | an attribute of one bit |
+//! | [`bits(9, 11)`](bits) | an attribute of the bits 9 to 11 |
+//! | [`address(12, 51)`](address) | the address bits 12 to 51, in the same bits of the item |
+//! | [`.from_bit(12)`](from_bit) | the piece before it holds the value's bits from bit 12 on |
+//! | [`.and(8, 9, 50)`](and) | a further piece: the bits 8 and 9 hold the value's bits from bit 50 on |
+//! | [`.at_levels(1..=2)`](at_levels) | only items of levels 1 and 2 have the field |
+//! | [`.in_tables()`](in_tables) | only table pointers have the field |
+//! | [`.in_leaves()`](in_leaves) | only leaves have the field |
+//! | [`.in_plain_leaves()`](in_plain_leaves) | only leaves of one item have the field |
+//! | [`.in_contiguous_leaves()`](in_contiguous_leaves) | only leaves of several items have the field |
+//!
+//! An item bit belongs to one field. Two fields may share it only if no item has both, which is what the limits to
+//! levels and kinds of item are for, or if it is an address bit below the size of a plain leaf, which holds nothing:
+//!
+//! ```text
+//! /// Leaf.
+//! PS = bit(7).at_levels(1..=2),
+//! /// Page attribute table, in a leaf of level 0.
+//! PAT = bit(7).at_levels(0..=0),
+//! /// Output address: bits 50 and 51 lie apart.
+//! OA = address(12, 49).and(8, 9, 50),
+//! /// Page attribute table, in a leaf of the levels above: below the address of such a page.
+//! PAT_LARGE = bit(12).at_levels(1..=2).in_leaves(),
+//! ```
+//!
+//! Each call is checked when the format is compiled, and a mistake is reported at that call.
 
+use crate::check;
+use crate::format::{Description, MAX_LEVELS};
 use crate::item::Item;
 use crate::lg2;
 use core::marker::PhantomData;
+use core::ops::RangeInclusive;
 
 /// What a field holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -28,64 +62,181 @@ pub struct Piece {
     pub value_lo: u32,
 }
 
-/// The most pieces a field can have.
-pub const MAX_PIECES: usize = 3;
-
-/// One bit field of an item: one or more runs of bits.
-///
-/// `I` is the item type the field belongs to.
-#[derive(Clone, Copy, Debug)]
-pub struct Field<I> {
-    kind: FieldKind,
-    pieces: [Piece; MAX_PIECES],
-    used: usize,
-    item: PhantomData<I>,
-}
-
-impl<I> Field<I> {
-    /// A field of one piece. The checks are made in [`check`](crate::check), which knows the item and the other fields.
-    pub(crate) const fn new(kind: FieldKind, piece: Piece) -> Self {
-        Self { kind, pieces: [piece; MAX_PIECES], used: 1, item: PhantomData }
+impl Piece {
+    /// The item bits.
+    pub(crate) const fn mask(self) -> u64 {
+        lg2::bit_range_mask(self.lo, self.hi)
     }
 
-    /// The same field with a further piece.
+    /// The highest value bit that the piece holds.
+    pub(crate) const fn value_hi(self) -> u32 {
+        self.value_lo + (self.hi - self.lo)
+    }
+
+    /// The value bits that the piece holds.
+    pub(crate) const fn value_mask(self) -> u64 {
+        lg2::shl(lg2::low_mask(self.hi - self.lo + 1), self.value_lo)
+    }
+}
+
+/// The most pieces a field can have.
+pub const MAX_PIECES: usize = 4;
+
+/// The kinds of item that a field can be limited to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ItemKind {
+    /// A pointer to a table.
+    Table,
+    /// A leaf of one item.
+    PlainLeaf,
+    /// An item of a leaf of several items.
+    ContiguousLeaf,
+}
+
+/// Which items have a field.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Scope {
+    /// The lowest level whose items have it.
+    pub lowest_level: u32,
+    /// The highest level whose items have it.
+    pub highest_level: u32,
+    /// Whether table pointers have it.
+    pub in_tables: bool,
+    /// Whether leaves of one item have it.
+    pub in_plain_leaves: bool,
+    /// Whether the items of leaves of several items have it.
+    pub in_contiguous_leaves: bool,
+}
+
+impl Scope {
+    /// All items that are not empty.
+    pub const ALL: Self = Self {
+        lowest_level: 0,
+        highest_level: MAX_LEVELS as u32 - 1,
+        in_tables: true,
+        in_plain_leaves: true,
+        in_contiguous_leaves: true,
+    };
+
+    /// Whether items of `kind` at `level` have the field.
+    pub const fn contains(&self, level: u32, kind: ItemKind) -> bool {
+        let of_kind = match kind {
+            ItemKind::Table => self.in_tables,
+            ItemKind::PlainLeaf => self.in_plain_leaves,
+            ItemKind::ContiguousLeaf => self.in_contiguous_leaves,
+        };
+        of_kind && self.lowest_level <= level && level <= self.highest_level
+    }
+
+    /// Whether all items have the field.
+    pub const fn is_all(&self) -> bool {
+        self.lowest_level == 0
+            && self.highest_level == Self::ALL.highest_level
+            && self.in_tables
+            && self.in_plain_leaves
+            && self.in_contiguous_leaves
+    }
+}
+
+/// Where a field lies, in which items, and what it holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    pub(crate) kind: FieldKind,
+    pub(crate) scope: Scope,
+    pieces: [Piece; MAX_PIECES],
+    used: usize,
+}
+
+impl Layout {
+    /// Nowhere yet, in all items.
+    pub(crate) const EMPTY: Self = Self {
+        kind: FieldKind::Attribute,
+        scope: Scope::ALL,
+        pieces: [Piece { lo: 0, hi: 0, value_lo: 0 }; MAX_PIECES],
+        used: 0,
+    };
+
+    /// The runs of bits, in the order of the description.
+    pub const fn pieces(&self) -> &[Piece] {
+        self.pieces.split_at(self.used).0
+    }
+
+    /// The same with a further piece.
     pub(crate) const fn with_piece(mut self, piece: Piece) -> Self {
         self.pieces[self.used] = piece;
         self.used += 1;
         self
     }
 
-    /// What the field holds.
-    pub const fn kind(&self) -> FieldKind {
-        self.kind
+    /// The same without the last piece.
+    pub(crate) const fn without_last(mut self) -> Self {
+        self.used -= 1;
+        self
     }
 
-    /// The runs of bits, lowest piece of the value first as written in the description.
-    pub const fn pieces(&self) -> &[Piece] {
-        self.pieces.split_at(self.used).0
-    }
-
-    /// The item bits of the field, as a 64-bit mask.
-    pub const fn mask_u64(&self) -> u64 {
+    /// The item bits.
+    pub(crate) const fn mask(&self) -> u64 {
         let mut mask = 0;
         let mut n = 0;
         while n < self.used {
-            mask |= lg2::bit_range_mask(self.pieces[n].lo, self.pieces[n].hi);
+            mask |= self.pieces[n].mask();
             n += 1;
         }
         mask
+    }
+
+    /// The value bits.
+    pub(crate) const fn value_mask(&self) -> u64 {
+        let mut mask = 0;
+        let mut n = 0;
+        while n < self.used {
+            mask |= self.pieces[n].value_mask();
+            n += 1;
+        }
+        mask
+    }
+}
+
+/// One bit field of an item: one or more runs of bits.
+///
+/// `I` is the item type the field belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<I> {
+    layout: Layout,
+    mask: u64,
+    item: PhantomData<I>,
+}
+
+impl<I> Field<I> {
+    /// What the field holds.
+    pub const fn kind(&self) -> FieldKind {
+        self.layout.kind
+    }
+
+    /// Which items have the field.
+    pub const fn scope(&self) -> Scope {
+        self.layout.scope
+    }
+
+    /// The runs of bits, in the order of the description.
+    pub const fn pieces(&self) -> &[Piece] {
+        self.layout.pieces()
+    }
+
+    /// Where the field lies, in which items, and what it holds.
+    pub const fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The item bits of the field, as a 64-bit mask.
+    #[inline(always)]
+    pub const fn mask_u64(&self) -> u64 {
+        self.mask
     }
 
     /// The bits of a value (an address) that the field can hold.
     pub const fn value_mask(&self) -> u64 {
-        let mut mask = 0;
-        let mut n = 0;
-        while n < self.used {
-            let piece = self.pieces[n];
-            mask |= lg2::shl(lg2::low_mask(piece.hi - piece.lo + 1), piece.value_lo);
-            n += 1;
-        }
-        mask
+        self.layout.value_mask()
     }
 }
 
@@ -93,7 +244,7 @@ impl<I: Item> Field<I> {
     /// The item bits of the field: for a one-bit field, the bit set.
     #[inline(always)]
     pub fn mask(&self) -> I {
-        I::from_u64(self.mask_u64())
+        I::from_u64(self.mask)
     }
 
     /// Whether any bit of the field is set in `item`.
@@ -114,8 +265,8 @@ impl<I: Item> Field<I> {
         let item = item.to_u64();
         let mut value = 0;
         let mut n = 0;
-        while n < self.used {
-            let piece = self.pieces[n];
+        while n < self.layout.used {
+            let piece = self.layout.pieces[n];
             value |= ((item >> piece.lo) & lg2::low_mask(piece.hi - piece.lo + 1)) << piece.value_lo;
             n += 1;
         }
@@ -127,8 +278,8 @@ impl<I: Item> Field<I> {
     pub fn put(&self, value: u64) -> I {
         let mut item = 0;
         let mut n = 0;
-        while n < self.used {
-            let piece = self.pieces[n];
+        while n < self.layout.used {
+            let piece = self.layout.pieces[n];
             item |= ((value >> piece.value_lo) & lg2::low_mask(piece.hi - piece.lo + 1)) << piece.lo;
             n += 1;
         }
@@ -141,12 +292,14 @@ impl<I: Item> Field<I> {
 pub struct FieldInfo {
     /// The name in the description.
     pub name: &'static str,
-    /// Its documentation there.
+    /// Its documentation there, on one line.
     pub doc: &'static str,
     /// The runs of bits.
     pub pieces: &'static [Piece],
     /// What it holds.
     pub kind: FieldKind,
+    /// Which items have it.
+    pub scope: Scope,
 }
 
 impl FieldInfo {
@@ -158,32 +311,186 @@ impl FieldInfo {
     }
 }
 
-/// A field of one bit, `n`.
-pub const fn bit<I>(n: u32) -> Field<I> {
-    Field::new(FieldKind::Attribute, Piece { lo: n, hi: n, value_lo: 0 })
+/// A field of the description that comes before the one that is being placed.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Placed {
+    /// Its name.
+    pub name: &'static str,
+    /// Its place.
+    pub layout: Layout,
 }
 
-/// An attribute field of the bits `lo..=hi`.
-pub const fn bits<I>(lo: u32, hi: u32) -> Field<I> {
-    Field::new(FieldKind::Attribute, Piece { lo, hi, value_lo: 0 })
+/// What one call in a place has to know; implemented by the expansion.
+///
+/// Each call is made twice. A wrong place fails in a constant that nothing uses. The constant of the field must not
+/// fail, or everything that uses it is reported too: there a wrong place is left out ([`CHECKED`](Self::CHECKED) is
+/// false).
+#[doc(hidden)]
+pub trait Site {
+    /// The format whose item it is.
+    type Format: Description;
+    /// Whether a wrong place is a compile error at the call.
+    const CHECKED: bool;
+    /// The name of the field.
+    const NAME: &'static str;
+    /// The fields before it.
+    const BEFORE: &'static [Placed];
+    /// Whether the format has leaves of several items.
+    const CONTIGUOUS: bool;
+    /// Whether one of the calls says which bits the field has.
+    const HAS_BITS: bool;
+    /// The place as the calls before this one made it.
+    const SO_FAR: Draft;
 }
 
-/// An address field whose item bits `lo..=hi` hold the same bits of the address.
-pub const fn address<I>(lo: u32, hi: u32) -> Field<I> {
-    Field::new(FieldKind::Address, Piece { lo, hi, value_lo: lo })
+/// A place that is not complete yet.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Draft(Layout);
+
+impl Draft {
+    /// No call yet.
+    pub const EMPTY: Self = Self(Layout::EMPTY);
+
+    /// The field with this place.
+    pub const fn field<I>(self) -> Field<I> {
+        Field { layout: self.0, mask: self.0.mask(), item: PhantomData }
+    }
 }
 
-impl<I> Field<I> {
-    /// The address bit that the (single) piece's lowest item bit holds, if it is not the same bit.
-    #[must_use]
-    pub const fn from_bit(mut self, value_lo: u32) -> Self {
-        self.pieces[0].value_lo = value_lo;
-        self
+/// The result of one call of a place, for the site of that call only.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Call<S>(Draft, PhantomData<S>);
+
+impl<S: Site> Call<S> {
+    /// The place so far, with this call.
+    pub const fn draft(&self) -> Draft {
+        self.0
     }
 
-    /// A further piece: item bits `lo..=hi` hold the value's bits from `value_lo` on.
-    #[must_use]
-    pub const fn and(self, lo: u32, hi: u32, value_lo: u32) -> Self {
-        self.with_piece(Piece { lo, hi, value_lo })
+    /// The place with this call if nothing is wrong with it; else the error at the call, or the place without it.
+    #[track_caller]
+    const fn checked(layout: Layout, wrong: Option<check::Message>) -> Self {
+        if S::CHECKED {
+            check::report(wrong);
+        }
+        Self(if wrong.is_none() { Draft(layout) } else { S::SO_FAR }, PhantomData)
     }
+}
+
+/// A further piece of `layout`.
+#[track_caller]
+const fn place<S: Site>(layout: Layout, piece: Piece) -> Call<S> {
+    let shape = check::Shape::of::<S::Format>(S::CONTIGUOUS);
+    if let Some(message) = check::piece(S::NAME, &layout, piece, &shape) {
+        return Call::checked(layout, Some(message));
+    }
+    let overlap = check::beside(S::NAME, &layout, piece, S::BEFORE, &shape);
+    Call::checked(layout.with_piece(piece), overlap)
+}
+
+/// The first piece.
+#[track_caller]
+const fn begin<S: Site>(kind: FieldKind, piece: Piece) -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    if let Some(message) = check::first(S::NAME, &layout) {
+        return Call::checked(layout, Some(message));
+    }
+    layout.kind = kind;
+    place(layout, piece)
+}
+
+/// An attribute of one bit, `n`.
+#[track_caller]
+pub const fn bit<S: Site>(n: u32) -> Call<S> {
+    begin(FieldKind::Attribute, Piece { lo: n, hi: n, value_lo: 0 })
+}
+
+/// An attribute of the bits `lo..=hi`.
+#[track_caller]
+pub const fn bits<S: Site>(lo: u32, hi: u32) -> Call<S> {
+    begin(FieldKind::Attribute, Piece { lo, hi, value_lo: 0 })
+}
+
+/// An address whose bits `lo..=hi` lie in the same bits of the item.
+#[track_caller]
+pub const fn address<S: Site>(lo: u32, hi: u32) -> Call<S> {
+    begin(FieldKind::Address, Piece { lo, hi, value_lo: lo })
+}
+
+/// The lowest item bit of the piece before it holds the value's bit `value_lo`: `address(10, 53).from_bit(12)`.
+#[track_caller]
+pub const fn from_bit<S: Site>(value_lo: u32) -> Call<S> {
+    let layout = S::SO_FAR.0;
+    if let Some(message) = check::further(S::NAME, &layout, "from_bit(..)") {
+        return Call::checked(layout, Some(message));
+    }
+    let piece = Piece { value_lo, ..layout.pieces[layout.used - 1] };
+    place(layout.without_last(), piece)
+}
+
+/// A further piece: the item bits `lo..=hi` hold the value's bits from `value_lo` on: `address(12, 49).and(8, 9, 50)`.
+#[track_caller]
+pub const fn and<S: Site>(lo: u32, hi: u32, value_lo: u32) -> Call<S> {
+    let layout = S::SO_FAR.0;
+    if let Some(message) = check::further(S::NAME, &layout, "and(..)") {
+        return Call::checked(layout, Some(message));
+    }
+    place(layout, Piece { lo, hi, value_lo })
+}
+
+/// Only items of these levels have the field.
+#[track_caller]
+pub const fn at_levels<S: Site>(levels: RangeInclusive<u32>) -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    layout.scope.lowest_level = *levels.start();
+    layout.scope.highest_level = *levels.end();
+    limit(layout)
+}
+
+/// Only table pointers have the field.
+#[track_caller]
+pub const fn in_tables<S: Site>() -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    layout.scope.in_plain_leaves = false;
+    layout.scope.in_contiguous_leaves = false;
+    limit(layout)
+}
+
+/// Only leaves have the field.
+#[track_caller]
+pub const fn in_leaves<S: Site>() -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    layout.scope.in_tables = false;
+    limit(layout)
+}
+
+/// Only leaves of one item have the field.
+#[track_caller]
+pub const fn in_plain_leaves<S: Site>() -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    layout.scope.in_tables = false;
+    layout.scope.in_contiguous_leaves = false;
+    limit(layout)
+}
+
+/// Only the items of leaves of several items ([`Contiguous`](crate::format::Contiguous)) have the field.
+#[track_caller]
+pub const fn in_contiguous_leaves<S: Site>() -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    layout.scope.in_tables = false;
+    layout.scope.in_plain_leaves = false;
+    limit(layout)
+}
+
+/// A limit to some items.
+#[track_caller]
+const fn limit<S: Site>(layout: Layout) -> Call<S> {
+    if !S::HAS_BITS {
+        return Call::checked(layout, Some(check::without_bits(S::NAME)));
+    }
+    let shape = check::Shape::of::<S::Format>(S::CONTIGUOUS);
+    Call::checked(layout, check::scope(S::NAME, &layout.scope, &shape))
 }

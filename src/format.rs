@@ -390,7 +390,9 @@ pub mod prelude {
     };
     pub use crate::error::{Errno, Error};
     pub use crate::feature::{Features, Prot};
-    pub use crate::field::{address, bit, bits};
+    pub use crate::field::{
+        address, and, at_levels, bit, bits, from_bit, in_contiguous_leaves, in_leaves, in_plain_leaves, in_tables,
+    };
     pub use crate::lg2;
     pub use crate::testing::TestConfig;
     pub use core::prelude::rust_2024::*;

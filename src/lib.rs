@@ -96,6 +96,7 @@ extern crate alloc;
 #[cfg(feature = "testing")]
 extern crate std;
 
+pub mod check;
 pub mod driver;
 pub mod error;
 pub mod feature;
@@ -138,9 +139,9 @@ pub mod __private {
     //! What expansions need, whatever the names around them mean.
     pub use core::ops::FnMut;
     pub use core::option::Option;
-    pub use core::primitive::{bool, str, u32};
+    pub use core::primitive::{bool, str, u32, u64};
     pub use core::result::Result;
-    pub use core::{concat, stringify};
+    pub use core::{compile_error, concat, stringify};
     pub use paste::paste;
     pub use seq_macro::seq;
 }

@@ -31,7 +31,10 @@ macro_rules! ns {
 macro_rules! __pt_operations {
     ($name:ident) => {
         $crate::__private::paste! {
-            #[doc = concat!("A table of the format `", stringify!($name), "`: [`PtIommu`]($crate::PtIommu) of its [`Format`].")]
+            #[doc = $crate::__private::concat!(
+                "A table of the format `", $crate::__private::stringify!($name),
+                "`: [`PtIommu`]($crate::PtIommu) of its [`Format`].",
+            )]
             pub type [<PtIommu $name:camel>]<H> = $crate::PtIommu<Format, H>;
 
             $crate::__pt_operations! { @functions $name [<PtIommu $name:camel>] }

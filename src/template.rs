@@ -1,272 +1,158 @@
 //! `define_pt_format!`: expands one format description into its module.
 //!
-//! The invocation is one syntactically valid Rust module in parentheses (rustfmt formats it). The macro parses it whole,
-//! then emits: the user's own items as they are, constants from the data, the checks of [`check`](crate::check), the names
-//! of [`ns`](crate::ns). No algorithm is in here.
+//! The invocation is one syntactically valid Rust module in parentheses (rustfmt formats it). It is parsed whole, item
+//! by item, into slots, then emitted: the author's items as they are, constants from the data, the checks of
+//! [`check`](crate::check), the names of [`ns`](mod@crate::ns). No algorithm is in here. What cannot be parsed yields one
+//! diagnostic and nothing else.
 //!
-//! | metavariable | what it is |
-//! | --- | --- |
-//! | `$head` | `[attributes] visibility name` of the module |
-//! | `$slots` | what was found so far: a group `key [tokens]` for each key, in fixed order |
-//! | `$rest` | the items not looked at yet |
+//! ```text
+//! define_pt_format!       the entry
+//!   __pt_parse!           template/parse.rs   the parser
+//!     __pt_reject!                            the diagnostic of an item that cannot be filed
+//!   __pt_emit!            template/emit.rs    the module of a variant: features, groups, checks
+//!     __pt_bits!          template/bits.rs    the bit fields and their places
+//!     __pt_token!         template/emit.rs    a check at a token of the author's
+//!     __pt_walkers! __pt_operations!  ns.rs   what has a mangled name
+//! ```
+//!
+//! # Spans
+//! A diagnostic points at the author's token only if that token arrives unchanged. So tokens that are pointed at are
+//! matched as `tt`, never as `ident` (an `ident` is re-emitted with the span of the macro); whole items are matched as
+//! `item` and re-emitted as such, beside a second copy of the same tokens that is taken apart; and in the places of bit
+//! fields each call is an expression of the author's tokens only.
+//!
+//! All this works for formats in *other* crates. For a format in this crate the compiler takes tokens as written by the
+//! macro more often, and then shows the invocation; the messages are the same, and name the token.
+
+mod bits;
+mod emit;
+mod parse;
 
 /// Makes a format of a description.
+///
+/// The description is a Rust module in parentheses. Its items are *keys*, in any order, and helpers:
+///
+/// | key | | what it says |
+/// | --- | --- | --- |
+/// | `type Item` | required | the item word, `u32` or `u64` |
+/// | `const GEOMETRY: Geometry` | required | sizes and limits: a literal of [`Geometry`](crate::format::Geometry) |
+/// | `const SUPPORTED: Features` | required | the features that are compiled in: names, with a `\|` between |
+/// | `enum Bits` | required | the bit fields, each with its [place](crate::field#places) |
+/// | `struct Config`, `struct HwInfo` | required | the format's own configuration; what a driver tells the hardware |
+/// | `impl PtFormat for Format` | required | the functions: [`PtFormat`](crate::format::PtFormat) |
+/// | `impl EntryOa for Format`, `impl ItemOa for Format` | one of them | where output addresses are |
+/// | `impl Contiguous for Format`, the same of `Dirty`, `SoftwareBits` | | optional groups of functions |
+/// | `const FORCED: Features` | | the features that are always on; by default none |
+/// | `enum Feature` | | the format's own features, at most 16 |
+/// | `const QUIRKS: Quirks` | | what few formats need: [`Quirks`](crate::format::Quirks); by default `Quirks::NONE` |
+/// | `type Attrs` | | attributes of a leaf before they are put into an item; by default the item |
+///
+/// Helper functions, structs, `use`s, private constants of other types, and `pub` constants, enums and types are
+/// emitted as they are. The names of [`format`](crate::format), of the common features and of Rust's prelude need no
+/// path.
+///
+/// The expansion is a module with `Format`, `Item`, `Config`, `HwInfo`, `GEOMETRY`, `SUPPORTED`, `FORCED`, a constant
+/// for each feature and bit field, the table type, and the operations under their mangled names ([`ns!`](crate::ns!)).
+/// Its documentation has a table of the bits.
+///
+/// # Families
+/// Formats that differ in numbers share one description. Each is a module of parameters in it, `mod name { const .. }`;
+/// the rest is expanded once for each, with its parameters in scope:
+///
+/// ```text
+/// define_pt_format!(
+///     /// Small and large.
+///     pub mod family {
+///         /// With a granule of 4 KiB.
+///         pub mod small { const GRANULE_LG2: u32 = 12; }
+///         /// With a granule of 64 KiB.
+///         pub mod large { const GRANULE_LG2: u32 = 16; }
+///         type Item = u64;
+///         // ...
+///     }
+/// );
+/// ```
+///
+/// # Example
+/// The smallest format: one level of 512 items of 4 KiB.
+///
+/// ```
+/// generic_pt::define_pt_format!(
+///     /// A flat table.
+///     pub mod flat {
+///         type Item = u64;
+///         const GEOMETRY: Geometry = Geometry {
+///             granule_lg2: 12,
+///             table_lg2: Tables::Uniform(12),
+///             max_va_lg2: 21,
+///             max_oa_lg2: 52,
+///             max_top_level: 0,
+///             leaf_levels: 0..=0,
+///             top_pa_mask: 0x000f_ffff_ffff_f000,
+///         };
+///         const SUPPORTED: Features = FLUSH_RANGE;
+///         enum Bits {
+///             /// Present.
+///             P = bit(0),
+///             /// Writable.
+///             W = bit(1),
+///             /// Output address.
+///             OA = address(12, 51),
+///         }
+///
+///         /// Nothing to configure.
+///         pub struct Config {}
+///
+///         /// For the device.
+///         pub struct HwInfo {
+///             /// Physical address of the table.
+///             pub root: u64,
+///         }
+///
+///         impl PtFormat for Format {
+///             fn kind(_: &Common<Self>, _: u32, raw: u64) -> Kind {
+///                 if P.is_set(raw) { Kind::Leaf } else { Kind::Empty }
+///             }
+///             fn table_item(_: &Common<Self>, _: u32, table_pa: u64) -> u64 {
+///                 OA.put(table_pa)
+///             }
+///             fn table_pa(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+///                 OA.get(raw)
+///             }
+///             fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
+///                 P.mask() | OA.put(leaf.oa) | leaf.attrs
+///             }
+///             fn attrs(_: &Common<Self>, prot: Prot) -> Result<u64, Error> {
+///                 Ok(W.when(prot.contains(Prot::WRITE)))
+///             }
+///             fn attrs_of(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+///                 raw & W.mask()
+///             }
+///             fn init(_: &TableConfig<Config>) -> Result<Limits, Error> {
+///                 Ok(Limits { top_level: 0, max_va_lg2: 21, max_oa_lg2: 52 })
+///             }
+///             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
+///                 HwInfo { root: top.pa }
+///             }
+///         }
+///
+///         impl ItemOa for Format {
+///             fn item_oa(_: &Common<Self>, _: u32, raw: u64) -> u64 {
+///                 OA.get(raw)
+///             }
+///         }
+///     }
+/// );
+/// assert_eq!(flat::OA.get(0x1234_5003), 0x1234_5000);
+/// ```
 #[macro_export]
 macro_rules! define_pt_format {
-    ($(#[$meta:meta])* $vis:vis mod $name:ident { $($body:tt)* }) => {
-        $crate::__pt_parse! { @items [[$(#[$meta])*] [$vis] $name] { variants [] item [] attrs [] geometry [] quirks [] features [] supported [] forced [] bits [] config [] hw_info [] format [] oa [] contiguous [] dirty [] software [] other [] } $($body)* }
+    ($(#[$($meta:tt)*])* $vis:vis mod $name:tt { $($body:tt)* }) => {
+        $crate::__pt_parse! { @name [[$(#[$($meta)*])*] [$vis] $name] $name { $($body)* } }
     };
-}
-
-/// The parser: takes one item after the other and files it under its key.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_parse {
-    (@items $head:tt $slots:tt) => { $crate::__pt_family! { $head $slots } };
-
-    (@items $head:tt { variants [$($variants:tt)*] $($slots:tt)* } $(#[$m:meta])* $v:vis mod $variant:ident { $($consts:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants [$($variants)* { [[$(#[$m])*] [$v] $variant] { $($consts)* } }] $($slots)* } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item [] attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* type Item = $ty:tt; $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item [$ty] attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs [] geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* type Attrs = $ty:ty; $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs [$ty] geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry [] quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* const GEOMETRY: Geometry = Geometry { $($body:tt)* }; $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry [$($body)*] quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks [] features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* const QUIRKS: Quirks = Quirks { $($body:tt)* }; $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks [$($body)*] features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features [] supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* enum Feature { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features [$($body)*] supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported [] forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* const SUPPORTED: Features = $($f:ident)|+; $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported [$($f)+] forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced [] bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* const FORCED: Features = $($f:ident)|+; $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced [$($f)+] bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits [] config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* enum Bits { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits [$($body)*] config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config [] hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* $v:vis struct Config { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config [{ $(#[$m])* $v } { $($body)* }] hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info [] format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* $v:vis struct HwInfo { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info [{ $(#[$m])* $v } { $($body)* }] format $format oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format [] oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* impl PtFormat for Format { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format [$(#[$m])* impl PtFormat for Format { $($body)* }] oa $oa contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa [] contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* impl EntryOa for Format { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa [Entry EntryOa entry_oa { $(#[$m])* impl EntryOa for Format { $($body)* } }] contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa [] contiguous $contiguous:tt dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* impl ItemOa for Format { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa [Item ItemOa item_oa { $(#[$m])* impl ItemOa for Format { $($body)* } }] contiguous $contiguous dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous [] dirty $dirty:tt software $software:tt other $other:tt } $(#[$m:meta])* impl Contiguous for Format { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous [$(#[$m])* impl Contiguous for Format { $($body)* }] dirty $dirty software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty [] software $software:tt other $other:tt } $(#[$m:meta])* impl Dirty for Format { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty [$(#[$m])* impl Dirty for Format { $($body)* }] software $software other $other } $($rest)* }
-    };
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software [] other $other:tt } $(#[$m:meta])* impl SoftwareBits for Format { $($body:tt)* } $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software [$(#[$m])* impl SoftwareBits for Format { $($body)* }] other $other } $($rest)* }
-    };
-    // Helper functions and constants are the format's own business.
-    (@items $head:tt { variants $variants:tt item $item:tt attrs $attrs:tt geometry $geometry:tt quirks $quirks:tt features $features:tt supported $supported:tt forced $forced:tt bits $bits:tt config $config:tt hw_info $hw_info:tt format $format:tt oa $oa:tt contiguous $contiguous:tt dirty $dirty:tt software $software:tt other [$($other:tt)*] } $helper:item $($rest:tt)*) => {
-        $crate::__pt_parse! { @items $head { variants $variants item $item attrs $attrs geometry $geometry quirks $quirks features $features supported $supported forced $forced bits $bits config $config hw_info $hw_info format $format oa $oa contiguous $contiguous dirty $dirty software $software other [$($other)* $helper] } $($rest)* }
-    };
-}
-
-/// One module, or for a family (a body with parameter modules) a module of modules.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_family {
-    ($head:tt { variants [] $($slots:tt)* }) => { $crate::__pt_emit! { $head {} $($slots)* } };
-    ([[$($meta:tt)*] [$vis:vis] $family:ident] { variants [$({ $head:tt $consts:tt })+] $($slots:tt)* }) => {
-        $($meta)*
-        $vis mod $family {
-            $crate::__pt_variants! { { $($slots)* } $({ $head $consts })+ }
-        }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_variants {
-    ($slots:tt) => {};
-    ({ $($slots:tt)* } { $head:tt $consts:tt } $($rest:tt)*) => {
-        $crate::__pt_emit! { $head $consts $($slots)* }
-        $crate::__pt_variants! { { $($slots)* } $($rest)* }
-    };
-}
-
-/// The module of one format.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_emit {
-    (
-        [[$($meta:tt)*] [$vis:vis] $name:ident] { $($consts:tt)* }
-        item [$item:tt] attrs [$($attrs:tt)*] geometry [$($geometry:tt)*] quirks [$($quirks:tt)*]
-        features [$($features:tt)*] supported [$($supported:ident)*] forced [$($forced:ident)*] bits [$($bits:tt)*]
-        config [{ $($config_head:tt)* } $config:tt] hw_info [{ $($hw_info_head:tt)* } $hw_info:tt]
-        format [$($format:tt)*] oa [$style:ident $OaTrait:ident $oa:ident { $($oa_impl:tt)* }]
-        contiguous [$($contiguous:tt)*] dirty [$($dirty:tt)*] software [$($software:tt)*] other [$($other:tt)*]
-    ) => {
-        $($meta)*
-        $vis mod $name {
-            #[allow(unused_imports, reason = "a format uses what it needs")]
-            use $crate::format::prelude::*;
-
-            $($consts)*
-
-            /// The format, as a type.
-            #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-            pub struct Format;
-
-            /// The item word.
-            pub type Item = $item;
-
-            #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-            $($config_head)* struct Config $config
-
-            #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-            $($hw_info_head)* struct HwInfo $hw_info
-
-            /// Sizes and limits.
-            pub const GEOMETRY: Geometry = Geometry { $($geometry)* };
-
-            $crate::__pt_features! { 0 [] $($features)* }
-
-            /// Features that are compiled in.
-            pub const SUPPORTED: Features = Features::empty()$(.union($supported))*;
-
-            /// Features that are always on, and have to be asked for.
-            pub const FORCED: Features = Features::empty()$(.union($forced))*;
-
-            $crate::__pt_bits! { [] $($bits)* }
-
-            impl $crate::format::Description for Format {
-                type Item = Item;
-                type Config = Config;
-                type HwInfo = HwInfo;
-                type Attrs = $crate::__pt_or! { [$($attrs)*] [Item] };
-                const NAME: &'static $crate::__private::str = $crate::__private::stringify!($name);
-                const GEOMETRY: Geometry = GEOMETRY;
-                const QUIRKS: Quirks = $crate::__pt_quirks! { $($quirks)* };
-                const SUPPORTED: Features = SUPPORTED;
-                const FORCED: Features = FORCED;
-                const OWN_FEATURES: &'static [(&'static $crate::__private::str, Features)] = OWN_FEATURES;
-                const FIELDS: &'static [$crate::field::FieldInfo] = FIELDS;
-            }
-
-            $($format)*
-            $($oa_impl)*
-            $($contiguous)*
-            $($dirty)*
-            $($software)*
-            $($other)*
-
-            impl $crate::format::Groups for Format {
-                const OA_STYLE: $crate::format::OaStyle = $crate::format::OaStyle::$style;
-
-                #[inline(always)]
-                fn stored_oa(common: &Common<Self>, level: u32, raw: Item) -> u64 {
-                    <Self as $OaTrait>::$oa(common, level, raw)
-                }
-                $crate::__pt_group! { Contiguous [$($contiguous)*] }
-                $crate::__pt_group! { Dirty [$($dirty)*] }
-                $crate::__pt_group! { SoftwareBits [$($software)*] }
-            }
-
-            $crate::__pt_walkers! { $name }
-            $crate::__pt_operations! { $name }
-        }
-    };
-}
-
-/// The first list unless it is empty, else the second.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_or {
-    ([] [$($default:tt)*]) => { $($default)* };
-    ([$($given:tt)+] $default:tt) => { $($given)+ };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_quirks {
-    () => { $crate::format::Quirks::NONE };
-    ($($fields:tt)+) => { $crate::format::Quirks { $($fields)+ } };
-}
-
-/// The forwarding functions of an optional group that a format has.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_group {
-    ($Group:ident []) => {};
-    (Contiguous $present:tt) => {
-        const HAS_CONTIGUOUS: $crate::__private::bool = true;
-        #[inline(always)]
-        fn contig_lg2(common: &Common<Self>, level: u32, raw: Item) -> u32 {
-            <Self as $crate::format::Contiguous>::contig_lg2(common, level, raw)
-        }
-    };
-    (Dirty $present:tt) => {
-        const HAS_DIRTY: $crate::__private::bool = true;
-        #[inline(always)]
-        fn is_dirty(common: &Common<Self>, level: u32, raw: Item) -> $crate::__private::bool {
-            <Self as $crate::format::Dirty>::is_dirty(common, level, raw)
-        }
-        #[inline(always)]
-        fn clean_item(common: &Common<Self>, level: u32, raw: Item) -> Item {
-            <Self as $crate::format::Dirty>::clean_item(common, level, raw)
-        }
-        #[inline(always)]
-        fn dirty_item(common: &Common<Self>, level: u32, raw: Item) -> Item {
-            <Self as $crate::format::Dirty>::dirty_item(common, level, raw)
-        }
-    };
-    (SoftwareBits $present:tt) => {
-        const HAS_SOFTWARE_BITS: $crate::__private::bool = true;
-        #[inline(always)]
-        fn software_bits(common: &Common<Self>) -> &'static [$crate::__private::u32] {
-            <Self as $crate::format::SoftwareBits>::software_bits(common)
-        }
-    };
-}
-
-/// The format's own features: one constant each, and the list of them.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_features {
-    ($n:tt [$($name:ident)*] $(#[$meta:meta])* $feature:ident $(, $($rest:tt)*)?) => {
-        $(#[$meta])*
-        pub const $feature: Features =
-            Features::own(<[&$crate::__private::str]>::len(&[$($crate::__private::stringify!($name)),*]) as u32);
-        $crate::__pt_features! { $n [$($name)* $feature] $($($rest)*)? }
-    };
-    ($n:tt [$($name:ident)*]) => {
-        const OWN_FEATURES: &[(&$crate::__private::str, Features)] =
-            &[$(($crate::__private::stringify!($name), $name)),*];
-    };
-}
-
-/// The bit fields: one constant each, and the list of them.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! __pt_bits {
-    ([$($name:ident)*] $(#[$meta:meta])* $field:ident = $place:expr $(, $($rest:tt)*)?) => {
-        $(#[$meta])*
-        pub const $field: $crate::field::Field<Item> = $place;
-        $crate::__pt_bits! { [$($name)* $field] $($($rest)*)? }
-    };
-    ([$($name:ident)*]) => {
-        const FIELDS: &[$crate::field::FieldInfo] = &[$($crate::field::FieldInfo {
-            name: $crate::__private::stringify!($name), doc: "", pieces: $name.pieces(), kind: $name.kind(),
-        }),*];
+    ($($other:tt)*) => {
+        $crate::__private::compile_error!(
+            "a format is described by one module, in parentheses: define_pt_format!(/** docs */ pub mod name { .. });"
+        );
     };
 }

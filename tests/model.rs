@@ -11,7 +11,7 @@ use common::{configs, ops, runner};
 use proptest::prelude::*;
 
 /// Cases for each configuration: the usual number divided by this.
-const SHARE: u32 = 8;
+const SHARE: u32 = 3;
 const MOST_OPS: usize = 40;
 
 fn config() -> ProptestConfig {

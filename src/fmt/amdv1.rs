@@ -225,3 +225,56 @@ crate::define_pt_format!(
         }
     }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::amdv1_family::{amdv1, amdv1_mock};
+    use crate::Prot;
+    use crate::fmt::golden::*;
+
+    /// PR, FC, IR and IW; sizes that are not natural have NL = 7 and ones up to a zero at the highest bit below the page's
+    /// own address bits.
+    #[test]
+    fn golden_items() {
+        let common = common::<amdv1::Format>(amdv1::FORCED, amdv1::Config::default());
+        for golden in [
+            leaf(0, 12, 0x1234_5000, READ_WRITE, 0x7000_0000_1234_5001),
+            leaf(0, 12, 0x1234_5000, READ, 0x3000_0000_1234_5001),
+            // 8 KiB: bit 12 is 0. 16 KiB: bit 12 is 1, bit 13 is 0. 1 MiB: bits 12 to 18 are 1, bit 19 is 0.
+            leaf(0, 13, 0x1234_4000, READ_WRITE, 0x7000_0000_1234_4e01),
+            leaf(0, 14, 0x1234_4000, READ_WRITE, 0x7000_0000_1234_5e01),
+            leaf(0, 20, 0x1230_0000, READ_WRITE, 0x7000_0000_1237_fe01),
+            leaf(1, 21, 0x4020_0000, READ_WRITE, 0x7000_0000_4020_0001),
+            leaf(1, 22, 0x4040_0000, READ_WRITE, 0x7000_0000_405f_fe01),
+            leaf(4, 51, 0x0008_0000_0000_0000, READ, 0x300b_ffff_ffff_fe01),
+        ] {
+            check_leaf(&common, &golden);
+        }
+        // NL is the level of the pointing table.
+        check_table(&common, 2, 0xabc_d000, 0x6000_0000_0abc_d401);
+        check_table(&common, 5, 0xabc_d000, 0x6000_0000_0abc_da01);
+    }
+
+    /// The encryption bit is set in pointers and in leaves of RAM; inside of a size code it is the code's.
+    #[test]
+    fn golden_encrypted_items() {
+        let common =
+            common::<amdv1::Format>(amdv1::FORCED, amdv1::Config { starting_level: 2, encryption_mask: 1 << 47 });
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE, 0x7000_8000_1234_5001));
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE | Prot::MMIO, 0x7000_0000_1234_5001));
+        // 2^50 bytes: ones up to bit 48, the encryption bit among them.
+        check_leaf(&common, &leaf(4, 50, 0x0004_0000_0000_0000, READ_WRITE, 0x7005_ffff_ffff_fe01));
+        check_table(&common, 1, 0xabc_d000, 0x6000_8000_0abc_d201);
+    }
+
+    /// The address field holds the address from bit 11 on; there is no FC.
+    #[test]
+    fn golden_mock_items() {
+        let common = common::<amdv1_mock::Format>(amdv1_mock::FORCED, amdv1_mock::Config::default());
+        check_leaf(&common, &leaf(0, 11, 0x1234_5800, READ_WRITE, 0x6000_0000_2468_b001));
+        // 4 KiB are two items: the lowest bit of the field is 0.
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE, 0x6000_0000_2468_ae01));
+        check_leaf(&common, &leaf(1, 20, 0x1230_0000, READ_WRITE, 0x6000_0000_2460_0001));
+        check_table(&common, 1, 0xabc_d000, 0x6000_0000_1579_a201);
+    }
+}

@@ -1,5 +1,8 @@
 //! Formats: one file each, one invocation of [`define_pt_format!`](crate::define_pt_format) each.
 
+#[cfg(test)]
+mod golden;
+
 #[path = "amdv1.rs"]
 mod amdv1_description;
 #[path = "riscv_64.rs"]

@@ -167,3 +167,42 @@ crate::define_pt_format!(
         }
     }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::riscv_64::*;
+    use crate::Prot;
+    use crate::fmt::golden::*;
+
+    /// V, U and A always; R and W and D with WRITE; X unless NOEXEC; the page number from bit 10 on.
+    #[test]
+    fn golden_items() {
+        let common = common::<Format>(FORCED, Config::default());
+        for golden in [
+            leaf(0, 12, 0x1234_5000, READ_WRITE, 0x048d_14df),
+            leaf(0, 12, 0x1234_5000, READ | Prot::NOEXEC, 0x048d_1453),
+            leaf(0, 12, 0x00ff_ffff_ffff_f000, READ_WRITE, 0x003f_ffff_ffff_fcdf),
+            leaf(1, 21, 0x4020_0000, READ_WRITE, 0x1008_00df),
+            leaf(4, 48, 0x0003_0000_0000_0000, READ, 0x0000_c000_0000_005b),
+        ] {
+            check_leaf(&common, &golden);
+        }
+        check_table(&common, 2, 0xabc_d000, 0x02af_3401);
+    }
+
+    /// N, and 1000b in the low four bits of the page number.
+    #[test]
+    fn golden_napot_items() {
+        let common = common::<Format>(SUPPORTED.difference(SVPBMT), Config::default());
+        check_leaf(&common, &leaf(0, 16, 0x8001_0000, READ_WRITE | Prot::NOEXEC, 0x8000_0000_2000_60d7));
+    }
+
+    /// Memory types in bits 62 and 61: 1 unless CACHE, 2 for MMIO.
+    #[test]
+    fn golden_memory_types() {
+        let common = common::<Format>(SUPPORTED, Config::default());
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE | Prot::CACHE, 0x0000_0000_048d_14df));
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE, 0x2000_0000_048d_14df));
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE | Prot::MMIO, 0x4000_0000_048d_14df));
+    }
+}

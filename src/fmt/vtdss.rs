@@ -143,3 +143,35 @@ crate::define_pt_format!(
         }
     }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::vtdss::*;
+    use crate::fmt::golden::*;
+
+    /// R and W from the protection; PS above level 0; pointers allow both.
+    #[test]
+    fn golden_items() {
+        let common = common::<Format>(FLUSH_RANGE_ONLY, Config::default());
+        for golden in [
+            leaf(0, 12, 0x1234_5000, READ_WRITE, 0x1234_5003),
+            leaf(0, 12, 0x1234_5000, READ, 0x1234_5001),
+            leaf(0, 12, 0x000f_ffff_ffff_f000, READ_WRITE, 0x000f_ffff_ffff_f003),
+            leaf(1, 21, 0x4020_0000, READ, 0x4020_0081),
+            leaf(2, 30, 0x1_4000_0000, READ_WRITE, 0x1_4000_0083),
+        ] {
+            check_leaf(&common, &golden);
+        }
+        check_table(&common, 3, 0xabc_d000, 0xabc_d003);
+    }
+
+    /// SNP, bit 11, in every leaf and in no pointer.
+    #[test]
+    fn golden_items_that_snoop() {
+        let common = common::<Format>(FORCE_COHERENCE, Config::default());
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE, 0x1234_5803));
+        check_table(&common, 1, 0xabc_d000, 0xabc_d003);
+    }
+
+    const FLUSH_RANGE_ONLY: crate::Features = crate::Features::FLUSH_RANGE;
+}

@@ -143,3 +143,35 @@ crate::define_pt_format!(
         }
     }
 );
+
+#[cfg(test)]
+mod tests {
+    use super::x86_64::*;
+    use crate::Prot;
+    use crate::fmt::golden::*;
+
+    /// P, U and A always; RW and D with WRITE; PS above level 0.
+    #[test]
+    fn golden_items() {
+        let common = common::<Format>(SUPPORTED.difference(AMD_ENCRYPT_TABLES), Config::default());
+        for golden in [
+            leaf(0, 12, 0x1234_5000, READ_WRITE, 0x1234_5067),
+            leaf(0, 12, 0x1234_5000, READ, 0x1234_5025),
+            leaf(0, 12, 0x000f_ffff_ffff_f000, READ_WRITE, 0x000f_ffff_ffff_f067),
+            leaf(1, 21, 0x4020_0000, READ_WRITE, 0x4020_00e7),
+            leaf(2, 30, 0x1_4000_0000, READ, 0x1_4000_00a5),
+        ] {
+            check_leaf(&common, &golden);
+        }
+        check_table(&common, 3, 0xabc_d000, 0xabc_d027);
+    }
+
+    /// The encryption bit is set in pointers and in leaves of RAM, and is no part of an address.
+    #[test]
+    fn golden_encrypted_items() {
+        let common = common::<Format>(SUPPORTED, Config { top_level: 3, encryption_mask: 1 << 47 });
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE, 0x8000_1234_5067));
+        check_leaf(&common, &leaf(0, 12, 0x1234_5000, READ_WRITE | Prot::MMIO, 0x1234_5067));
+        check_table(&common, 1, 0xabc_d000, 0x8000_0abc_d027);
+    }
+}

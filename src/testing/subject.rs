@@ -4,7 +4,7 @@ use super::driver::TestDomain;
 use super::random::Rng;
 use super::report::{Stop, TestResult, ensure, ensure_eq};
 use super::suite::Test;
-use crate::feature::Prot;
+use crate::feature::{Features, Prot};
 use crate::format::{Common, Kind, item_size_lg2};
 use crate::iommu::{Gather, GatherMode, PtIommu, Walkers};
 use crate::lg2;
@@ -89,6 +89,12 @@ pub(super) fn pattern_oa(max_oa_lg2: u32, size_lg2: u32) -> u64 {
 impl<F: Walkers> Subject<'_, F> {
     pub(super) fn common(&self) -> &Common<F> {
         self.table.common()
+    }
+
+    /// The highest level that the top can reach.
+    pub(super) fn highest_level(&self) -> u32 {
+        let grows = self.common().has(Features::DYNAMIC_TOP);
+        if grows { F::MAX_TOP_LEVEL } else { self.table.top_level() }
     }
 
     /// The smallest page size.

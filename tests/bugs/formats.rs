@@ -41,6 +41,31 @@ fn overflow_at_the_end_of_64_bits(#[case] setup: Setup) {
     });
 }
 
+/// All 2^64 bytes at once: the count does not fit, the gather's range does.
+#[test]
+fn all_of_64_bits() {
+    let setup = configs::amdv1_l5();
+    let world = setup.world();
+    let domain = world.domain();
+    let mut table = setup.start(&domain).unwrap();
+    for n in 0..1 << 13 {
+        table.map(n << 51, 0, 1 << 51, RW).unwrap();
+    }
+    assert_eq!(table.translate(u64::MAX), Some((1 << 51) - 1));
+    let live = world.live_pages();
+    assert_eq!(table.unmap(0, u64::MAX, 0), u64::MAX);
+    assert_eq!(table.gather(0).range, Some((0, u64::MAX)));
+    assert_eq!(table.translate(0), None);
+    assert_eq!(table.translate(u64::MAX), None);
+    table.sync(0);
+    // The length could not name the last byte, so the last table of level 4 is not covered whole, and stays.
+    assert_eq!(world.live_pages(), 2);
+    assert_eq!(live, 1 + 128);
+    drop(table);
+    world.verdict().unwrap();
+    assert_eq!(world.live_pages(), 0);
+}
+
 /// A check that compared only the bits above the VA width let one edge of the canonical hole through, and an unmap there
 /// removed somebody else's page.
 #[rstest]

@@ -1,7 +1,7 @@
 //! Runs operations on a table and on the model, and compares everything after each step.
 
 use super::configs::Setup;
-use super::dump::{self, dump};
+use super::dump::{self, RawItem, dump};
 use super::gathers::{Addition, GatherModel};
 use super::hardware::{CachedLeaf, CachedPointer};
 use super::model::{Mapped, Model, Removed, TableKey, low, same_error};
@@ -223,9 +223,10 @@ impl<'w> Runner<'w> {
             Some(gather) => self.unmap(start, len, gather).map(drop),
             // The OA forbids pages of the block's size, but of that below all are possible.
             None => {
-                let oa = (start ^ len) & low(params.max_oa) & !params.format.encryption_mask();
-                self.map(start, oa | 1 << params.item_lg2(level.min(params.start_level) - 1), len, protection(3), None)
-                    .map(drop)
+                let below = params.item_lg2(level.min(params.start_level) - 1);
+                let oa = (start & low(params.max_oa) | 1 << below) & !(len | params.format.encryption_mask());
+                let len = at_most(&self.model, start, oa, len, self.largest_map);
+                self.map(start, oa, len, protection(3), None).map(drop)
             }
         }
     }
@@ -378,6 +379,26 @@ impl<'w> Runner<'w> {
         })
     }
 
+    /// What the library shows of the table is what is in memory.
+    fn check_visit(&self) -> Checked {
+        let params = &self.model.params;
+        let mut shown = Vec::new();
+        for table in self.table.visit() {
+            let item = |(index, raw, is_table, ..): &(usize, u64, bool, u32, u64)| RawItem {
+                level: table.level,
+                va: params.index_space(table.va) | (*index as u64) << params.item_lg2(table.level),
+                raw: *raw,
+                is_leaf: !is_table,
+            };
+            shown.extend(table.items.iter().map(item));
+        }
+        let key = |item: &RawItem| (item.va, item.level);
+        let mut there = dump(&self.world)?.items;
+        shown.sort_unstable_by_key(key);
+        there.sort_unstable_by_key(key);
+        equal("items that visit_tables shows", &shown, &there)
+    }
+
     /// Syncs everything, drops the table, and looks for what is left.
     pub fn finish(mut self) -> Checked {
         for gather in 0..GATHERS {
@@ -386,6 +407,7 @@ impl<'w> Runner<'w> {
         while !self.taken.is_empty() {
             self.free_taken()?;
         }
+        self.check_visit()?;
         self.world.root.set(None);
         self.world.caches.borrow_mut().clear();
         drop(self.table);

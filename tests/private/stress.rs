@@ -173,7 +173,7 @@ generic_pt::define_pt_format!(
             /// Writing is forbidden.
             NW = bit(3),
             /// The highest address bits, of the largest pages.
-            HIGH = bits(4, 7),
+            HIGH = address(4, 7).from_bit(32),
             /// Never executed.
             NX = bit(8),
             /// The address, without the highest bits.
@@ -215,7 +215,7 @@ generic_pt::define_pt_format!(
             }
             fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u32>) -> u32 {
                 let is_run = leaf.size_lg2 > item_size_lg2::<Self>(leaf.level);
-                TYPE.put(LEAF) | RUN.when(is_run) | HIGH.put(leaf.oa >> 32) | OA.put(leaf.oa) | leaf.attrs
+                TYPE.put(LEAF) | RUN.when(is_run) | HIGH.put(leaf.oa) | OA.put(leaf.oa) | leaf.attrs
             }
             fn attrs(_: &Common<Self>, prot: Prot) -> Result<u32, Error> {
                 if !prot.contains(Prot::READ) {
@@ -243,7 +243,7 @@ generic_pt::define_pt_format!(
 
         impl EntryOa for Format {
             fn entry_oa(_: &Common<Self>, _: u32, raw: u32) -> u64 {
-                HIGH.get(raw) << 32 | OA.get(raw)
+                HIGH.get(raw) | OA.get(raw)
             }
         }
 

@@ -1,7 +1,7 @@
 //! Init, table pointers, and the shape of the tree.
 
 use crate::feature::Features;
-use crate::format::{Kind, Tables, item_size_lg2, items_lg2};
+use crate::format::{Common, Kind, Tables, item_size_lg2, items_lg2};
 use crate::iommu::Walkers;
 use crate::item::Item;
 use crate::lg2;
@@ -39,15 +39,21 @@ pub(super) fn init<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
 }
 
 pub(super) fn table_ptr<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
+    // First without a table: nothing can be built with pointers that are not kept.
+    let subject = test.subject()?;
+    for level in 0..=subject.highest_level() {
+        empty_item(subject.common(), level)?;
+        if level > 0 {
+            every_address_bit(subject.common(), level)?;
+        }
+    }
+    drop(subject);
     test.at_every_level(|level, _| {
-        if level.level == 0 {
-            return Ok(());
+        let run = level.room(item_size_lg2::<F>(level.level));
+        match run {
+            Some(run) if level.level > 0 => install_twice(level, run.start),
+            _ => Ok(()),
         }
-        let index = level.room(item_size_lg2::<F>(level.level)).map(|run| run.start);
-        if let Some(index) = index {
-            install_twice(level, index)?;
-        }
-        every_address_bit(level)
     })
 }
 
@@ -100,8 +106,7 @@ fn memory_page<F: Walkers>(level: &Level<'_, F>, pa: u64) -> NonNull<u8> {
 }
 
 /// Every bit that the address of a table can have is kept by an item.
-fn every_address_bit<F: Walkers>(level: &Level<'_, F>) -> TestResult {
-    let (common, n) = (level.common, level.level);
+fn every_address_bit<F: Walkers>(common: &Common<F>, n: u32) -> TestResult {
     let bits = F::GEOMETRY.table_lg2(n - 1)..common.max_oa_lg2.min(F::QUIRKS.table_pa_lg2);
     let all = lg2::low_mask(bits.end) & !lg2::low_mask(bits.start);
     for pa in bits.map(lg2::pow2).chain([0, all]) {
@@ -113,12 +118,11 @@ fn every_address_bit<F: Walkers>(level: &Level<'_, F>) -> TestResult {
         );
         ensure_eq!(F::table_pa(common, n, item), pa, "level {n}: table address in item {item:#x}");
     }
-    empty_item(level)
+    Ok(())
 }
 
 /// An empty item is one, also while it holds a link: that of a table that waits to be freed.
-fn empty_item<F: Walkers>(level: &Level<'_, F>) -> TestResult {
-    let (common, n) = (level.common, level.level);
+fn empty_item<F: Walkers>(common: &Common<F>, n: u32) -> TestResult {
     let empty = F::empty_item(common, n);
     ensure_eq!(F::kind(common, n, empty), Kind::Empty, "level {n}: kind of the empty item {empty:#x}");
     let mut link = 0;
@@ -140,9 +144,7 @@ pub(super) fn max_va<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
     let common = *subject.common();
     let signed = common.has(Features::SIGN_EXTEND);
     let most = lg2::low_mask(common.max_va_lg2 - u32::from(signed));
-    let dynamic = common.has(Features::DYNAMIC_TOP);
-    let first_top = subject.table.top_level();
-    for level in first_top..=if dynamic { F::MAX_TOP_LEVEL } else { first_top } {
+    for level in subject.table.top_level()..=subject.highest_level() {
         let range = range::top_range(&common, level);
         let width = range.last - range.va;
         ensure!(
