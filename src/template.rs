@@ -2,8 +2,8 @@
 //!
 //! The invocation is one syntactically valid Rust module in parentheses (rustfmt formats it). It is parsed whole, item
 //! by item, into slots, then emitted: the author's items as they are, constants from the data, the checks of
-//! [`check`](crate::check), the names of [`ns`](mod@crate::ns). No algorithm is in here. What cannot be parsed yields one
-//! diagnostic and nothing else.
+//! [`check`](crate::check), the names of [`ns`](mod@crate::ns). No algorithm is in here. What cannot be parsed yields
+//! one diagnostic and nothing else.
 //!
 //! ```text
 //! define_pt_format!       the entry
@@ -21,8 +21,9 @@
 //! `item` and re-emitted as such, beside a second copy of the same tokens that is taken apart; and in the places of bit
 //! fields each call is an expression of the author's tokens only.
 //!
-//! All this works for formats in *other* crates. For a format in this crate the compiler takes tokens as written by the
-//! macro more often, and then shows the invocation; the messages are the same, and name the token.
+//! All this works for formats in *other* crates. For a format in this crate the compiler often takes a token as written
+//! by the macro; then it shows a line of the macro and, below, the invocation. The messages are the same, and name the
+//! token. And what names the module of a description that cannot be parsed (`pub use`) is reported as well.
 
 mod bits;
 mod emit;
