@@ -70,7 +70,7 @@
 //!
 //! | feature | what it adds |
 //! | --- | --- |
-//! | `alloc` (default) | [`HeapMemory`](memory::HeapMemory), and `Arc<Domain>` as a [`Host`] |
+//! | `alloc` (default) | [`HeapMemory`], and `Arc<Domain>` as a [`Host`] |
 //! | `testing` | the generic test suite for formats, also for your own; needs `std` |
 //! | `frames` | every operation and walker stays a function of its own, for profiles and backtraces |
 //!

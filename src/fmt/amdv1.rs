@@ -27,7 +27,7 @@ crate::define_pt_format!(
                     .unusable_sizes(ERRATUM_SIZES),
             ];
         }
-        /// [`amdv1`](mod@super::amdv1) with a granule of 2 KiB, to test a page size below the CPU's; no hardware has it.
+        /// [`amdv1`](crate::fmt::amdv1) with a granule of 2 KiB, to test a page size below the CPU's; no hardware has it.
         pub mod amdv1_mock {
             const GRANULE_LG2: u32 = 11;
             const MAX_VA_LG2: u32 = 56;

@@ -215,20 +215,32 @@ impl<'w> Runner<'w> {
         self.map(self.model.params.real(start), 0, 1 << size, Prot::READ | Prot::WRITE, None).map(drop)
     }
 
+    /// Empties a block, fills it with smaller pages (the first part with still smaller ones, so that tables are nested),
+    /// and empties it whole again, which unlinks them all.
     fn block(&mut self, va: u64, level: u32, unmap: Option<usize>) -> Checked {
-        let params = &self.model.params;
-        let item_lg2 = params.item_lg2(level.min(params.start_level));
-        let (start, len) = (va & !low(item_lg2), 1 << item_lg2);
-        match unmap {
-            Some(gather) => self.unmap(start, len, gather).map(drop),
-            // The OA forbids pages of the block's size, but of that below all are possible.
-            None => {
-                let below = params.item_lg2(level.min(params.start_level) - 1);
-                let oa = (start & low(params.max_oa) | 1 << below) & !(len | params.format.encryption_mask());
-                let len = at_most(&self.model, start, oa, len, self.largest_map);
-                self.map(start, oa, len, protection(3), None).map(drop)
+        let params = self.model.params.clone();
+        let level = level.min(params.start_level);
+        let (start, len) = (va & !low(params.item_lg2(level)), 1u64 << params.item_lg2(level));
+        let first = params.index_space(start);
+        for _ in 0..30 {
+            let Some((leaf, _)) = self.model.leaves.range(first..=first + (len - 1)).next() else { break };
+            let leaf = *leaf;
+            self.unmap(params.real(leaf), len - (leaf - first), unmap.unwrap_or(0))?;
+        }
+        let nested = if level < 2 { 0 } else { 1 << params.item_lg2(level - 1) };
+        for (at, len, below) in
+            [(start, nested, level.saturating_sub(2)), (start.wrapping_add(nested), len - nested, level - 1)]
+        {
+            // The OA permits no pages above those of this level.
+            let odd = 1 << params.item_lg2(below);
+            let oa = (at & low(params.max_oa.min(40)) | odd) & !(odd << 1 | params.format.encryption_mask());
+            let len = at_most(&self.model, at, oa, len, self.largest_map);
+            if len != 0 {
+                self.map(at, oa, len, protection(3), None)?;
             }
         }
+        self.translate(start)?;
+        unmap.map_or(Ok(()), |gather| self.unmap(start, len, gather).map(drop))
     }
 
     pub fn translate(&mut self, va: u64) -> Checked {

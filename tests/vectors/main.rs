@@ -93,10 +93,10 @@ fn run_path(path: &Path, report: &mut Report) -> Result<(), String> {
 /// Runs all scenarios and init cases of a file for its format.
 pub fn run<F: VectorFormat>(file: &Map<String, Value>, report: &mut Report) -> Result<(), String> {
     let list = |key: &str| file.get(key).and_then(Value::as_array).into_iter().flatten();
-    if file.contains_key("config") {
-        if let Err(difference) = scenario::run_init::<F>(file) {
-            report.differences.push(format!("init: {difference}"));
-        }
+    if file.contains_key("config")
+        && let Err(difference) = scenario::run_init::<F>(file)
+    {
+        report.differences.push(format!("init: {difference}"));
     }
     for case in list("init_cases").filter_map(Value::as_object) {
         report.init_cases += 1;
