@@ -364,8 +364,12 @@ pub enum Rule {
     OaHeld,
     /// `top_pa_mask`: not zero.
     TopPa,
+    /// `top_pa_mask`: with `DYNAMIC_TOP`, a top needs no more alignment than the lower table that it becomes.
+    TopAlign,
     /// `link_lo` (of the quirks): the bits are in the item.
     LinkBits,
+    /// `va_prefix` (of the quirks): not together with `DYNAMIC_TOP` or `SIGN_EXTEND`.
+    Prefix,
 }
 
 /// The first check of the geometry that fails, with the numbers for its message.
@@ -432,6 +436,17 @@ pub const fn geometry<F: Description>(contiguous: bool) -> Verdict {
     }
     if geometry.top_pa_mask == 0 {
         return Verdict::fails(Rule::TopPa, 0, 0);
+    }
+    let mut level = 0;
+    while level < max_top_level && F::SUPPORTED.contains(Features::DYNAMIC_TOP) {
+        let align_lg2 = geometry.top_pa_mask.trailing_zeros();
+        if align_lg2 > geometry.table_lg2(level) {
+            return Verdict::fails(Rule::TopAlign, align_lg2, geometry.table_lg2(level));
+        }
+        level += 1;
+    }
+    if F::QUIRKS.va_prefix != 0 && F::SUPPORTED.intersects(Features::DYNAMIC_TOP.union(Features::SIGN_EXTEND)) {
+        return Verdict::fails(Rule::Prefix, 0, 0);
     }
     if F::QUIRKS.link_lo > <F::Item as Item>::BITS - 16 {
         return Verdict::fails(Rule::LinkBits, F::QUIRKS.link_lo, <F::Item as Item>::BITS - 16);

@@ -54,7 +54,7 @@ pub struct Invalidation {
     pub va: u64,
     /// Last VA, inclusive.
     pub last: u64,
-    /// With `DETAILED_GATHER`: levels at which leaves were removed.
+    /// With `DETAILED_GATHER`: levels at which leaves were removed or made clean.
     pub leaf_levels: LevelSet,
     /// With `DETAILED_GATHER`: levels at which items that pointed to tables were removed.
     pub table_levels: LevelSet,
@@ -94,7 +94,7 @@ pub trait Driver {
 
     /// Runs `change` alone: no other top change of the same table runs at the same time.
     ///
-    /// The default does not lock, which is right where tables are only changed through `&mut`.
+    /// The default does not lock, which is right as long as tables are only changed through `&mut`.
     fn with_top_lock<R>(&self, change: impl FnOnce() -> R) -> R {
         change()
     }
@@ -108,6 +108,30 @@ pub trait Driver {
     /// it returns.
     fn flush_cache(&self, start: NonNull<u8>, bytes: usize) {
         let _ = (start, bytes);
+    }
+}
+
+impl<D: Driver> Driver for &D {
+    fn sync(&self, invalidation: &Invalidation) {
+        D::sync(self, invalidation);
+    }
+    fn sync_all(&self) {
+        D::sync_all(self);
+    }
+    fn can_change_top(&self) -> bool {
+        D::can_change_top(self)
+    }
+    fn change_top(&self, top: Top) {
+        D::change_top(self, top);
+    }
+    fn with_top_lock<R>(&self, change: impl FnOnce() -> R) -> R {
+        D::with_top_lock(self, change)
+    }
+    fn can_flush_cache(&self) -> bool {
+        D::can_flush_cache(self)
+    }
+    fn flush_cache(&self, start: NonNull<u8>, bytes: usize) {
+        D::flush_cache(self, start, bytes);
     }
 }
 

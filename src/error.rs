@@ -90,9 +90,9 @@ pub enum Error {
     },
     /// Something is mapped here already.
     InUse {
-        /// VA of the entry in the way.
+        /// VA of what is in the way: of a leaf, or of a table in which there are leaves.
         va: u64,
-        /// Its level.
+        /// Level of the item there.
         level: u32,
     },
     /// No table page could be had.
@@ -229,7 +229,9 @@ impl fmt::Display for Error {
                 "no page size fits VA {va:#018x}, physical address {paddr:#018x}, length {len:#x}; permitted sizes \
                  (bitmap): {page_sizes:#x}"
             ),
-            Self::InUse { va, level } => write!(f, "VA {va:#018x} is already mapped, by a leaf at level {level}"),
+            Self::InUse { va, level } => {
+                write!(f, "VA {va:#018x} is in use: the item of level {level} there is, or leads to, a leaf")
+            }
             Self::OutOfMemory { level, va, size_lg2 } => {
                 write!(f, "no memory for a level {level} table of 2^{size_lg2} bytes for VA {va:#018x}")
             }

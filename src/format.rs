@@ -166,12 +166,18 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
 }
 
 /// VA covered by one item of `level`, as a power of two.
+///
+/// # Panics
+/// For a level above [`MAX_LEVELS`].
 #[inline(always)]
 pub const fn item_size_lg2<F: Description>(level: u32) -> u32 {
     F::ITEM_SIZES_LG2[level as usize]
 }
 
 /// Items of a (non-top) table of `level`, as a power of two.
+///
+/// # Panics
+/// For a level of [`MAX_LEVELS`] or more.
 #[inline(always)]
 pub const fn items_lg2<F: Description>(level: u32) -> u32 {
     F::ITEM_SIZES_LG2[level as usize + 1] - F::ITEM_SIZES_LG2[level as usize]

@@ -46,7 +46,7 @@ pub const fn shl(value: u64, n: u32) -> u64 {
 /// The bits of `lo..=hi` set; `hi` at most 63 and not below `lo`.
 #[inline(always)]
 pub const fn bit_range_mask(lo: u32, hi: u32) -> u64 {
-    low_mask(hi + 1) & !low_mask(lo)
+    low_mask(hi.saturating_add(1)) & !low_mask(lo)
 }
 
 /// `value` with the low `n` bits cleared.
@@ -91,9 +91,9 @@ pub const fn same_block(a: u64, b: u64, n: u32) -> bool {
     shr(a ^ b, n) == 0
 }
 
-/// `value` with bit `n - 1` copied into all bits above it. `n` from 1 to 64.
+/// `value` with bit `n - 1` copied into all bits above it. `n` from 1 to 64; 0 is taken for 1, more for 64.
 #[inline(always)]
 pub const fn sign_extend(value: u64, n: u32) -> u64 {
-    let unused = u64::BITS - n;
+    let unused = u64::BITS.saturating_sub(if n == 0 { 1 } else { n });
     (((value << unused) as i64) >> unused) as u64
 }

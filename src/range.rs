@@ -75,7 +75,7 @@ pub const fn best_page_size(sizes: u64, va: u64, last: u64, oa: u64) -> Option<u
     };
     let aligned = lg2::align_of(va | oa);
     let limit = if longest < aligned { longest } else { aligned };
-    lg2::highest_set(sizes & lg2::low_mask(limit + 1))
+    lg2::highest_set(sizes & lg2::low_mask(limit.saturating_add(1)))
 }
 
 /// How many leaves of `2^size_lg2` bytes follow each other from `va`: up to `last`, and up to where a larger size of the
@@ -95,7 +95,7 @@ pub const fn count_of_size(sizes: u64, va: u64, last: u64, oa: u64, size_lg2: u3
         Some(len) => lg2::shr(len, size_lg2),
         None => lg2::shr(u64::MAX, size_lg2).wrapping_add(1),
     };
-    let larger = sizes & !lg2::low_mask(size_lg2 + 1);
+    let larger = sizes & !lg2::low_mask(size_lg2.saturating_add(1));
     if larger == 0 {
         return leaves;
     }

@@ -265,7 +265,6 @@ pub(crate) fn top_va_lg2<F: Description>(common: &Common<F>, level: u32) -> u32 
 pub(crate) struct NewTable<'m, F: Groups, M: TableMemory> {
     page: NonNull<u8>,
     size_lg2: u32,
-    items_lg2: u32,
     level: u32,
     memory: &'m M,
     format: core::marker::PhantomData<F>,
@@ -278,7 +277,7 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
     /// [`Error::OutOfMemory`].
     #[inline]
     pub(crate) fn empty(common: &Common<F>, memory: &'m M, level: u32, va: u64) -> Result<Self, Error> {
-        Self::alloc_empty(common, memory, level, (F::GEOMETRY.table_lg2(level), items_lg2::<F>(level)), va)
+        Self::alloc_empty(common, memory, level, F::GEOMETRY.table_lg2(level), va)
     }
 
     /// A top table of `level` with every item empty.
@@ -286,7 +285,7 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn empty_top(common: &Common<F>, memory: &'m M, level: u32, va: u64) -> Result<Self, Error> {
-        Self::alloc_empty(common, memory, level, (top_size_lg2(common, level), top_items_lg2(common, level)), va)
+        Self::alloc_empty(common, memory, level, top_size_lg2(common, level), va)
     }
 
     /// A regular table of `level`, each item from `item`.
@@ -300,43 +299,37 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
         va: u64,
         item: impl FnMut(usize) -> F::Item,
     ) -> Result<Self, Error> {
-        let sizes = (F::GEOMETRY.table_lg2(level), items_lg2::<F>(level));
-        let mut table = Self::alloc(memory, level, sizes, va, Contents::Unknown)?;
+        let mut table = Self::alloc(memory, level, F::GEOMETRY.table_lg2(level), va, Contents::Unknown)?;
         table.fill(item);
         Ok(table)
     }
 
-    fn alloc_empty(common: &Common<F>, memory: &'m M, level: u32, sizes: (u32, u32), va: u64) -> Result<Self, Error> {
+    fn alloc_empty(common: &Common<F>, memory: &'m M, level: u32, size_lg2: u32, va: u64) -> Result<Self, Error> {
         let empty = F::empty_item(common, level);
         if empty == F::Item::ZERO {
-            return Self::alloc(memory, level, sizes, va, Contents::Zeroed);
+            return Self::alloc(memory, level, size_lg2, va, Contents::Zeroed);
         }
-        let mut table = Self::alloc(memory, level, sizes, va, Contents::Unknown)?;
+        let mut table = Self::alloc(memory, level, size_lg2, va, Contents::Unknown)?;
         table.fill(|_| empty);
         Ok(table)
     }
 
     #[inline(always)]
-    fn alloc(
-        memory: &'m M,
-        level: u32,
-        (size_lg2, items_lg2): (u32, u32),
-        va: u64,
-        contents: Contents,
-    ) -> Result<Self, Error> {
+    fn alloc(memory: &'m M, level: u32, size_lg2: u32, va: u64, contents: Contents) -> Result<Self, Error> {
         let request = PageRequest { size_lg2, contents, pa_lg2: F::QUIRKS.table_pa_lg2 };
         let page = memory.alloc(request).ok_or(Error::OutOfMemory { level, va, size_lg2 })?;
-        Ok(Self { page, size_lg2, items_lg2, level, memory, format: core::marker::PhantomData })
+        Ok(Self { page, size_lg2, level, memory, format: core::marker::PhantomData })
     }
 
     /// Writes all items.
     #[inline(always)]
     fn fill(&mut self, mut item: impl FnMut(usize) -> F::Item) {
-        // SAFETY: the page has room for the items (a top's memory is its items, rounded up), is aligned for them (8), and
-        // nobody else can see it; `MaybeUninit` makes no claim about what is in it.
-        let items = unsafe {
-            core::slice::from_raw_parts_mut(self.page.as_ptr().cast::<MaybeUninit<F::Item>>(), 1usize << self.items_lg2)
-        };
+        // All of the memory: hardware may look at the items beyond those of a top that decodes fewer bits.
+        let items = 1usize << (self.size_lg2 - F::Item::BYTES_LG2);
+        // SAFETY: the page is of `2^size_lg2` bytes, aligned for items (8), and nobody else can see it; `MaybeUninit` makes
+        // no claim about what is in it.
+        let items =
+            unsafe { core::slice::from_raw_parts_mut(self.page.as_ptr().cast::<MaybeUninit<F::Item>>(), items) };
         for (n, slot) in items.iter_mut().enumerate() {
             slot.write(to_memory::<F>(item(n)));
         }
@@ -369,7 +362,7 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
     /// Flushes its memory for an incoherent walker.
     #[inline(always)]
     pub(crate) fn flush<D: Driver>(&self, driver: &D) {
-        driver.flush_cache(self.page, 1usize << (self.items_lg2 + F::Item::BYTES_LG2));
+        driver.flush_cache(self.page, 1usize << self.size_lg2);
     }
 
     /// Gives up ownership to whoever reaches the table now.

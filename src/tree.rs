@@ -86,7 +86,12 @@ impl<F: Groups, H: Host> Tree<F, H> {
     /// Runs `visit` on the top table of this moment.
     #[inline(always)]
     pub(crate) fn with_top<R>(&self, visit: impl FnOnce(&Table<'_, F>) -> R) -> R {
-        let top = self.top();
+        self.with(self.top(), visit)
+    }
+
+    /// Runs `visit` on `top`, which [`top`](Self::top) gave during this operation.
+    #[inline(always)]
+    pub(crate) fn with<R>(&self, top: TopPtr, visit: impl FnOnce(&Table<'_, F>) -> R) -> R {
         let items_lg2 = top_items_lg2(&self.common, top.level);
         // SAFETY: the word always holds a table made by `NewTable::empty_top` for that level, which has that many items.
         // Tops are only freed by `drop`; one that became a lower table is only unlinked by an operation that holds the

@@ -116,6 +116,18 @@ pub(crate) const fn table_pa_lg2<F: Description>() -> u32 {
     if memory < item { memory } else { item }
 }
 
+/// The bits of an item that a link uses: those of an empty item must be elsewhere.
+pub(crate) fn link_mask<F: Description>() -> u64 {
+    let chunk = 0xffff << F::QUIRKS.link_lo;
+    if F::Item::BITS != 64 {
+        return chunk;
+    }
+    let tables = (0..F::MAX_TOP_LEVEL).map(|level| F::GEOMETRY.table_lg2(level));
+    let smallest_lg2 = tables.min().unwrap_or(u64::BITS);
+    let address = lg2::low_mask(table_pa_lg2::<F>()) & !lg2::low_mask(smallest_lg2);
+    address | if matches!(F::GEOMETRY.table_lg2, Tables::PerLevel(_)) { chunk } else { 0 }
+}
+
 /// The items that a link takes.
 #[inline(always)]
 const fn link_items<F: Description>() -> usize {

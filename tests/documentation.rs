@@ -89,8 +89,8 @@ fn errors_say_what_where_and_what_would_be_valid() {
     let taken = table.map_range(0x20_0000, 0x5000, 0x8000, Prot::READ).expect_err("a page is in the way");
     assert_eq!(
         taken.to_string(),
-        "VA 0x0000000000202000 is already mapped, by a leaf at level 0 (mapped 0x2000 bytes, stopped at VA \
-         0x0000000000202000)"
+        "VA 0x0000000000202000 is in use: the item of level 0 there is, or leads to, a leaf (mapped 0x2000 bytes, stopped \
+         at VA 0x0000000000202000)"
     );
     let outside = table.map_range(1 << 48, 0, 0x1000, Prot::READ).expect_err("beyond 48 bits");
     assert_eq!(

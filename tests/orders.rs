@@ -10,7 +10,7 @@ use common::subject::Subject;
 use common::world::{Event, TestDomain};
 use generic_pt::driver::NoHardware;
 use generic_pt::fmt::{amdv1, riscv_64, vtdss, x86_64};
-use generic_pt::iommu::PtIommu;
+use generic_pt::iommu::{DirtyMode, PtIommu};
 use generic_pt::memory::HeapMemory;
 use generic_pt::{Domain, Driver, Errno, Error, Features, Prot, TableConfig};
 use rstest::rstest;
@@ -158,7 +158,6 @@ fn sync_of_an_empty_gather(setup: &Setup) {
 
 /// Errors of dirty tracking, in their order.
 fn order_of_dirty_errors(setup: &Setup) {
-    use generic_pt::iommu::DirtyMode;
     let params = setup.params();
     let outside = if params.max_va < 64 { 1 << params.max_va } else { 0 };
     with_table(setup, |table, _| {
@@ -206,6 +205,39 @@ fn dirty_clearing_on_an_incoherent_table() {
     assert_eq!(world.flushed_bytes.get(), 4 * 8, "all clean already");
     runner.sync(0).unwrap();
     assert!(matches!(runner.seen[..], [Event::Sync(what)] if what.unlinked_tables == 0));
+    runner.finish().unwrap();
+}
+
+/// A dirty entry is reported whole, wherever in it the scan begins, and whichever of its items is dirty; clean is all of it.
+#[rstest]
+#[case::amdv1(configs::amdv1_l2_flush_range())]
+#[case::amdv1_encrypted(configs::amdv1_l2_encrypted_33())]
+#[case::amdv1_mock(configs::amdv1_mock_l4())]
+#[case::vtdss(configs::vtdss_39())]
+#[case::vtdss_incoherent(configs::vtdss_48_incoherent())]
+fn dirty_entries_are_whole(#[case] setup: Setup) {
+    let params = setup.params();
+    let world = setup.world();
+    let domain = world.domain();
+    let mut runner = Runner::new(&setup, &domain).unwrap();
+    let granule = 1u64 << params.item_lg2(0);
+    for size in (0..40).map(|size| 1u64 << size).filter(|size| params.all_sizes() & size != 0) {
+        let va = size.max(1 << params.item_lg2(2));
+        runner.map(va, 0, size, RW, None).unwrap().result.unwrap();
+        for (marked, from, len) in [(size - 1, 0, 1), (0, size - granule, granule), (size / 2, size / 2 - 1, 1)] {
+            let whole = Ok(vec![(va, va + (size - 1))]);
+            runner.set_dirty(va + (marked & !(granule - 1))).unwrap();
+            let peek = runner.table.dirty(va + (from & (size - 1)), len, DirtyMode::Peek, 0);
+            assert_eq!(peek, whole, "size {size:#x}, item of {marked:#x} marked");
+            runner.dirty(va + (from & (size - 1)), len, true, 0).unwrap();
+            assert_eq!(runner.table.gather(0).range, Some((va, va + (size - 1))));
+            let again = runner.table.dirty(va, size, DirtyMode::Peek, 0);
+            assert_eq!(again, Ok(vec![]), "size {size:#x}, item of {marked:#x} marked");
+            runner.sync(0).unwrap();
+        }
+        runner.unmap(va, size, 0).unwrap();
+        runner.sync(0).unwrap();
+    }
     runner.finish().unwrap();
 }
 

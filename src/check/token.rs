@@ -402,6 +402,32 @@ where
 {
 }
 
+/// [`Rule::TopAlign`](super::Rule::TopAlign)
+#[diagnostic::on_unimplemented(
+    message = "`{Token}` aligns a top to 2^{FOUND} bytes, but with `DYNAMIC_TOP` it becomes a lower table of 2^{LIMIT} bytes",
+    label = "its lowest bit must be at most bit {LIMIT}"
+)]
+pub trait TopAlign<Token, const OK: bool, const FOUND: u32, const LIMIT: u32> {}
+impl<Token, const FOUND: u32, const LIMIT: u32> TopAlign<Token, true, FOUND, LIMIT> for Checks {}
+pub const fn top_align<Token, const OK: bool, const FOUND: u32, const LIMIT: u32>()
+where
+    Checks: TopAlign<Token, OK, FOUND, LIMIT>,
+{
+}
+
+/// [`Rule::Prefix`](super::Rule::Prefix)
+#[diagnostic::on_unimplemented(
+    message = "`{Token}` is given, but `DYNAMIC_TOP` or `SIGN_EXTEND` is supported: such a table begins at VA 0",
+    label = "a prefix is for tables with a fixed top and without sign extension"
+)]
+pub trait Prefix<Token, const OK: bool, const FOUND: u32, const LIMIT: u32> {}
+impl<Token, const FOUND: u32, const LIMIT: u32> Prefix<Token, true, FOUND, LIMIT> for Checks {}
+pub const fn prefix<Token, const OK: bool, const FOUND: u32, const LIMIT: u32>()
+where
+    Checks: Prefix<Token, OK, FOUND, LIMIT>,
+{
+}
+
 /// [`Rule::LinkBits`](super::Rule::LinkBits)
 #[diagnostic::on_unimplemented(
     message = "`{Token}` is {FOUND}: the 16 bits from there on must be bits of an item",

@@ -109,7 +109,7 @@ crate::define_pt_format!(
                 Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
             }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
-                HwInfo { ssptptr: top.pa, aw: top.level - 1 }
+                HwInfo { ssptptr: top.pa, aw: top.level.saturating_sub(1) }
             }
         }
 

@@ -56,11 +56,12 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             return Err(Error::NotOffered { operation: "read_and_clear_dirty", format: F::NAME });
         }
         let range = VaRange::new(iova, len)?;
-        if !self.in_top_range(range) {
+        let top = self.tree.top();
+        if !self.is_in_top(range, top) {
             return Err(self.range_error(range));
         }
         let mut cx = Cx { common: self.common(), host: self.host(), mode, found: None, report, gather };
-        self.tree.with_top(|table| F::dirty(table, &mut cx, range));
+        self.tree.with(top, |table| F::dirty(table, &mut cx, range));
         if let Some(found) = cx.found {
             (cx.report)(found);
         }
@@ -144,6 +145,6 @@ fn scan_leaf<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
         if common.has(Features::DMA_INCOHERENT) {
             table.flush(cx.host.domain(), first, items);
         }
-        cx.gather.add_cleaned(cx.host, range);
+        cx.gather.add_cleaned(common, cx.host, range, LEVEL);
     }
 }

@@ -22,7 +22,9 @@ pub enum GatherMode {
 /// A gather belongs to the domain of the table that made it ([`PtIommu::gather`]) and knows it, so unlinked tables can be
 /// freed only to their own memory, after a sync of their own driver. Used with a table of another domain it first syncs
 /// what it holds (more invalidation than asked for is always safe). Dropped or forgotten with tables in it, it leaks
-/// them; it never frees early.
+/// them; it never frees early. But hardware still translates what was unmapped until the sync: the *pages* that were mapped
+/// there must not be reused before.
+#[must_use = "hardware still translates what was unmapped until the gather is synced"]
 pub struct Gather<F, H: Host> {
     host: H,
     mode: GatherMode,
@@ -74,6 +76,10 @@ pub struct Pending<F, H: Host> {
     host: H,
     /// What has to be invalidated; `None` if nothing changed or the gather was queued.
     pub invalidation: Option<Invalidation>,
+    /// With `DETAILED_GATHER`: the levels at which leaves were removed or made clean, also of a queued gather.
+    pub leaf_levels: LevelSet,
+    /// With `DETAILED_GATHER`: the levels at which items that pointed to tables were removed, also of a queued gather.
+    pub table_levels: LevelSet,
     unlinked: UnlinkedList<F>,
 }
 
@@ -126,7 +132,7 @@ impl<F: Groups, H: Host> Gather<F, H> {
         (self.range.va <= self.range.last).then_some(self.range)
     }
 
-    /// With `DETAILED_GATHER`: the levels at which leaves were removed.
+    /// With `DETAILED_GATHER`: the levels at which leaves were removed or made clean.
     #[inline]
     pub fn leaf_levels(&self) -> LevelSet {
         self.leaf_levels
@@ -155,12 +161,12 @@ impl<F: Groups, H: Host> Gather<F, H> {
                 if !self.changed {
                     return;
                 }
-                let pending = self.take_pending();
-                if let Some(invalidation) = &pending.invalidation {
-                    pending.host.domain().driver.sync(invalidation);
+                let (unlinked, invalidation) = self.take();
+                if let Some(invalidation) = &invalidation {
+                    self.host.domain().driver.sync(invalidation);
                 }
                 // The driver returned from the sync (of everything gathered: without a range there are no tables).
-                pending.free(Synced(()));
+                self.free(unlinked, Synced(()));
             }
         }
     }
@@ -168,15 +174,30 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// Has the driver invalidate everything of the domain, then frees the unlinked tables: what a flush queue does.
     pub fn sync_all(&mut self) {
         if self.changed {
-            let pending = self.take_pending();
-            pending.host.domain().driver.sync_all();
-            pending.free(Synced(()));
+            let (unlinked, _) = self.take();
+            self.host.domain().driver.sync_all();
+            self.free(unlinked, Synced(()));
         }
     }
 
     /// Takes out what is gathered, for a driver that invalidates later by its own means; the gather is empty then.
-    #[inline(always)]
     pub fn take_pending(&mut self) -> Pending<F, H> {
+        let (leaf_levels, table_levels) = (self.leaf_levels, self.table_levels);
+        let (unlinked, invalidation) = self.take();
+        Pending { host: self.host.clone(), invalidation, leaf_levels, table_levels, unlinked }
+    }
+
+    /// Frees tables of this gather. If the driver panicked before, they leak.
+    #[inline(always)]
+    fn free(&self, mut unlinked: UnlinkedList<F>, synced: Synced) {
+        let Synced(()) = synced;
+        // SAFETY: the tables are of this host's memory, and `synced` shows that hardware forgot them.
+        unsafe { unlinked.free(&self.host.domain().memory) };
+    }
+
+    /// Empties the gather: the tables in it, and what has to be invalidated.
+    #[inline(always)]
+    fn take(&mut self) -> (UnlinkedList<F>, Option<Invalidation>) {
         let unlinked = core::mem::replace(&mut self.unlinked, UnlinkedList::EMPTY);
         let invalidation = self.range().map(|range| Invalidation {
             va: range.va,
@@ -189,7 +210,7 @@ impl<F: Groups, H: Host> Gather<F, H> {
         self.leaf_levels = LevelSet::NONE;
         self.table_levels = LevelSet::NONE;
         self.changed = false;
-        Pending { host: self.host.clone(), invalidation, unlinked }
+        (unlinked, invalidation)
     }
 
     /// Adds what an operation on a table of `host` changed.
@@ -218,13 +239,16 @@ impl<F: Groups, H: Host> Gather<F, H> {
     }
 
     /// Adds a range that was made clean: a plain union, the caller flushes once at the end.
-    pub(crate) fn add_cleaned(&mut self, host: &H, range: VaRange) {
+    pub(crate) fn add_cleaned(&mut self, common: &Common<F>, host: &H, range: VaRange, level: u32) {
         if !self.host.is_same(host) {
             self.sync();
             self.host = host.clone();
         }
         if self.mode == GatherMode::Immediate {
             self.extend(range);
+        }
+        if common.has(Features::DETAILED_GATHER) {
+            self.leaf_levels = self.leaf_levels.union(LevelSet::of(level));
         }
         self.changed = true;
     }

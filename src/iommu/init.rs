@@ -4,11 +4,13 @@ use super::{PtIommu, Walkers};
 use crate::driver::{Driver, Host};
 use crate::error::{Errno, Error};
 use crate::feature::Features;
-use crate::format::{Common, TableConfig, Top, item_size_lg2};
+use crate::format::{Common, Limits, TableConfig, Top, item_size_lg2};
+use crate::item::Item;
 use crate::lg2;
 use crate::memory::TableMemory;
 use crate::range::{self, VaRange};
 use crate::tree::Tree;
+use crate::unlinked::link_mask;
 
 /// What a table offers to its users.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -31,7 +33,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// # Errors
     /// In this order: [`Error::Config`] for limits out of range; the format's own; [`Error::Config`] for more OA bits than
     /// the format stores; [`Error::Features`]; [`Error::Config`] for more VA bits than the top decodes, features that
-    /// exclude each other or that the driver cannot serve, and VA bits too few for the top; [`Error::OutOfMemory`].
+    /// exclude each other or that the driver cannot serve, and VA bits too few for the top; [`Error::OutOfMemory`];
+    /// [`Error::TableAddress`] if hardware cannot be pointed to the top.
     pub fn new(host: H, config: &TableConfig<F::Config>) -> Result<Self, Error> {
         let (common, top_level) = checked::<F>(host.domain(), config)?;
         let mut table = Self { tree: Tree::new(host, common, top_level)?, page_sizes: 0 };
@@ -101,6 +104,7 @@ fn checked<F: Walkers>(
         let found = config.hw_max_oasz_lg2.into();
         return bad("hw_max_oasz_lg2", found, "1 to the OA bits of the format", Errno::EINVAL);
     }
+    check_limits::<F>(&limits)?;
     if !F::SUPPORTED.contains(config.features) || !config.features.contains(F::FORCED) {
         return Err(Error::Features { asked: config.features, supported: F::SUPPORTED, forced: F::FORCED });
     }
@@ -136,5 +140,34 @@ fn checked<F: Walkers>(
     if crate::table::top_va_lg2(&common, top_level) == u64::BITS {
         common.features |= Features::FULL_VA;
     }
+    check_empty_items(&common)?;
     Ok((common, top_level))
+}
+
+/// What a format's init decided has to be within the format's own geometry: the walkers rely on it.
+fn check_limits<F: Walkers>(limits: &Limits) -> Result<(), Error> {
+    let geometry = F::GEOMETRY;
+    for (field, found, lowest, highest) in [
+        ("top_level", limits.top_level, 0, geometry.max_top_level),
+        ("max_va_lg2", limits.max_va_lg2, 1, geometry.max_va_lg2),
+        ("max_oa_lg2", limits.max_oa_lg2, 1, geometry.max_oa_lg2),
+    ] {
+        if !(lowest..=highest).contains(&found) {
+            let (found, errno) = (found.into(), Errno::EINVAL);
+            return Err(Error::Config { field, found, valid: "within the geometry of the format", errno });
+        }
+    }
+    Ok(())
+}
+
+/// The empty items of a format must leave room for the link of an unlinked table.
+fn check_empty_items<F: Walkers>(common: &Common<F>) -> Result<(), Error> {
+    for level in 0..F::MAX_TOP_LEVEL {
+        let empty = F::empty_item(common, level).to_u64();
+        if empty & link_mask::<F>() != 0 {
+            let (valid, errno) = ("no bits where the link of an unlinked table goes", Errno::EINVAL);
+            return Err(Error::Config { field: "empty_item", found: empty, valid, errno });
+        }
+    }
+    Ok(())
 }

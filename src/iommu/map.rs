@@ -2,8 +2,9 @@
 
 use super::gather::{Changes, Gather, GatherMode};
 use super::top::flush_done_bit;
+use super::unlink::{ANY_LEVEL, clear_and_unlink};
 use super::{PtIommu, Walkers};
-use crate::driver::{Domain, Host, LevelSet};
+use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
 use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
@@ -44,7 +45,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Before anything is written, in this order: [`Error::Protection`] with neither READ nor WRITE;
     /// [`Error::PaRange`] for the start; [`Error::Protection`] of the format; [`Error::ZeroLength`];
     /// [`Error::Overflow`]; [`Error::Alignment`]; [`Error::PaRange`] for the end; [`Error::VaRange`]. On the way:
-    /// [`Error::InUse`], [`Error::OutOfMemory`]. What was mapped before stays mapped: [`MapError::mapped`] bytes.
+    /// [`Error::InUse`], [`Error::OutOfMemory`], [`Error::TableAddress`]. What was mapped before stays mapped: [`MapError::mapped`] bytes.
     #[inline]
     pub fn map_range(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         self.map_locked(iova, paddr, len, prot)
@@ -57,7 +58,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
         let range = VaRange { va: iova, last: cx.last };
         let result =
-            self.ensure_top(range, leaf_level).and_then(|()| self.tree.with_top(|table| F::map(table, &mut cx)));
+            self.ensure_top(range, leaf_level).and_then(|top| self.tree.with(top, |table| F::map(table, &mut cx)));
         if let Some(mut replaced) = cx.replaced.take() {
             replaced.sync();
         }
@@ -87,6 +88,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             Some(last) if lg2::shr(last, common.max_oa_lg2) == 0 => {}
             _ => return pa_range(paddr),
         }
+        self.check_sizes_of_oas(range, paddr, len)?;
         let cx = Cx {
             common,
             host: self.host(),
@@ -100,6 +102,61 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         };
         Ok((cx, level_of_size::<F>(common, size_lg2)))
     }
+}
+
+impl<F: Walkers, H: Host> PtIommu<F, H> {
+    /// For formats whose page sizes reach differently far: that some size fits everywhere in the range, as the map will
+    /// cut it.
+    #[inline(always)]
+    fn check_sizes_of_oas(&self, range: VaRange, paddr: u64, len: u64) -> Result<(), Error> {
+        let (common, sizes) = (self.common(), self.page_sizes);
+        let last_sizes = F::sizes_for_oa(common, sizes, paddr.wrapping_add(len - 1));
+        if last_sizes == sizes {
+            return Ok(());
+        }
+        let (mut va, mut oa) = (range.va, paddr);
+        loop {
+            let here = F::sizes_for_oa(common, sizes, oa);
+            let Some(size_lg2) = best_page_size(here, va, range.last, oa) else {
+                return Err(Error::Alignment {
+                    va,
+                    paddr: oa,
+                    len: (range.last - va).wrapping_add(1),
+                    page_sizes: here,
+                });
+            };
+            let leaves = count_of_size(here, va, range.last, oa, size_lg2);
+            let leaves = leaves_that_fit(common, oa, size_lg2, leaves);
+            let bytes_minus_1 = lg2::shl(leaves, size_lg2).wrapping_sub(1);
+            if bytes_minus_1 >= range.last - va {
+                return Ok(());
+            }
+            va += bytes_minus_1 + 1;
+            oa += bytes_minus_1 + 1;
+        }
+    }
+}
+
+/// Of `leaves` leaves from `oa`, of which the first fits, the number that can hold their addresses. Page sizes have upper
+/// limits only.
+#[inline(always)]
+fn leaves_that_fit<F: Groups>(common: &Common<F>, oa: u64, size_lg2: u32, leaves: u64) -> u64 {
+    let size = lg2::pow2(size_lg2);
+    let fits = |n: u64| F::sizes_for_oa(common, size, oa.wrapping_add(lg2::shl(n, size_lg2))) != 0;
+    // A constant for most formats.
+    if leaves == 0 || fits(leaves - 1) {
+        return leaves;
+    }
+    let (mut fitting, mut beyond) = (0, leaves - 1);
+    while beyond - fitting > 1 {
+        let middle = fitting + (beyond - fitting) / 2;
+        if fits(middle) {
+            fitting = middle;
+        } else {
+            beyond = middle;
+        }
+    }
+    fitting + 1
 }
 
 /// The level of the leaves of a page size: the highest whose items are not larger, and that has the size.
@@ -195,7 +252,7 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     let in_table_leaves = (table.items() - index) >> contig_lg2;
     let sizes = F::sizes_for_oa(cx.common, cx.sizes, cx.oa);
     let leaves = count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2);
-    let leaves = leaves.min(in_table_leaves as u64) as usize;
+    let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves.min(in_table_leaves as u64)) as usize;
     let items_per_leaf = 1usize << contig_lg2;
 
     let mut done_leaves = 0;
@@ -260,11 +317,10 @@ fn replace_table<F: Groups, H: Host>(
         return Err(in_use);
     }
     let mut changes = Changes::NONE;
-    table.clear_run(cx.common, index, 1);
+    clear_and_unlink::<F, ANY_LEVEL>(table, cx.common, memory, index..index + 1, &mut changes);
     if cx.common.has(Features::DMA_INCOHERENT) {
         table.flush(cx.domain(), index, 1);
     }
-    unlink_all(table, cx.common, memory, entry, &mut changes);
     let range = VaRange { va, last: va | lg2::low_mask(item_size_lg2::<F>(level)) };
     let gather = cx.replaced.get_or_insert_with(|| Gather::new(cx.host.clone(), GatherMode::Immediate));
     // SAFETY: the tables were linked below a table of this domain.
@@ -284,29 +340,6 @@ fn has_leaf<F: Groups>(table: &Table<'_, F>, common: &Common<F>, memory: &impl c
     })
 }
 
-/// Puts the table that `entry` of `table` points to, and all below it, into the list.
-fn unlink_all<F: Groups>(
-    table: &Table<'_, F>,
-    common: &Common<F>,
-    memory: &impl crate::memory::TableMemory,
-    entry: Entry<F>,
-    changes: &mut Changes<F>,
-) {
-    table.descend(common, memory, entry, |lower| {
-        for index in 0..lower.items() {
-            let entry = lower.load(common, index);
-            if entry.kind == Kind::Table {
-                unlink_all(lower, common, memory, entry, changes);
-            }
-        }
-    });
-    changes.table_levels = changes.table_levels.union(LevelSet::of(table.level()));
-    let page = table.lower_page(common, memory, entry);
-    // SAFETY: the item at the head of this was cleared before, so nothing reaches the table any more; the range is held
-    // by the operation that calls this.
-    unsafe { changes.unlinked.push(common, memory, page, table.level() - 1) };
-}
-
 /// Maps the part of the range that lies below the item at `index`, making the lower table if there is none.
 #[inline(always)]
 fn map_lower<F: Groups, H: Host, const LEVEL: u32>(
@@ -318,7 +351,10 @@ fn map_lower<F: Groups, H: Host, const LEVEL: u32>(
     let mut entry = table.load(cx.common, index);
     loop {
         match entry.kind {
-            Kind::Leaf => return Err(Error::InUse { va: cx.va, level: LEVEL }),
+            Kind::Leaf => {
+                let entry_lg2 = F::entry_size_lg2(cx.common, LEVEL, entry.raw);
+                return Err(Error::InUse { va: lg2::align_down(cx.va, entry_lg2), level: LEVEL });
+            }
             Kind::Table => {
                 let host = cx.host;
                 if cx.common.has(Features::DMA_INCOHERENT) && entry.raw & flush_done_bit(cx.common) == zero::<F>() {

@@ -6,18 +6,21 @@
 //! # Locking
 //! Operations on *disjoint* VA ranges of one table may run concurrently, on overlapping ones not. The methods here take
 //! `&mut self`, which is stricter. Everything below them works on `&self` under that rule, so that views of disjoint
-//! ranges can be added beside them.
+//! ranges can be added beside them. Such a view has to refuse what reaches beyond its range: unmap removes the last leaf
+//! whole, and dirty tracking cleans entries whole; and translate and set-dirty need their range too, for reading.
 
 mod dirty;
 #[allow(unsafe_code, reason = "frees unlinked tables after a sync")]
 mod gather;
 mod init;
-#[allow(unsafe_code, reason = "unlinks empty tables")]
+#[allow(unsafe_code, reason = "passes unlinked tables on")]
 mod map;
 mod set_dirty;
 mod top;
 mod translate;
-#[allow(unsafe_code, reason = "unlinks tables")]
+#[allow(unsafe_code, reason = "takes tables out of the tree")]
+mod unlink;
+#[allow(unsafe_code, reason = "passes unlinked tables on")]
 mod unmap;
 
 pub use crate::format::TableConfig;

@@ -10,7 +10,8 @@ use crate::table::{Swap, Table};
 impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Marks the item that translates `iova` dirty, as hardware does on a write: one item, even of a contiguous entry.
     ///
-    /// A test aid, for example for migration; needs no lock.
+    /// A test aid, for example for migration. Needs the range as [`iova_to_phys`](Self::iova_to_phys) does, for reading:
+    /// others may use the range at the same time, but not unmap it.
     ///
     /// # Errors
     /// [`Error::NotOffered`], [`Error::VaRange`], [`Error::NotMapped`], and [`Error::Raced`] if the item changed.
@@ -19,10 +20,11 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             return Err(Error::NotOffered { operation: "set_dirty", format: F::NAME });
         }
         let range = VaRange { va: iova, last: iova };
-        if !self.in_top_range(range) {
+        let top = self.tree.top();
+        if !self.is_in_top(range, top) {
             return Err(self.range_error(range));
         }
-        self.tree.with_top(|table| self.set_dirty_in(table, iova))
+        self.tree.with(top, |table| self.set_dirty_in(table, iova))
     }
 
     fn set_dirty_in(&self, table: &Table<'_, F>, va: u64) -> Result<(), Error> {

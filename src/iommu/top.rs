@@ -17,10 +17,10 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         self.tree.top().level
     }
 
-    /// Whether `range` lies in what the top of this moment decodes.
+    /// Whether `range` lies in what `top` decodes.
     #[inline(always)]
-    pub(super) fn in_top_range(&self, range: VaRange) -> bool {
-        range::fits(self.common(), range, top_va_lg2(self.common(), self.top_level()))
+    pub(super) fn is_in_top(&self, range: VaRange, top: TopPtr) -> bool {
+        range::fits(self.common(), range, top_va_lg2(self.common(), top.level))
     }
 
     pub(super) fn range_error(&self, range: VaRange) -> Error {
@@ -29,17 +29,17 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         Error::VaRange { va: range.va, last: range.last, valid_first: valid.va, valid_last: valid.last }
     }
 
-    /// Grows the top until it holds `range` and can have a leaf at `leaf_level`, if it is not so already.
+    /// The top, grown until it holds `range` and can have a leaf at `leaf_level`, if it did not already.
     ///
     /// # Errors
     /// [`Error::VaRange`] if no level would do, before any allocation; [`Error::OutOfMemory`], with the top unchanged.
-    pub(super) fn ensure_top(&self, range: VaRange, leaf_level: u32) -> Result<(), Error> {
+    pub(super) fn ensure_top(&self, range: VaRange, leaf_level: u32) -> Result<TopPtr, Error> {
         let holds =
             |level: u32| level >= leaf_level && range::fits(self.common(), range, top_va_lg2(self.common(), level));
         loop {
             let old = self.tree.top();
             if holds(old.level) {
-                return Ok(());
+                return Ok(old);
             }
             if !self.common().has(Features::DYNAMIC_TOP) {
                 return Err(self.range_error(range));
@@ -51,16 +51,14 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             let Some(new_level) = levels.next() else {
                 return Err(self.range_error(range));
             };
-            if self.grow(old, new_level, range.va)? {
-                return Ok(());
-            }
+            self.grow(old, new_level, range.va)?;
         }
     }
 
-    /// Puts the tables of the levels above `old` up to `new_level` on top of it. `false` if another thread was first.
+    /// Puts the tables of the levels above `old` up to `new_level` on top of it, unless another thread changes the top.
     ///
     /// The chain is private until the driver knows of it; if anything fails, its tables are freed by their owners here.
-    fn grow(&self, old: TopPtr, new_level: u32, va: u64) -> Result<bool, Error> {
+    fn grow(&self, old: TopPtr, new_level: u32, va: u64) -> Result<(), Error> {
         let domain = self.tree.host().domain();
         let incoherent = self.common().has(Features::DMA_INCOHERENT);
         let mut chain: [Option<NewTable<'_, F, _>>; MAX_LEVELS] = [const { None }; MAX_LEVELS];
@@ -79,21 +77,25 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             top = Top { pa: table.pa(), level };
             *slot = Some(table);
         }
-        let grown = domain.driver.with_top_lock(|| {
+        if top.pa & !F::GEOMETRY.top_pa_mask != 0 {
+            return Err(Error::TableAddress { pa: top.pa, level: top.level });
+        }
+        domain.driver.with_top_lock(|| {
             if self.tree.top() != old {
-                return false;
+                return;
             }
             domain.driver.change_top(top);
-            for table in chain.iter_mut().filter_map(Option::take) {
-                if table.level() == new_level {
-                    self.tree.publish_top(table);
-                } else {
+            let mut tables = chain.iter_mut().filter_map(Option::take).peekable();
+            while let Some(table) = tables.next() {
+                if tables.peek().is_some() {
+                    // Reached through the table above it.
                     table.keep();
+                } else {
+                    self.tree.publish_top(table);
                 }
             }
-            true
         });
-        Ok(grown)
+        Ok(())
     }
 }
 

@@ -13,10 +13,11 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Never allocates, writes or locks.
     #[inline]
     pub fn iova_to_phys(&self, iova: u64) -> Option<u64> {
-        if !self.in_top_range(VaRange { va: iova, last: iova }) {
+        let top = self.tree.top();
+        if !self.is_in_top(VaRange { va: iova, last: iova }, top) {
             return None;
         }
-        self.tree.with_top(|table| F::translate(table, self.common(), self.tree.memory(), iova))
+        self.tree.with(top, |table| F::translate(table, self.common(), self.tree.memory(), iova))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Unmap: removing leaves, and the tables that the range covers whole.
 
 use super::gather::{Changes, Gather};
+use super::unlink::clear_and_unlink;
 use super::{PtIommu, Walkers};
 use crate::driver::{Host, LevelSet};
 use crate::feature::Features;
@@ -60,7 +61,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     #[inline]
     fn unmap_locked(&self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
         let Ok(range) = VaRange::new(iova, len) else { return 0 };
-        if !self.in_top_range(range) {
+        let top = self.tree.top();
+        if !self.is_in_top(range, top) {
             return 0;
         }
         let mut cx = Cx {
@@ -71,7 +73,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             covered: Covered::Partly,
             changes: Changes::NONE,
         };
-        self.tree.with_top(|table| F::unmap(table, &mut cx));
+        self.tree.with(top, |table| F::unmap(table, &mut cx));
         if cx.changes.leaf_levels.is_empty() {
             return 0;
         }
@@ -88,7 +90,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
 
 /// Removes what of the range lies in `table`, at `LEVEL`, with `below` for the level below.
 ///
-/// In a table that the range covers whole nothing is cleared until it turns out that something stays in it.
+/// In a table that the range covers whole nothing is cleared, and nothing below it unlinked, unless it turns out that
+/// something stays in it: it is unlinked as a whole by the lowest table that stays.
 #[inline(always)]
 pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
@@ -133,12 +136,7 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
                 }
                 index += 1;
                 if whole {
-                    cx.changes.table_levels = cx.changes.table_levels.union(LevelSet::of(LEVEL));
                     changed.end = index;
-                    let page = table.lower_page(common, memory, entry);
-                    // SAFETY: everything below the item is gone, and the item is cleared before this operation returns,
-                    // here or because the table that it is in is unlinked by the level above.
-                    unsafe { cx.changes.unlinked.push(common, memory, page, LEVEL - 1) };
                 } else {
                     changed = if changed.is_empty() { index..index } else { changed };
                 }
@@ -152,7 +150,8 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
         }
     };
     if (covered == Covered::Partly || outcome == Outcome::Stopped) && !changed.is_empty() {
-        table.clear_run(cx.common, changed.start, changed.len());
+        let memory = &cx.host.domain().memory;
+        clear_and_unlink::<F, LEVEL>(table, cx.common, memory, changed.clone(), &mut cx.changes);
         if cx.common.has(Features::DMA_INCOHERENT) {
             table.flush(cx.host.domain(), changed.start, changed.len());
         }

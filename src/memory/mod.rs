@@ -55,7 +55,7 @@ pub unsafe trait TableMemory {
     /// uses it any more; if `contents` is `Zeroed`, all its bytes are zero.
     unsafe fn free(&self, page: NonNull<u8>, size_lg2: u32, contents: Contents);
 
-    /// The physical address of a live page, as hardware sees it.
+    /// The physical address of a page, as hardware sees it. Looks at the pointer only, not at the page.
     fn pa_of(&self, page: NonNull<u8>) -> u64;
 
     /// The pointer to the live page at `pa`.
@@ -64,3 +64,37 @@ pub unsafe trait TableMemory {
     /// `pa` is what [`pa_of`](Self::pa_of) gave for a page of this memory that is live.
     unsafe fn at_pa(&self, pa: u64) -> NonNull<u8>;
 }
+
+macro_rules! forward_table_memory {
+    ($(#[$meta:meta])* $handle:ty) => {
+        // SAFETY: forwards to a memory that keeps the promises.
+        $(#[$meta])*
+        unsafe impl<T: TableMemory + ?Sized> TableMemory for $handle {
+            #[inline(always)]
+            fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {
+                T::alloc(self, request)
+            }
+            #[inline(always)]
+            unsafe fn free(&self, page: NonNull<u8>, size_lg2: u32, contents: Contents) {
+                // SAFETY: the caller's promise, passed on.
+                unsafe { T::free(self, page, size_lg2, contents) }
+            }
+            #[inline(always)]
+            fn pa_of(&self, page: NonNull<u8>) -> u64 {
+                T::pa_of(self, page)
+            }
+            #[inline(always)]
+            unsafe fn at_pa(&self, pa: u64) -> NonNull<u8> {
+                // SAFETY: the caller's promise, passed on.
+                unsafe { T::at_pa(self, pa) }
+            }
+        }
+    };
+}
+
+// One memory can serve several domains.
+forward_table_memory!(&T);
+forward_table_memory!(
+    #[cfg(feature = "alloc")]
+    alloc::sync::Arc<T>
+);

@@ -233,8 +233,9 @@ macro_rules! __pt_rules {
             @at $token leaf_somewhere LeafSomewhere, leaf_levels LeafLevels, leaf_address LeafAddress
         }
     };
-    (top_pa_mask $token:tt) => { $crate::__pt_rules! { @at $token top_pa TopPa } };
+    (top_pa_mask $token:tt) => { $crate::__pt_rules! { @at $token top_pa TopPa, top_align TopAlign } };
     (link_lo $token:tt) => { $crate::__pt_rules! { @at $token link_bits LinkBits } };
+    (va_prefix $token:tt) => { $crate::__pt_rules! { @at $token prefix Prefix } };
     // The compiler reports unknown fields of the struct.
     ($other:tt $token:tt) => {};
 }

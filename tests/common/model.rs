@@ -261,10 +261,10 @@ impl Model {
     ) -> Result<(), Error> {
         let level = self.params.level_of(size_lg2);
         for upper in (level + 1..=self.top).rev() {
-            if let Some((_, leaf)) = self.leaf_at(va)
+            if let Some((start, leaf)) = self.leaf_at(va)
                 && leaf.level == upper
             {
-                return Err(Error::InUse { va: self.params.real(va), level: upper });
+                return Err(Error::InUse { va: self.params.real(start), level: upper });
             }
             let lower = (upper - 1, va & !low(self.params.item_lg2(upper)));
             if !self.tables.contains(&lower) {
@@ -276,8 +276,10 @@ impl Model {
         for item in 0..1 << (size_lg2 - item_lg2) {
             let item_va = va + (item << item_lg2);
             let item_last = item_va | low(item_lg2);
-            if self.leaf_in(item_va, item_last).is_some() {
-                return Err(Error::InUse { va: self.params.real(item_va), level });
+            if let Some((start, leaf)) = self.leaf_in(item_va, item_last) {
+                // A leaf that is itself in the way says where it starts; one in a table, where the table does.
+                let va = if leaf.level == level { start } else { item_va };
+                return Err(Error::InUse { va: self.params.real(va), level });
             }
             let tables = self.tables_within(item_va, item_last, level);
             if !tables.is_empty() {

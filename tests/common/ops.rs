@@ -92,6 +92,14 @@ pub enum Op {
         pick: u16,
         granules: u16,
     },
+    /// Marks one item of a leaf dirty, scans from another part of it, and then all of it.
+    DirtyLeaf {
+        pick: u16,
+        granules: u16,
+        from: u16,
+        by_device: bool,
+        gather: u8,
+    },
     Narrow {
         sizes: u8,
     },
@@ -141,6 +149,9 @@ pub fn op() -> impl Strategy<Value = Op> {
         1 => gather.clone().prop_map(|gather| Op::SyncAll { gather }),
         1 => gather.clone().prop_map(|gather| Op::Take { gather }),
         1 => Just(Op::FreeTaken),
+        3 => (any::<u16>(), any::<u16>(), any::<u16>(), any::<bool>(), gather.clone()).prop_map(
+            |(pick, granules, from, by_device, gather)| Op::DirtyLeaf { pick, granules, from, by_device, gather }
+        ),
         3 => (place(), length(), any::<bool>(), gather)
             .prop_map(|(at, len, clear, gather)| Op::Dirty { at, len, clear, gather }),
         2 => (any::<u16>(), any::<u16>()).prop_map(|(pick, granules)| Op::SetDirty { pick, granules }),

@@ -110,6 +110,18 @@ impl<'w> Runner<'w> {
                 Some(va) => self.device_write(va),
                 None => Ok(()),
             },
+            Op::DirtyLeaf { pick, granules, from, by_device, gather } => {
+                let (Some(va), Some(from)) = (self.inside(pick, granules), self.inside(pick, from)) else {
+                    return Ok(());
+                };
+                if by_device {
+                    self.device_write(va)?
+                } else {
+                    self.set_dirty(va)?
+                }
+                self.dirty(from, 1, true, gather.into())?;
+                self.dirty(va, 1, false, gather.into())
+            }
             Op::Narrow { sizes } => self.narrow(narrowed(&params, sizes)),
         }
     }
