@@ -20,6 +20,19 @@ pub enum Error {
         /// The errno: some formats call a top level they do not have *not supported*.
         errno: Errno,
     },
+    /// A field of the configuration is a number outside of its range.
+    ConfigRange {
+        /// The field.
+        field: &'static str,
+        /// The value found.
+        found: u32,
+        /// The lowest valid value.
+        lowest: u32,
+        /// The highest valid value.
+        highest: u32,
+        /// The errno.
+        errno: Errno,
+    },
     /// A feature was asked for that the format does not have, or one that it forces was not asked for.
     Features {
         /// The features asked for.
@@ -28,6 +41,8 @@ pub enum Error {
         supported: Features,
         /// Those that must be asked for.
         forced: Features,
+        /// Names of the format's own features.
+        own_names: &'static [(&'static str, Features)],
     },
     /// The operation is not offered by the format, for example dirty tracking without a dirty bit.
     NotOffered {
@@ -67,6 +82,8 @@ pub enum Error {
         valid_first: u64,
         /// Last VA of it.
         valid_last: u64,
+        /// With sign extension: the first VA of the upper half, which ends at the last 64-bit address.
+        upper_first: Option<u64>,
     },
     /// The physical range is not (wholly) below the table's output address limit.
     PaRange {
@@ -112,6 +129,13 @@ pub enum Error {
     /// The item changed while it was being changed.
     Raced {
         /// VA of the entry.
+        va: u64,
+        /// Its level.
+        level: u32,
+    },
+    /// The format does not read a leaf that it made as a leaf: its description is wrong. Nothing was written.
+    LeafNotRead {
+        /// VA of the leaf.
         va: u64,
         /// Its level.
         level: u32,
@@ -177,9 +201,9 @@ impl Error {
     /// The errno that Linux gives for this.
     pub const fn errno(&self) -> Errno {
         match self {
-            Self::Config { errno, .. } | Self::Protection { errno, .. } => *errno,
+            Self::Config { errno, .. } | Self::ConfigRange { errno, .. } | Self::Protection { errno, .. } => *errno,
             Self::Features { .. } | Self::NotOffered { .. } => Errno::EOPNOTSUPP,
-            Self::ZeroLength { .. } => Errno::EINVAL,
+            Self::ZeroLength { .. } | Self::LeafNotRead { .. } => Errno::EINVAL,
             Self::Overflow { .. } => Errno::EOVERFLOW,
             Self::VaRange { .. } | Self::PaRange { .. } | Self::TableAddress { .. } => Errno::ERANGE,
             Self::Alignment { .. } => Errno::ENXIO,
@@ -197,18 +221,25 @@ impl fmt::Display for Error {
             Self::Config { field, found, valid, .. } => {
                 write!(f, "configuration: `{field}` is {found}, valid: {valid}")
             }
-            Self::Features { asked, supported, forced } => {
+            Self::Features { asked, supported, forced, own_names } => {
+                let named = |features: Features| features.named(own_names);
                 let extra = asked.difference(supported);
                 let missing = forced.difference(asked);
-                write!(f, "features {asked:?}: ")?;
+                write!(f, "features {}: ", named(asked))?;
                 if !extra.is_empty() {
-                    write!(f, "{extra:?} not supported (supported: {supported:?})")?;
+                    write!(f, "{} not supported (supported: {})", named(extra), named(supported))?;
                 }
                 if !missing.is_empty() {
                     let join = if extra.is_empty() { "" } else { "; " };
-                    write!(f, "{join}{missing:?} must be asked for")?;
+                    write!(f, "{join}{} must be asked for", named(missing))?;
                 }
                 Ok(())
+            }
+            Self::ConfigRange { field, found, lowest, highest, .. } => {
+                write!(f, "configuration: `{field}` is {found}, valid: {lowest} to {highest}")
+            }
+            Self::LeafNotRead { va, level } => {
+                write!(f, "the format does not read its own leaf of level {level} at VA {va:#018x} as a leaf")
             }
             Self::NotOffered { operation, format } => write!(f, "{operation} is not offered by the format {format}"),
             Self::Protection { prot, valid, .. } => write!(f, "protection {prot:?} cannot be stored, valid: {valid}"),
@@ -216,10 +247,11 @@ impl fmt::Display for Error {
             Self::Overflow { va, len } => {
                 write!(f, "VA {va:#018x} + length {len:#x} runs past the last 64-bit address")
             }
-            Self::VaRange { va, last, valid_first, valid_last } => write!(
-                f,
-                "VA {va:#018x}..={last:#018x} is outside of the table, valid: {valid_first:#018x}..={valid_last:#018x}"
-            ),
+            Self::VaRange { va, last, valid_first, valid_last, upper_first } => {
+                write!(f, "VA {va:#018x}..={last:#018x} is outside of the table, valid: ")?;
+                write!(f, "{valid_first:#018x}..={valid_last:#018x}")?;
+                upper_first.map_or(Ok(()), |first| write!(f, " and {first:#018x}..={:#018x}", u64::MAX))
+            }
             Self::PaRange { paddr, len, max_oa_lg2 } => write!(
                 f,
                 "physical address {paddr:#018x} + length {len:#x} does not fit into {max_oa_lg2} output address bits"

@@ -52,11 +52,23 @@ impl Features {
     }
 }
 
-impl fmt::Debug for Features {
+impl Features {
+    /// The features by name, with the names of a format's own ([`OWN_FEATURES`](crate::format::Description::OWN_FEATURES)).
+    pub fn named<'a>(self, own: &'a [(&'a str, Self)]) -> impl fmt::Display + use<'a> {
+        Named { features: self, own }
+    }
+}
+
+struct Named<'a> {
+    features: Features,
+    own: &'a [(&'a str, Features)],
+}
+
+impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = *self;
+        let mut rest = self.features;
         let mut separator = "";
-        for (name, feature) in Self::COMMON_NAMES {
+        for (name, feature) in Features::COMMON_NAMES.iter().chain(self.own) {
             if rest.contains(*feature) {
                 write!(f, "{separator}{name}")?;
                 separator = " | ";
@@ -70,8 +82,17 @@ impl fmt::Debug for Features {
     }
 }
 
+impl fmt::Debug for Features {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.named(&[]))
+    }
+}
+
 bitflags::bitflags! {
     /// What a device may do through a mapping, and what kind of memory it is.
+    ///
+    /// A format stores what its items have bits for. READ and WRITE always count; a format that cannot store some other
+    /// flag ignores it, and its documentation says so. **NOEXEC in particular is ignored by `amdv1`, `x86_64` and `vtdss`.**
     #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
     pub struct Prot: u8 {
         /// The device may read.
@@ -80,7 +101,7 @@ bitflags::bitflags! {
         const WRITE  = 1 << 1;
         /// Cacheable, coherent memory.
         const CACHE  = 1 << 2;
-        /// The device may not execute.
+        /// The device may not execute, where the format can say so.
         const NOEXEC = 1 << 3;
         /// Device registers instead of RAM.
         const MMIO   = 1 << 4;

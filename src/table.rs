@@ -74,9 +74,12 @@ impl<'t, F: Groups> Table<'t, F> {
     }
 
     /// The same view with the level as a constant, which it has to be already.
+    ///
+    /// # Panics
+    /// If it is another: what lies below would be taken for something else. The expansion's walkers pass the right one.
     #[inline(always)]
     pub(crate) fn at_level<const LEVEL: u32>(&self) -> Self {
-        debug_assert_eq!(self.level, LEVEL);
+        assert!(self.level == LEVEL, "the walker of another level");
         Self { items: self.items, level: LEVEL }
     }
 

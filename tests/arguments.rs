@@ -204,6 +204,11 @@ fn check_config_error(error: &Error) -> Result<(), String> {
             let names_it = fields.contains(field) && text.contains(field) && text.contains(valid) && !valid.is_empty();
             if names_it { Ok(()) } else { Err(format!("{error:?} does not say what would be valid: {text}")) }
         }
+        Error::ConfigRange { field, found, lowest, highest, .. } => {
+            let says = [(*field).to_owned(), found.to_string(), format!("{lowest} to {highest}")];
+            let wrong = (lowest..=highest).contains(&found) || says.iter().any(|part| !text.contains(part));
+            if wrong { Err(format!("{error:?} does not say what would be valid: {text}")) } else { Ok(()) }
+        }
         Error::Features { .. } if text.len() > 20 => Ok(()),
         other => Err(format!("{other:?} as the error of a configuration")),
     }

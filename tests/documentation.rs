@@ -84,6 +84,16 @@ fn errors_say_what_where_and_what_would_be_valid() {
     };
     let refused = vtdss::PtIommuVtdss::new(&domain, &config(7)).expect_err("no such level");
     assert_eq!(refused.to_string(), "configuration: `top_level` is 7, valid: 2, 3 or 4");
+    let wide = TableConfig { hw_max_vasz_lg2: 99, ..config(3) };
+    let refused = vtdss::PtIommuVtdss::new(&domain, &wide).expect_err("too many bits");
+    assert_eq!(refused.to_string(), "configuration: `hw_max_vasz_lg2` is 99, valid: 1 to 57");
+    let format = amdv1::Config { starting_level: 2, encryption_mask: 0 };
+    let unforced = TableConfig { features: Features::FLUSH_RANGE, hw_max_vasz_lg2: 48, hw_max_oasz_lg2: 48, format };
+    let refused = amdv1::PtIommuAmdv1::new(&domain, &unforced).expect_err("forced features");
+    assert_eq!(
+        refused.to_string(),
+        "features FLUSH_RANGE: DYNAMIC_TOP | ENCRYPT_TABLES | FORCE_COHERENCE must be asked for"
+    );
     let mut table = vtdss::PtIommuVtdss::new(&domain, &config(3)).expect("a valid configuration");
     table.map_range(0x20_2000, 0x1000, 0x1000, Prot::READ).expect("free");
     let taken = table.map_range(0x20_0000, 0x5000, 0x8000, Prot::READ).expect_err("a page is in the way");

@@ -8,7 +8,7 @@ mod wrong;
 use generic_pt::fmt::{amdv1, riscv_64, vtdss};
 use generic_pt::format::Top;
 use generic_pt::memory::Arena;
-use generic_pt::testing::{TestConfig, TestMemory};
+use generic_pt::testing::TestMemory;
 use generic_pt::{
     DirtyMode, Domain, Driver, Errno, Error, Features, GatherMode, HeapMemory, NoHardware, Prot, PtIommu, TableConfig,
 };
@@ -105,7 +105,7 @@ fn the_padding_of_a_top_is_flushed() {
 #[test]
 fn output_addresses_beyond_a_page_size_are_refused_before_anything_is_written() {
     use stress::narrow;
-    let config = TestConfig::<narrow::Format>::new("all", narrow::Config::default());
+    let config = narrow::TEST_CONFIGS[0];
     let domain = Domain::new(TestMemory::new(0x4000_0000), NoHardware);
     let mut table = narrow::PtIommuNarrow::new(&domain, &config.table).expect("a valid configuration");
     let first = table.info().aperture.va;

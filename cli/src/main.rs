@@ -60,23 +60,35 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
     } else {
         args.files.iter().cloned().map(Source::from).collect()
     };
+    let mut reports = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let report = replay_one(args, source)?;
-        let mut text = if args.json {
-            serde_json::to_string_pretty(&report).map_err(|error| (EXIT_INPUT, error.to_string()))?
-        } else {
-            render::text(&report, args.queue)
-        };
-        if index > 0 && !args.json {
-            text.insert(0, '\n');
+        if !args.json {
+            let gap = if index > 0 { "\n" } else { "" };
+            print(&format!("{gap}{}", render::text(&report, args.queue)))?;
         }
-        text.push('\n');
-        match io::stdout().write_all(text.as_bytes()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
-            result => result.map_err(|error| (EXIT_INPUT, format!("cannot write the results: {error}")))?,
-        }
+        reports.push(report);
     }
-    Ok(())
+    if args.json {
+        // One trace is one document; several are a list of them.
+        let text = match reports.as_slice() {
+            [report] => serde_json::to_string_pretty(report),
+            reports => serde_json::to_string_pretty(reports),
+        };
+        print(&text.map_err(|error| (EXIT_INPUT, error.to_string()))?)?;
+    }
+    match reports.iter().find(|report| report.formats.is_empty()) {
+        Some(report) => Err((EXIT_USAGE, format!("{}: no format can be set up as asked", report.trace.name))),
+        None => Ok(()),
+    }
+}
+
+/// Writes to standard output; nobody there to read is the end of the program, and no failure.
+fn print(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout(), "{text}") {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+        result => result.map_err(|error| (EXIT_INPUT, format!("cannot write the results: {error}"))),
+    }
 }
 
 fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {

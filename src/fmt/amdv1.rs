@@ -163,8 +163,8 @@ crate::define_pt_format!(
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.starting_level;
                 if !(1..=MAX_TOP_LEVEL).contains(&top_level) {
-                    let (found, valid, errno) = (top_level.into(), "1 to the highest level", Errno::EINVAL);
-                    return Err(Error::Config { field: "starting_level", found, valid, errno });
+                    let (field, found, errno) = ("starting_level", top_level, Errno::EINVAL);
+                    return Err(Error::ConfigRange { field, found, lowest: 1, highest: MAX_TOP_LEVEL, errno });
                 }
                 let mask = config.format.encryption_mask;
                 if mask != 0 && (!mask.is_power_of_two() || mask & !OA.mask() != 0) {

@@ -91,22 +91,28 @@ fn checked<F: Walkers>(
     config: &TableConfig<F::Config>,
 ) -> Result<(Common<F>, u32), Error> {
     let bad = |field, found: u64, valid, errno| Err(Error::Config { field, found, valid, errno });
+    let outside =
+        |field, found, (lowest, highest), errno| Err(Error::ConfigRange { field, found, lowest, highest, errno });
     let geometry = F::GEOMETRY;
-    let va = config.hw_max_vasz_lg2;
+    let (va, oa) = (config.hw_max_vasz_lg2, config.hw_max_oasz_lg2);
     if va == 0 || va > geometry.max_va_lg2 {
-        return bad("hw_max_vasz_lg2", va.into(), "1 to the VA bits of the format", Errno::EINVAL);
+        return outside("hw_max_vasz_lg2", va, (1, geometry.max_va_lg2), Errno::EINVAL);
     }
-    if config.hw_max_oasz_lg2 == 0 {
-        return bad("hw_max_oasz_lg2", 0, "1 to the OA bits of the format", Errno::EINVAL);
+    if oa == 0 {
+        return outside("hw_max_oasz_lg2", oa, (1, geometry.max_oa_lg2), Errno::EINVAL);
     }
     let limits = F::init(config)?;
-    if config.hw_max_oasz_lg2 > geometry.max_oa_lg2 {
-        let found = config.hw_max_oasz_lg2.into();
-        return bad("hw_max_oasz_lg2", found, "1 to the OA bits of the format", Errno::EINVAL);
+    if oa > geometry.max_oa_lg2 {
+        return outside("hw_max_oasz_lg2", oa, (1, geometry.max_oa_lg2), Errno::EINVAL);
     }
     check_limits::<F>(&limits)?;
     if !F::SUPPORTED.contains(config.features) || !config.features.contains(F::FORCED) {
-        return Err(Error::Features { asked: config.features, supported: F::SUPPORTED, forced: F::FORCED });
+        return Err(Error::Features {
+            asked: config.features,
+            supported: F::SUPPORTED,
+            forced: F::FORCED,
+            own_names: F::OWN_FEATURES,
+        });
     }
     let mut common = Common {
         features: config.features,
@@ -119,8 +125,8 @@ fn checked<F: Walkers>(
     if !dynamic && top_level < F::MAX_TOP_LEVEL {
         let decoded = item_size_lg2::<F>(top_level + 1) + F::QUIRKS.concat_lg2;
         if limits.max_va_lg2 > decoded {
-            let found = limits.max_va_lg2.into();
-            return bad("hw_max_vasz_lg2", found, "at most the VA bits that the top level decodes", Errno::EOPNOTSUPP);
+            let range = (item_size_lg2::<F>(top_level), decoded);
+            return outside("hw_max_vasz_lg2", limits.max_va_lg2, range, Errno::EOPNOTSUPP);
         }
     }
     let features = config.features.bits().into();
@@ -134,8 +140,8 @@ fn checked<F: Walkers>(
         return bad("features", features, "DMA_INCOHERENT needs a driver that can flush caches", Errno::EINVAL);
     }
     if limits.max_va_lg2 < item_size_lg2::<F>(top_level) {
-        let found = limits.max_va_lg2.into();
-        return bad("hw_max_vasz_lg2", found, "at least the item size of the top level", Errno::EINVAL);
+        let range = (item_size_lg2::<F>(top_level), geometry.max_va_lg2);
+        return outside("hw_max_vasz_lg2", limits.max_va_lg2, range, Errno::EINVAL);
     }
     if crate::table::top_va_lg2(&common, top_level) == u64::BITS {
         common.features |= Features::FULL_VA;
@@ -153,8 +159,7 @@ fn check_limits<F: Walkers>(limits: &Limits) -> Result<(), Error> {
         ("max_oa_lg2", limits.max_oa_lg2, 1, geometry.max_oa_lg2),
     ] {
         if !(lowest..=highest).contains(&found) {
-            let (found, errno) = (found.into(), Errno::EINVAL);
-            return Err(Error::Config { field, found, valid: "within the geometry of the format", errno });
+            return Err(Error::ConfigRange { field, found, lowest, highest, errno: Errno::EINVAL });
         }
     }
     Ok(())

@@ -255,6 +255,7 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves.min(in_table_leaves as u64)) as usize;
     let items_per_leaf = 1usize << contig_lg2;
 
+    check_leaf::<F, H>(cx, LEVEL, size_lg2)?;
     let mut done_leaves = 0;
     let mut result = Ok(());
     while done_leaves < leaves {
@@ -274,6 +275,16 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
         cx.advance(lg2::shl(done_leaves as u64, size_lg2).wrapping_sub(1));
     }
     result
+}
+
+/// That the format reads the leaf at the position as a leaf: otherwise it might be followed as a table. A constant for most
+/// formats.
+#[inline(always)]
+fn check_leaf<F: Groups, H: Host>(cx: &Cx<'_, F, H>, level: u32, size_lg2: u32) -> Result<(), Stop> {
+    match F::kind(cx.common, level, cx.leaf_item(level, size_lg2, 0)) {
+        Kind::Leaf => Ok(()),
+        Kind::Empty | Kind::Table => Err(Error::LeafNotRead { va: cx.va, level }),
+    }
 }
 
 /// Sees to it that the items of a leaf are empty: tables without leaves are unlinked, anything else is in the way.
@@ -308,13 +319,14 @@ fn replace_table<F: Groups, H: Host>(
     va: u64,
 ) -> Result<(), Stop> {
     let level = table.level();
-    let in_use = Error::InUse { va, level };
     let memory = &cx.host.domain().memory;
     if entry.kind != Kind::Table || level == 0 {
-        return Err(in_use);
+        // The item may be in the middle of a contiguous leaf.
+        let va = lg2::align_down(va, F::entry_size_lg2(cx.common, level, entry.raw));
+        return Err(Error::InUse { va, level });
     }
     if table.descend(cx.common, memory, entry, |lower| has_leaf(lower, cx.common, memory)) {
-        return Err(in_use);
+        return Err(Error::InUse { va, level });
     }
     let mut changes = Changes::NONE;
     clear_and_unlink::<F, ANY_LEVEL>(table, cx.common, memory, index..index + 1, &mut changes);
@@ -423,6 +435,9 @@ fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Op
         return None;
     }
     debug_assert!(size_lg2 < item_lg2 && items_lg2::<F>(LEVEL - 1) < 32);
+    if let Err(error) = check_leaf(cx, LEVEL - 1, size_lg2) {
+        return Some(Err(error));
+    }
     let memory = &cx.host.domain().memory;
     let table = NewTable::filled(memory, LEVEL - 1, cx.va, |n| cx.leaf_item(LEVEL - 1, size_lg2, n));
     Some(table.map(|table| (table, Some(bytes_minus_1))))

@@ -26,7 +26,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     pub(super) fn range_error(&self, range: VaRange) -> Error {
         let level = if self.common().has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { self.top_level() };
         let valid = range::top_range(self.common(), level);
-        Error::VaRange { va: range.va, last: range.last, valid_first: valid.va, valid_last: valid.last }
+        let upper_first = self.common().has(Features::SIGN_EXTEND).then_some(!valid.last);
+        Error::VaRange { va: range.va, last: range.last, valid_first: valid.va, valid_last: valid.last, upper_first }
     }
 
     /// The top, grown until it holds `range` and can have a leaf at `leaf_level`, if it did not already.

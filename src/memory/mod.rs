@@ -67,8 +67,8 @@ pub unsafe trait TableMemory {
 
 macro_rules! forward_table_memory {
     ($(#[$meta:meta])* $handle:ty) => {
-        // SAFETY: forwards to a memory that keeps the promises.
         $(#[$meta])*
+        // SAFETY: forwards to a memory that keeps the promises.
         unsafe impl<T: TableMemory + ?Sized> TableMemory for $handle {
             #[inline(always)]
             fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {

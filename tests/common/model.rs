@@ -113,7 +113,8 @@ impl Params {
     pub fn range_error(&self, va: u64, last: u64) -> Error {
         let level = if self.dynamic { self.format.shape().max_level } else { self.start_level };
         let bits = self.top_va(level) - u32::from(self.sign);
-        Error::VaRange { va, last, valid_first: 0, valid_last: low(bits) }
+        let upper_first = self.sign.then_some(!low(bits));
+        Error::VaRange { va, last, valid_first: 0, valid_last: low(bits), upper_first }
     }
     fn level_of(&self, size_lg2: u32) -> u32 {
         let levels = 0..=self.format.shape().max_level;
