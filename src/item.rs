@@ -5,7 +5,9 @@
 
 use core::fmt::{Debug, LowerHex};
 use core::ops::{BitAnd, BitOr, BitOrAssign, BitXor, Not};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+#[cfg(target_has_atomic = "64")]
+use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, Ordering};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 mod sealed {
@@ -118,4 +120,6 @@ macro_rules! impl_item {
 }
 
 impl_item!(u32, AtomicU32, 2);
+// A CPU without 64-bit atomics cannot change 64-bit items while others look at them.
+#[cfg(target_has_atomic = "64")]
 impl_item!(u64, AtomicU64, 3);

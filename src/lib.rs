@@ -76,7 +76,7 @@
 //!
 //! # Safety
 //!
-//! The operations are safe: those that change a table take `&mut`, table pages are freed only after a sync, and no
+//! The operations are safe: those that change a table take `&mut` (set-dirty, which does what hardware does, `&`), table pages are freed only after a sync, and no
 //! argument makes them panic. `unsafe` is confined to the modules that say so below, and to the implementor of
 //! [`TableMemory`](memory::TableMemory). A format's description is trusted to recognise the table pointers that it
 //! encoded (the suite proves it). What hardware does with a mapping, of course, is up to whoever makes it.

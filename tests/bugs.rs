@@ -8,14 +8,16 @@
 //!   a growth fails once (`torn_top`);
 //! * *32-bit hosts*: the whole suite also runs as a 32-bit build; here sizes beyond 32 bits are used throughout
 //!   (`sizes_beyond_32_bits`);
-//! * *coverage build broke constant folding*: the whole suite runs at opt-level 0 (this profile) and instrumented;
+//! * *coverage build broke constant folding*: `.ci/run` runs this file without optimisation, and instrumented;
+//! * *concatenated top*: `tests/stress.rs`, on a private format with a top of up to four tables;
 //! * *RISC-V: clearing D and flushing leaves a window*: the format offers no dirty tracking; formats that do are run with
 //!   devices that write while entries are made clean (`tests/model.rs`);
 //! * *AMDv1: level skipping* concerns walkers of foreign tables; that the operations never make a skip is part of every
 //!   comparison (`dump`).
 //!
-//! What comes with formats that are not there yet: *concatenated top*, *ARM stage 2 never-execute*, *ARM contiguous runs*,
-//! *ARM DBM*, *52-bit addresses in other places*, *Sv32 items of 4 bytes*.
+//! What comes with formats that are not there yet: *ARM stage 2 never-execute*, *ARM contiguous runs*, *ARM DBM*, *52-bit
+//! addresses in other places*, *Sv32 items of 4 bytes*. (Private formats with 32-bit items, addresses in two pieces and inverted
+//! dirty bits run in the suite: `tests/own_format.rs`.)
 
 mod common;
 

@@ -109,3 +109,16 @@ fn errors_say_what_where_and_what_would_be_valid() {
          0x0000000000000000..=0x0000ffffffffffff"
     );
 }
+
+/// The functions that docs/writing-a-format.md shows are those of the example, which is built and tested.
+#[test]
+fn writing_a_format_shows_the_example() {
+    let document = include_str!("../docs/writing-a-format.md");
+    let example = include_str!("../examples/own_format/format.rs");
+    let functions = example.split_once("impl PtFormat for Format {").expect("the example implements a format").1;
+    let mut shown = document.split_once("impl PtFormat for Format {").expect("the document shows them").1.lines();
+    for line in functions.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with(')')) {
+        let found = shown.any(|shown| shown.trim() == line);
+        assert!(found, "docs/writing-a-format.md has this line of the example, in its order: {line}");
+    }
+}

@@ -36,7 +36,7 @@ pub struct ReplayArgs {
     #[arg(short, long, value_name = "NAME", value_delimiter = ',', default_value = ALL, value_parser = names())]
     pub format: Vec<String>,
 
-    /// Print JSON: one document for each trace
+    /// Print JSON: one document; of several traces a list
     #[arg(long)]
     pub json: bool,
 

@@ -1,18 +1,28 @@
 //! Formats: one file each, one invocation of [`define_pt_format!`](crate::define_pt_format) each.
+//!
+//! Those with 64-bit items are there only where the CPU has 64-bit atomics.
 
-#[cfg(test)]
+#[cfg(all(test, target_has_atomic = "64"))]
 mod golden;
 
+#[cfg(target_has_atomic = "64")]
 #[path = "amdv1.rs"]
 mod amdv1_description;
+#[cfg(target_has_atomic = "64")]
 #[path = "riscv_64.rs"]
 mod riscv_64_description;
+#[cfg(target_has_atomic = "64")]
 #[path = "vtdss.rs"]
 mod vtdss_description;
+#[cfg(target_has_atomic = "64")]
 #[path = "x86_64.rs"]
 mod x86_64_description;
 
+#[cfg(target_has_atomic = "64")]
 pub use amdv1_description::amdv1_family::{amdv1, amdv1_mock};
+#[cfg(target_has_atomic = "64")]
 pub use riscv_64_description::riscv_64;
+#[cfg(target_has_atomic = "64")]
 pub use vtdss_description::vtdss;
+#[cfg(target_has_atomic = "64")]
 pub use x86_64_description::x86_64;

@@ -1,4 +1,4 @@
-//! A crate without `std` and without `alloc`.
+//! A `no_std` crate that uses neither `alloc` nor the names of `std`. (`main` needs `std` to be linked.)
 #![no_std]
 
 extern crate std;
