@@ -1,6 +1,7 @@
 //! What each check says, and that it says nothing when nothing is wrong.
 
 use super::*;
+use crate::field::FieldInfo;
 use crate::format::Geometry;
 
 /// A format of three levels: 4 KiB, 2 MiB and 1 GiB; leaves everywhere, up to 48 VA bits.

@@ -150,11 +150,21 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
         }
     };
     if (covered == Covered::Partly || outcome == Outcome::Stopped) && !changed.is_empty() {
-        let memory = &cx.host.domain().memory;
-        clear_and_unlink::<F, LEVEL>(table, cx.common, memory, changed.clone(), &mut cx.changes);
-        if cx.common.has(Features::DMA_INCOHERENT) {
-            table.flush(cx.host.domain(), changed.start, changed.len());
-        }
+        clear_changed::<F, H, LEVEL>(table, cx, changed);
     }
     outcome
+}
+
+/// Clears items of a table that stays, and flushes exactly those.
+#[inline(always)]
+fn clear_changed<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    changed: core::ops::Range<usize>,
+) {
+    let memory = &cx.host.domain().memory;
+    clear_and_unlink::<F, LEVEL>(table, cx.common, memory, changed.clone(), &mut cx.changes);
+    if cx.common.has(Features::DMA_INCOHERENT) {
+        table.flush(cx.host.domain(), changed.start, changed.len());
+    }
 }
