@@ -191,9 +191,17 @@ fn formats_are_chosen_by_name() {
 fn several_traces_one_after_the_other() {
     let (one, two) = (data("three-domains.trace.txt"), data("from-the-middle.trace.txt"));
     let text = stdout(&replay(&["--json", "-f", "vtdss", one.to_str().unwrap(), two.to_str().unwrap()]));
-    let reports: Vec<Value> = serde_json::Deserializer::from_str(&text).into_iter().map(Result::unwrap).collect();
+    let reports: Vec<Value> = serde_json::from_str(&text).unwrap();
     assert_eq!(reports.len(), 2);
     assert_eq!(reports[1]["trace"]["begins"], "middle");
+}
+
+#[test]
+fn nothing_replayed_is_a_failure() {
+    let output = replay(&["--va-bits", "12"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(error.contains("no format can be set up as asked"), "{error}");
 }
 
 #[test]
