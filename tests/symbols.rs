@@ -6,7 +6,8 @@
 use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
 use generic_pt::format::{Description, Groups};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const OPERATIONS: &[&str] = &[
@@ -46,19 +47,27 @@ fn all_expected() -> Vec<String> {
     names
 }
 
+/// Builds the example as a package of its own: in this one it would bring all dependencies of the tests with it.
 fn build_example() -> PathBuf {
-    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("symbols");
+    let own = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("symbols");
+    let manifest = format!(
+        "[package]\nname = \"symbols\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n[workspace]\n\n\
+         [dependencies]\ngeneric-pt = {{ path = {own:?}, features = [\"frames\"] }}\n"
+    );
+    fs::create_dir_all(program.join("src")).expect("a directory for the program");
+    fs::write(program.join("Cargo.toml"), manifest).expect("its manifest");
+    fs::copy(own.join("Cargo.lock"), program.join("Cargo.lock")).expect("the same versions");
+    fs::copy(own.join("examples/symbols.rs"), program.join("src/main.rs")).expect("the example");
     let built = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--features", "frames", "--example", "symbols"])
-        .args(["--target", HOST, "--target-dir"])
-        .arg(&target)
-        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .args(["build", "--quiet", "--release", "--target", HOST, "--target-dir", "target"])
+        .current_dir(&program)
         // Linked statically: a call into a shared library would look indirect.
         .env("RUSTFLAGS", "-C target-feature=+crt-static -C relocation-model=static")
         .status()
         .expect("cargo runs");
     assert!(built.success(), "the example builds");
-    target.join(HOST).join("release/examples/symbols")
+    program.join("target").join(HOST).join("release/symbols")
 }
 
 /// Disassembly: for each function of the crate's formats, its lines. Several functions of one name are all kept.
