@@ -110,6 +110,9 @@ pub enum Kind {
     Table,
     /// An output address.
     Leaf,
+    /// What this format cannot have written here: reserved bits set, a table pointer at a level without tables, a level
+    /// that is skipped. Nothing of it is followed; operations that meet it say so ([`Error::Foreign`]) or stop.
+    Foreign,
 }
 
 /// The part of a table object that is the same for every format, and that a format's functions may look at.
@@ -274,6 +277,17 @@ pub trait PtFormat: Description {
     fn empty_item(_common: &Common<Self>, _level: u32) -> Self::Item {
         Self::Item::ZERO
     }
+    /// Bits of which each by itself says that an item of `level` is not empty: a present bit, or the permissions of a
+    /// format without one. A hint for scans, which look at many items at once; by default none.
+    #[inline(always)]
+    fn nonempty_bits(_common: &Common<Self>, _level: u32) -> Self::Item {
+        Self::Item::ZERO
+    }
+    /// The VA bits above the decoded ones, where the configuration decides them. By default the prefix of the quirks.
+    #[inline(always)]
+    fn va_prefix(_common: &Common<Self>) -> u64 {
+        Self::QUIRKS.va_prefix
+    }
 }
 
 /// The bitmap with the plain page size of `level`, if the geometry allows a leaf there.
@@ -303,6 +317,11 @@ pub trait Contiguous: PtFormat {
 
 /// Optional: hardware notes writes in the leaf.
 pub trait Dirty: PtFormat {
+    /// Whether this table tracks writes, where the configuration decides that. By default it does.
+    #[inline(always)]
+    fn tracks_dirty(_common: &Common<Self>) -> bool {
+        true
+    }
     /// Whether this item says that the page was written.
     fn is_dirty(common: &Common<Self>, level: u32, raw: Self::Item) -> bool;
     /// The item made clean; no other bit may change.
@@ -343,6 +362,11 @@ pub trait Groups: PtFormat {
     #[inline(always)]
     fn contig_lg2(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> u32 {
         0
+    }
+    /// [`Dirty::tracks_dirty`].
+    #[inline(always)]
+    fn tracks_dirty(_common: &Common<Self>) -> bool {
+        false
     }
     /// [`Dirty::is_dirty`].
     #[inline(always)]

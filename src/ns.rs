@@ -225,7 +225,7 @@ macro_rules! __pt_walkers {
                 table: &$crate::iommu::level::Table<'_, Self>,
                 cx: &mut $crate::iommu::level::DirtyCx<'_, Self, H, R>,
                 range: $crate::VaRange,
-            ) {
+            ) -> $crate::__private::Result<(), $crate::Error> {
                 $crate::__pt_walkers! { @call $name read_and_clear_dirty table (table, cx, range) }
             }
         }
@@ -279,7 +279,7 @@ macro_rules! __pt_walkers {
                     table: &$crate::iommu::level::Table<'_, Format>,
                     cx: &mut $crate::iommu::level::DirtyCx<'_, Format, H, R>,
                     range: $crate::VaRange,
-                ) {
+                ) -> $crate::__private::Result<(), $crate::Error> {
                     $crate::iommu::level::dirty_level::<Format, H, R, $level>(
                         table, cx, range, [<$name _read_and_clear_dirty_l $below>],
                     )

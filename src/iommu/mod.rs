@@ -61,7 +61,11 @@ pub trait Walkers: Groups {
     fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
     fn translate<M: TableMemory>(table: &Table<'_, Self>, common: &Common<Self>, memory: &M, va: u64) -> Option<u64>;
-    fn dirty<H: Host, R: FnMut(VaRange)>(table: &Table<'_, Self>, cx: &mut dirty::Cx<'_, Self, H, R>, range: VaRange);
+    fn dirty<H: Host, R: FnMut(VaRange)>(
+        table: &Table<'_, Self>,
+        cx: &mut dirty::Cx<'_, Self, H, R>,
+        range: VaRange,
+    ) -> Result<(), crate::Error>;
 }
 
 /// A page table of format `F`, in the memory and with the driver of the domain `H`.

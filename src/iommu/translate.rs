@@ -33,7 +33,7 @@ pub fn translate_level<F: Groups, M: TableMemory, const LEVEL: u32>(
     let table = &table.at_level::<LEVEL>();
     let entry = table.load(common, table.index(va));
     match entry.kind {
-        Kind::Empty => None,
+        Kind::Empty | Kind::Foreign => None,
         Kind::Leaf => Some(F::exact_oa(common, LEVEL, entry.raw, va)),
         Kind::Table if LEVEL == 0 => None,
         Kind::Table => table.descend(common, memory, entry, |lower| below(lower, common, memory, va)),

@@ -107,7 +107,7 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
     let outcome = loop {
         let entry = table.load(cx.common, index);
         match entry.kind {
-            Kind::Empty => break Outcome::Stopped,
+            Kind::Empty | Kind::Foreign => break Outcome::Stopped,
             Kind::Leaf => {
                 let contig_lg2 = F::contig_lg2(cx.common, LEVEL, entry.raw);
                 let size_lg2 = item_size_lg2::<F>(LEVEL) + contig_lg2;
