@@ -18,6 +18,9 @@ pub(super) fn dirty<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
     if !F::HAS_DIRTY {
         skip!("no dirty tracking");
     }
+    if !F::tracks_dirty(test.subject()?.common()) {
+        skip!("no dirty tracking in this configuration");
+    }
     test.at_every_level(|level, _| {
         level.for_each_size(|size_lg2, run| {
             let Some(oa) = level.oas(size_lg2).next() else { return Ok(()) };
