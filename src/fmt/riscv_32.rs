@@ -64,10 +64,8 @@ crate::define_pt_format!(
             }
 
             /// For the test suite: with hardware that notes writes, and without.
-            pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
-                TestConfig::new("sv32x4", Config {}).without(SVADU),
-                TestConfig::new("sv32x4_svadu", Config {}),
-            ];
+            pub const TEST_CONFIGS: &[TestConfig<Format>] =
+                &[TestConfig::new("sv32x4", Config {}).without(SVADU), TestConfig::new("sv32x4_svadu", Config {})];
         }
 
         type Item = u32;
