@@ -213,7 +213,7 @@ impl Pages {
         let first = start.as_ptr().addr() - page.at.as_ptr().addr();
         let item = 1 << page.items.bytes_lg2;
         let items = first / item..(first + bytes) / item;
-        if !page.live || items.end > page.count() || items.is_empty() || (first | bytes) % item != 0 {
+        if !page.live || items.end > page.count() || items.is_empty() || (first | bytes) & (item - 1) != 0 {
             return Err(format!("flush of {bytes} bytes from offset {first} of table page {:#x}", page.pa));
         }
         let Some(mut flushed) = page.flushed.take() else { return Err("flush of a coherent table".into()) };
