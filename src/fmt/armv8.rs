@@ -214,8 +214,8 @@ crate::define_pt_format!(
             }
             #[inline(always)]
             fn possible_sizes(common: &Common<Self>, level: u32) -> u64 {
-                let plain =
-                    if level == ARM.wide_block_level && !common.has(WIDE) { 0 } else { plain_size::<Self>(level) };
+                let exists = level != ARM.wide_block_level || common.has(WIDE);
+                let plain = plain_size::<Self>(level) * u64::from(exists);
                 plain | plain << ARM.runs_lg2[level as usize & 7]
             }
             #[inline(always)]

@@ -4,7 +4,7 @@
 
 #[cfg(target_has_atomic = "64")]
 mod arm;
-#[cfg(all(test, target_has_atomic = "64"))]
+#[cfg(test)]
 mod golden;
 
 #[cfg(target_has_atomic = "64")]
@@ -13,6 +13,8 @@ mod amdv1_description;
 #[cfg(target_has_atomic = "64")]
 #[path = "armv8.rs"]
 mod armv8_description;
+#[path = "riscv_32.rs"]
+mod riscv_32_description;
 #[cfg(target_has_atomic = "64")]
 #[path = "riscv_64.rs"]
 mod riscv_64_description;
@@ -27,8 +29,9 @@ mod x86_64_description;
 pub use amdv1_description::amdv1_family::{amdv1, amdv1_mock};
 #[cfg(target_has_atomic = "64")]
 pub use armv8_description::armv8_family::{armv8_4k, armv8_16k, armv8_64k};
+pub use riscv_32_description::riscv_32_family::{riscv_32, riscv_32_g};
 #[cfg(target_has_atomic = "64")]
-pub use riscv_64_description::riscv_64;
+pub use riscv_64_description::riscv_64_family::{riscv_64, riscv_64_g};
 #[cfg(target_has_atomic = "64")]
 pub use vtdss_description::vtdss;
 #[cfg(target_has_atomic = "64")]
