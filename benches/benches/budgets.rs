@@ -4,7 +4,7 @@
 //! worse than recorded. After `--`, words limit it to the cases whose format or name contains one of them; `--record` writes the
 //! values of this run to `benches/recorded.tsv`, and fails for no count.
 
-use generic_pt_benches::instructions::{self, Count, count_all, run_all};
+use generic_pt_benches::instructions::{Count, Whose, count_all, ran_to_be_counted};
 use generic_pt_benches::recorded::Recorded;
 use generic_pt_benches::rows::ROWS;
 use std::path::Path;
@@ -14,11 +14,10 @@ use std::process::ExitCode;
 const WORSE: f64 = 0.03;
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if arguments.iter().any(|argument| argument == instructions::ARGUMENT) {
-        run_all();
+    if ran_to_be_counted() {
         return ExitCode::SUCCESS;
     }
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match check(&arguments) {
         Ok(code) => code,
         Err(message) => {
@@ -31,14 +30,14 @@ fn main() -> ExitCode {
 fn check(arguments: &[String]) -> Result<ExitCode, String> {
     let record = arguments.iter().any(|argument| argument == "--record");
     let words: Vec<&String> = arguments.iter().filter(|argument| *argument != "--record").collect();
-    let program = std::env::current_exe().map_err(|error| error.to_string())?;
-    let counts = count_all(&program, Path::new(env!("CARGO_TARGET_TMPDIR"))).map_err(|error| error.to_string())?;
+    let counts =
+        count_all(Whose::Formats, Path::new(env!("CARGO_TARGET_TMPDIR"))).map_err(|error| error.to_string())?;
     if record {
         Recorded::write(&counts)?;
     }
     let recorded = Recorded::read()?;
     let is_wanted = |count: &&Count| {
-        let text = format!("{} {}", count.format, ROWS[count.row].name);
+        let text = format!("{} {}", count.column, ROWS[count.row].name);
         words.is_empty() || words.iter().any(|word| text.contains(word.as_str()))
     };
     let mut wanted: Vec<&Count> = counts.iter().filter(is_wanted).collect();
@@ -52,8 +51,8 @@ fn check(arguments: &[String]) -> Result<ExitCode, String> {
     let (mut budgets, mut over, mut worse, mut better, mut missing) = (0, 0, 0, 0, 0);
     for count in &wanted {
         let row = &ROWS[count.row];
-        let (budget, reference) = (row.budget_of(count.format), row.reference_instructions.get(count.format));
-        let was = recorded.get(count.format, row.name);
+        let (budget, reference) = (row.budget_of(count.column), row.reference_instructions.get(count.column));
+        let was = recorded.get(count.column, row.name);
         let mut remarks = Vec::new();
         if let Some(budget) = budget {
             budgets += 1;
@@ -81,7 +80,7 @@ fn check(arguments: &[String]) -> Result<ExitCode, String> {
         let ratio = reference.map(|reference| count.instructions / reference);
         let line = format!(
             "{name:<58} {:<9} {:>9} {:>9} {:>10} {:>8} {:>10}  {}",
-            count.format,
+            count.column,
             number(Some(count.instructions)),
             number(budget),
             number(reference),

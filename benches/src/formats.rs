@@ -2,16 +2,26 @@
 
 use crate::operations::{self, Case};
 use crate::rows::Row;
+use crate::traces::{self, Trace};
 use crate::{BenchDomain, Purpose};
 use generic_pt::Features;
+use std::rc::Rc;
 
-/// One format.
+/// Makes the case of a row, on an empty table in a memory that nothing else uses meanwhile.
+pub type MakeCase = fn(&'static BenchDomain, &Row, Purpose) -> Option<Box<dyn Case>>;
+
+/// Makes a replay of a trace.
+pub type MakeReplay = fn(&'static BenchDomain, &Rc<Trace>) -> Option<Box<dyn Case>>;
+
+/// One column of the table: a format, or another library.
 #[derive(Clone, Copy, Debug)]
-pub struct Format {
+pub struct Column {
     /// Its name, as in `generic_pt::fmt`.
     pub name: &'static str,
     /// The case of a row; `None` if tables of the format cannot do that.
-    pub case: fn(&'static BenchDomain, &Row, Purpose) -> Option<Box<dyn Case>>,
+    pub case: MakeCase,
+    /// A replay of a trace; `None` if it is not for that.
+    pub replay: MakeReplay,
 }
 
 /// How tables of a format are made.
@@ -31,16 +41,19 @@ pub struct Shape<C> {
 macro_rules! formats {
     ($($name:ident: $va_bits:expr, $features:expr, $config:expr;)*) => {
         /// Every format, in the order of the table's columns. All have tables of four levels where they can.
-        pub const FORMATS: &[Format] = &[$(Format {
+        pub const FORMATS: &[Column] = &[$(Column {
             name: stringify!($name),
             case: |domain, row, purpose| {
-                #[allow(unused_imports, reason = "lines without features of their own")]
-                use generic_pt::fmt::$name::{self as format, *};
-                let shape =
-                    Shape { name: stringify!($name), va_bits: $va_bits, features: $features, config: $config };
-                operations::case::<format::Format>(domain, shape, row, purpose)
+                operations::case::<generic_pt::fmt::$name::Format>(domain, $name(), row, purpose)
             },
+            replay: |domain, trace| traces::replay::<generic_pt::fmt::$name::Format>(domain, $name(), trace),
         }),*];
+
+        $(fn $name() -> Shape<generic_pt::fmt::$name::Config> {
+            #[allow(unused_imports, reason = "lines without features of their own")]
+            use generic_pt::fmt::$name::*;
+            Shape { name: stringify!($name), va_bits: $va_bits, features: $features, config: $config }
+        })*
     };
 }
 

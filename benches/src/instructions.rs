@@ -4,8 +4,9 @@
 //! cases, and nothing but a case's [`run`](Case::run) is in its count. No page is zeroed in there: every free page is
 //! zeroed before ([`BenchMemory::clean`](crate::memory::BenchMemory::clean)), and that it was enough is checked.
 
-use crate::formats::FORMATS;
+use crate::formats::{Column, FORMATS};
 use crate::operations::Case;
+use crate::peers::PEERS;
 use crate::rows::ROWS;
 use crate::{Purpose, domain};
 use std::fmt;
@@ -13,11 +14,38 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+/// Whose cases are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// Those of the formats of this library.
+    Formats,
+    /// Those of the peers.
+    Peers,
+}
+
+impl Whose {
+    /// Their columns.
+    pub const fn columns(self) -> &'static [Column] {
+        match self {
+            Self::Formats => FORMATS,
+            Self::Peers => PEERS,
+        }
+    }
+
+    /// The argument that makes a program run them to be counted.
+    const fn argument(self) -> &'static str {
+        match self {
+            Self::Formats => "--run-formats-to-count",
+            Self::Peers => "--run-peers-to-count",
+        }
+    }
+}
+
 /// The instructions of one case.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Count {
-    /// The format.
-    pub format: &'static str,
+    /// The name of the column: a format or a peer.
+    pub column: &'static str,
     /// Index of the row in [`ROWS`].
     pub row: usize,
     /// Instructions for each unit of the row.
@@ -47,9 +75,6 @@ impl fmt::Display for CountError {
 
 impl std::error::Error for CountError {}
 
-/// The argument that makes a program call [`run_all`].
-pub const ARGUMENT: &str = "--run-to-count";
-
 /// Runs a case; callgrind collects in here, and nowhere else.
 #[inline(never)]
 fn counted_region(case: &mut dyn Case) {
@@ -64,33 +89,42 @@ fn part_ends_here() {
     black_box(());
 }
 
+/// Runs all cases and returns true, if this program was started by [`count_all`] to do so.
+pub fn ran_to_be_counted() -> bool {
+    let whose =
+        [Whose::Formats, Whose::Peers].into_iter().find(|whose| std::env::args().any(|it| it == whose.argument()));
+    whose.map(|whose| run_all(whose.columns())).is_some()
+}
+
 /// Runs every case once, and prints its place in the table, its units, and how many pages had to be zeroed meanwhile.
-pub fn run_all() {
+fn run_all(columns: &[Column]) {
     let domain = domain();
-    for format in FORMATS {
-        for (index, row) in ROWS.iter().enumerate() {
+    for (column_index, column) in columns.iter().enumerate() {
+        for (row_index, row) in ROWS.iter().enumerate() {
             domain.memory.reset();
-            let Some(mut case) = (format.case)(domain, row, Purpose::Count) else { continue };
+            let Some(mut case) = (column.case)(domain, row, Purpose::Count) else { continue };
             case.prepare();
             domain.memory.clean();
             let zeroed = domain.memory.zeroed_pages();
             counted_region(&mut *case);
             part_ends_here();
-            println!("{} {index} {} {}", format.name, case.units(), domain.memory.zeroed_pages() - zeroed);
+            println!("{column_index} {row_index} {} {}", case.units(), domain.memory.zeroed_pages() - zeroed);
         }
     }
 }
 
-/// Counts every case that a format can do, format by format. `program` is one that calls [`run_all`] when it gets [`ARGUMENT`].
+/// Counts every case that the columns have, column by column, in a program that calls [`ran_to_be_counted`] first of all: this
+/// one.
 ///
 /// # Errors
 /// [`CountError`].
-pub fn count_all(program: &Path, scratch: &Path) -> Result<Vec<Count>, CountError> {
+pub fn count_all(whose: Whose, scratch: &Path) -> Result<Vec<Count>, CountError> {
+    let program = std::env::current_exe().map_err(CountError::Start)?;
     let profile = scratch.join(format!("callgrind-{}", std::process::id()));
     let mut valgrind = Command::new("valgrind");
     valgrind.args(["--tool=callgrind", "--collect-atstart=no", "--dump-line=no"]);
     valgrind.args(["--toggle-collect=*::counted_region", "--dump-before=*::part_ends_here"]);
-    valgrind.arg(format!("--callgrind-out-file={}", profile.display())).arg(program).arg(ARGUMENT);
+    valgrind.arg(format!("--callgrind-out-file={}", profile.display())).arg(program).arg(whose.argument());
     // The same environment everywhere.
     let output = valgrind.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     let output = output.stdin(Stdio::null()).output().map_err(CountError::Start)?;
@@ -100,7 +134,7 @@ pub fn count_all(program: &Path, scratch: &Path) -> Result<Vec<Count>, CountErro
     let text = String::from_utf8_lossy(&output.stdout);
     let counts = text.lines().enumerate().map(|(n, line)| {
         let path = PathBuf::from(format!("{}.{}", profile.display(), n + 1));
-        let count = read_part(&path).and_then(|total| to_count(line, total));
+        let count = read_part(&path).and_then(|total| to_count(whose, line, total));
         count.map_err(|problem| CountError::Part(path.clone(), problem))
     });
     let counts = counts.collect();
@@ -119,14 +153,13 @@ fn read_part(path: &Path) -> Result<u64, String> {
 }
 
 /// One line of [`run_all`], with its total.
-fn to_count(line: &str, total: u64) -> Result<Count, String> {
+fn to_count(whose: Whose, line: &str, total: u64) -> Result<Count, String> {
     let mut words = line.split(' ');
-    let name = words.next().unwrap_or_default();
     let mut number = || words.next().and_then(|word| word.parse::<u64>().ok()).ok_or_else(|| format!("line `{line}`"));
-    let (row, units, zeroed) = (number()? as usize, number()?, number()?);
+    let (column, row, units, zeroed) = (number()? as usize, number()? as usize, number()?, number()?);
+    let column = whose.columns().get(column).ok_or_else(|| format!("line `{line}`"))?.name;
     if zeroed > 0 {
-        return Err(format!("{zeroed} pages were zeroed while `{}` was counted", ROWS[row].name));
+        return Err(format!("{zeroed} pages were zeroed while `{}` of {column} was counted", ROWS[row].name));
     }
-    let format = FORMATS.iter().find(|format| format.name == name).ok_or_else(|| format!("line `{line}`"))?;
-    Ok(Count { format: format.name, row, instructions: total as f64 / units as f64 })
+    Ok(Count { column, row, instructions: total as f64 / units as f64 })
 }

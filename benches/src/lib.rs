@@ -3,8 +3,11 @@
 //! * [`rows`]: the cases as data: names, reference figures, limits;
 //! * [`operations`]: what a case does, for any format;
 //! * [`formats`]: the formats, one line each;
+//! * [`peers`]: other libraries that do the same work;
+//! * [`traces`]: real traces of IOMMU events, to replay;
 //! * [`memory`]: where their tables are;
-//! * [`instructions`]: counting instructions, under callgrind; [`recorded`]: the counts to compare with.
+//! * [`instructions`]: counting instructions, under callgrind; [`recorded`]: the counts to compare with;
+//! * [`time`]: timing a case; [`stages`]: figures of earlier stages.
 
 #![deny(missing_debug_implementations)]
 
@@ -12,8 +15,12 @@ pub mod formats;
 pub mod instructions;
 pub mod memory;
 pub mod operations;
+pub mod peers;
 pub mod recorded;
 pub mod rows;
+pub mod stages;
+pub mod time;
+pub mod traces;
 
 use generic_pt::{Domain, NoHardware};
 use memory::BenchMemory;

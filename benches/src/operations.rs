@@ -30,6 +30,17 @@ pub enum Action {
     Unmap,
 }
 
+/// What is done with single pages in a large table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scaled {
+    /// Pages behind the range are mapped.
+    Map,
+    /// They are unmapped.
+    Unmap,
+    /// Pages of the range are translated, one after the other.
+    Translate,
+}
+
 /// In which order pages are translated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Order {
@@ -58,6 +69,13 @@ pub enum Operation {
         /// Bytes mapped.
         len_lg2: u32,
     },
+    /// Single pages of 4 KiB, one call each, in a table that has a large range mapped.
+    AtScale {
+        /// What is done.
+        action: Scaled,
+        /// Bytes mapped.
+        len_lg2: u32,
+    },
     /// Scans a range of 4 KiB leaves for dirty ones and makes them clean, in one call.
     ReadAndClearDirty {
         /// Bytes mapped.
@@ -83,7 +101,9 @@ pub struct Layout {
     timed: u64,
     /// The page size that is needed, where a range is one leaf.
     page_lg2: Option<u32>,
-    /// Whether tables stay when everything in them is unmapped, before a run that maps.
+    /// What becomes of lower tables when a range is unmapped.
+    tables: Tables,
+    /// Whether the tables are made empty and kept before a run that maps.
     keeps_tables: bool,
 }
 
@@ -100,7 +120,17 @@ impl Layout {
         let len = 1 << page_lg2;
         // Pages of 1 GiB do not fit often into an address space.
         let timed = if page_lg2 < 30 { 4096 } else { 512 };
-        Self { iova: IOVA, paddr: PADDR, len, stride: len, count: 512, timed, page_lg2: None, keeps_tables: false }
+        Self {
+            iova: IOVA,
+            paddr: PADDR,
+            len,
+            stride: len,
+            count: 512,
+            timed,
+            page_lg2: None,
+            tables: Tables::Stay,
+            keeps_tables: false,
+        }
     }
 
     /// For formats in which each range is one leaf.
@@ -114,7 +144,22 @@ impl Layout {
         let paddr = PADDR + PAGE;
         // Few, but enough for what a run costs beside them not to show.
         let count = if len_lg2 < 26 { 8 } else { 1 };
-        Self { iova: IOVA, paddr, len, stride: len, count, timed, page_lg2: None, keeps_tables: false }
+        Self {
+            iova: IOVA,
+            paddr,
+            len,
+            stride: len,
+            count,
+            timed,
+            page_lg2: None,
+            tables: Tables::Go,
+            keeps_tables: false,
+        }
+    }
+
+    /// Whether it is of what every library has: single pages of the usual sizes, or ranges of 4 KiB pages.
+    pub const fn is_plain(&self) -> bool {
+        self.len == self.stride && self.len != 1 << 16 && self.len != 1 << 20
     }
 
     /// With lower tables that are there, and empty, before a run that maps.
@@ -125,18 +170,54 @@ impl Layout {
     /// A range of 14 pages of 2 MiB, 3 of 1 GiB, and 3 of 2 MiB (fewer and larger ones for AMDv1).
     pub const MIXED: Self = {
         let (iova, end) = (0x3_fe40_0000, 0x4_c060_0000);
-        let len = end - iova;
-        Self { iova, paddr: iova, len, stride: 1 << 34, count: 16, timed: 64, page_lg2: None, keeps_tables: false }
+        Self { iova, paddr: iova, len: end - iova, stride: 1 << 34, count: 16, timed: 64, ..Self::pages(12) }
     };
 }
 
-/// A table of a benchmark.
-type Table<F> = PtIommu<F, &'static BenchDomain>;
+/// What is measured: a table of this library, or of another one.
+///
+/// An implementation's functions are not inlined.
+pub trait Target: fmt::Debug {
+    /// Maps a range to physical memory. Whether it is mapped.
+    fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> bool;
 
-const PROT: Prot = Prot::READ.union(Prot::WRITE);
+    /// Unmaps a range, with everything that has to be done before what was unmapped may be used again. The bytes removed.
+    fn unmap(&mut self, iova: u64, len: u64, tables: Tables) -> u64;
 
-/// An empty table of a shape; `None` if the format does not have all of the row's features.
-fn table<F: Walkers>(domain: &'static BenchDomain, shape: &Shape<F::Config>, features: Features) -> Option<Table<F>> {
+    /// Translates an address.
+    fn translate(&self, iova: u64) -> Option<u64>;
+
+    /// Limits the sizes of leaves that map uses, one bit each.
+    fn use_sizes(&mut self, sizes: u64);
+
+    /// Frees tables in which nothing is mapped, if unmapping did not; not measured.
+    fn free_empty_tables(&mut self) {}
+}
+
+/// What becomes of the lower tables of a range that is unmapped. A table of this library decides that by the range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tables {
+    /// They stay.
+    Stay,
+    /// The range covers them whole: they are freed.
+    Go,
+}
+
+/// A table of this library.
+pub type Table<F> = PtIommu<F, &'static BenchDomain>;
+
+/// The protection of everything that is mapped here.
+pub const PROT: Prot = Prot::READ.union(Prot::WRITE);
+
+/// An empty table of a shape; `None` if the format does not have all of the features.
+///
+/// # Panics
+/// If the shape is wrong.
+pub fn table<F: Walkers>(
+    domain: &'static BenchDomain,
+    shape: &Shape<F::Config>,
+    features: Features,
+) -> Option<Table<F>> {
     let features = features | shape.features | F::FORCED | (Features::FLUSH_RANGE & F::SUPPORTED);
     if !F::SUPPORTED.contains(features) {
         return None;
@@ -150,14 +231,49 @@ fn table<F: Walkers>(domain: &'static BenchDomain, shape: &Shape<F::Config>, fea
     Some(PtIommu::new(domain, &config).unwrap_or_else(|error| panic!("{}: {error}", shape.name)))
 }
 
-/// Whether a table translates all of a range to addresses that it can hold.
-fn holds<F: Walkers>(table: &Table<F>, iova: u64, paddr: u64, len: u64) -> bool {
-    let info = table.info();
-    iova + (len - 1) <= info.aperture.last && (paddr + (len - 1)) >> info.max_oa_lg2 == 0
+impl<F: Walkers> Target for Table<F> {
+    #[inline(never)]
+    fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> bool {
+        self.map_range(iova, paddr, len, prot).is_ok()
+    }
+
+    #[inline(never)]
+    fn unmap(&mut self, iova: u64, len: u64, _: Tables) -> u64 {
+        let mut gather = self.gather(GatherMode::Immediate);
+        let removed = self.unmap_range(iova, len, &mut gather);
+        gather.sync();
+        removed
+    }
+
+    #[inline(never)]
+    fn translate(&self, iova: u64) -> Option<u64> {
+        self.iova_to_phys(iova)
+    }
+
+    fn use_sizes(&mut self, sizes: u64) {
+        self.narrow_page_sizes(sizes);
+    }
 }
 
-fn has_size<F: Walkers>(table: &Table<F>, page_lg2: u32) -> bool {
-    table.info().page_sizes >> page_lg2 & 1 != 0
+/// What a target can hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The last IOVA.
+    pub last_iova: u64,
+    /// Bits of a physical address.
+    pub oa_bits: u32,
+    /// Sizes of leaves, one bit each.
+    pub page_sizes: u64,
+}
+
+impl Limits {
+    fn hold(&self, iova: u64, paddr: u64, len: u64) -> bool {
+        iova + (len - 1) <= self.last_iova && (paddr + (len - 1)) >> self.oa_bits == 0
+    }
+
+    fn have_size(&self, page_lg2: u32) -> bool {
+        self.page_sizes >> page_lg2 & 1 != 0
+    }
 }
 
 /// The case of a row on an empty table; `None` if tables of the format cannot do that.
@@ -170,17 +286,42 @@ pub fn case<F: Walkers + 'static>(
     if row.only.is_some_and(|only| only != shape.name) {
         return None;
     }
-    let table = table::<F>(domain, &shape, row.features)?;
+    let mut table = table::<F>(domain, &shape, row.features)?;
+    let info = table.info();
+    let limits = Limits { last_iova: info.aperture.last, oa_bits: info.max_oa_lg2, page_sizes: info.page_sizes };
+    match row.operation {
+        Operation::ReadAndClearDirty { len_lg2, one_in } => {
+            let len = 1u64 << len_lg2;
+            let fits = F::HAS_DIRTY && limits.hold(IOVA, PADDR + PAGE, len) && limits.have_size(12);
+            fits.then(|| {
+                assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name);
+                Box::new(Dirty { table, len, one_in }) as Box<dyn Case>
+            })
+        }
+        _ => common_case(table, limits, row, purpose),
+    }
+}
+
+/// The case of a row on an empty table of this or another library; `None` if it cannot do that.
+///
+/// # Panics
+/// If it fails although it should not.
+pub fn common_case<T: Target + 'static>(
+    mut target: T,
+    limits: Limits,
+    row: &Row,
+    purpose: Purpose,
+) -> Option<Box<dyn Case>> {
     match row.operation {
         Operation::Ranges { action, layout } => {
             let count = if purpose == Purpose::Count { layout.count } else { layout.timed };
             let span = layout.stride * (count - 1) + layout.len;
-            let fits = holds(&table, layout.iova, layout.paddr, span)
-                && has_size(&table, 12)
-                && layout.page_lg2.is_none_or(|size| has_size(&table, size));
+            let fits = limits.hold(layout.iova, layout.paddr, span)
+                && limits.have_size(12)
+                && layout.page_lg2.is_none_or(|size| limits.have_size(size));
             fits.then(|| {
                 let units = if row.per == Per::Leaf { count * (layout.len / PAGE) } else { count };
-                let mut case = Ranges { table, action, layout, count, units, mapped: 0 };
+                let mut case = Ranges { target, action, layout, count, units, are_mapped: false };
                 // So that the tables that stay are there.
                 case.map_all();
                 case.unmap_all();
@@ -188,47 +329,48 @@ pub fn case<F: Walkers + 'static>(
             })
         }
         Operation::Translate { order, page_lg2, len_lg2 } => {
-            let (len, page) = (1u64 << len_lg2, 1 << page_lg2);
             let count = if purpose == Purpose::Count { 4096 } else { 1 << 16 };
-            let fits = holds(&table, IOVA, PADDR + PAGE, len) && has_size(&table, page_lg2);
+            let fits = limits.hold(IOVA, PADDR + PAGE, 1 << len_lg2) && limits.have_size(page_lg2);
             fits.then(|| {
-                let mut table = table;
-                // Aligned alike for large pages, and off by 4 KiB where the smallest are wanted.
-                let paddr = if page_lg2 > 12 { PADDR } else { PADDR + PAGE };
-                table.narrow_page_sizes(page);
-                assert!(map(&mut table, IOVA, paddr, len, PROT), "{}", row.name);
-                Box::new(Translate { table, order, paddr, page_lg2, len_lg2, count }) as Box<dyn Case>
+                let paddr = fill(&mut target, page_lg2, len_lg2);
+                Box::new(Translate { target, order, paddr, page_lg2, len_lg2, count }) as Box<dyn Case>
             })
         }
-        Operation::ReadAndClearDirty { len_lg2, one_in } => {
-            let len = 1u64 << len_lg2;
-            let fits = F::HAS_DIRTY && holds(&table, IOVA, PADDR + PAGE, len) && has_size(&table, 12);
+        Operation::AtScale { action, len_lg2 } => {
+            // The range, and what follows it; in large pages if it is large.
+            let page_lg2 = if len_lg2 <= 30 { 12 } else { 21 };
+            let fits = limits.hold(IOVA, PADDR + PAGE, (1 << len_lg2) + (1 << 31)) && limits.have_size(page_lg2);
             fits.then(|| {
-                let mut table = table;
-                assert!(map(&mut table, IOVA, PADDR + PAGE, len, PROT), "{}", row.name);
-                Box::new(Dirty { table, len, one_in }) as Box<dyn Case>
+                let paddr = fill(&mut target, page_lg2, len_lg2);
+                let behind = (IOVA + (1 << len_lg2)).next_multiple_of(1 << 30);
+                let layout = Layout { iova: behind, ..Layout::pages(12) };
+                let count = if purpose == Purpose::Count { layout.count } else { layout.timed };
+                let action = match action {
+                    Scaled::Map => Action::Map,
+                    Scaled::Unmap => Action::Unmap,
+                    Scaled::Translate => {
+                        let order = Order::Sequential;
+                        return Box::new(Translate { target, order, paddr, page_lg2, len_lg2, count }) as Box<dyn Case>;
+                    }
+                };
+                let mut case = Ranges { target, action, layout, count, units: count, are_mapped: false };
+                case.map_all();
+                case.unmap_all();
+                Box::new(case) as Box<dyn Case>
             })
         }
+        Operation::ReadAndClearDirty { .. } => None,
     }
 }
 
-/// The operations as a caller in another module calls them.
-#[inline(never)]
-fn map<F: Walkers>(table: &mut Table<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> bool {
-    table.map_range(iova, paddr, len, prot).is_ok()
-}
-
-#[inline(never)]
-fn unmap<F: Walkers>(table: &mut Table<F>, iova: u64, len: u64) -> u64 {
-    let mut gather = table.gather(GatherMode::Immediate);
-    let removed = table.unmap_range(iova, len, &mut gather);
-    gather.sync();
-    removed
-}
-
-#[inline(never)]
-fn translate<F: Walkers>(table: &Table<F>, iova: u64) -> Option<u64> {
-    table.iova_to_phys(iova)
+/// Maps a range of leaves of one size, from [`IOVA`]. Its physical address.
+fn fill(target: &mut impl Target, page_lg2: u32, len_lg2: u32) -> u64 {
+    // Aligned alike for large pages, and off by 4 KiB where the smallest are wanted.
+    let paddr = if page_lg2 > 12 { PADDR } else { PADDR + PAGE };
+    target.use_sizes(1 << page_lg2);
+    assert!(target.map(IOVA, paddr, 1 << len_lg2, PROT), "a range to translate");
+    target.use_sizes(u64::MAX);
+    paddr
 }
 
 #[inline(never)]
@@ -242,39 +384,39 @@ fn read_and_clear_dirty<F: Walkers>(table: &mut Table<F>, iova: u64, len: u64) -
 
 /// Maps or unmaps ranges.
 #[derive(Debug)]
-struct Ranges<F: Walkers> {
-    table: Table<F>,
+struct Ranges<T> {
+    target: T,
     action: Action,
     layout: Layout,
     count: u64,
     units: u64,
-    /// Ranges that are mapped: all or none.
-    mapped: u64,
+    /// All of them, or none.
+    are_mapped: bool,
 }
 
-impl<F: Walkers> Ranges<F> {
+impl<T: Target> Ranges<T> {
     fn map_all(&mut self) {
         let Layout { mut iova, mut paddr, len, stride, .. } = black_box(self.layout);
         let prot = black_box(PROT);
         let mut all = true;
         for _ in 0..self.count {
-            all &= map(&mut self.table, iova, paddr, len, prot);
+            all &= self.target.map(iova, paddr, len, prot);
             iova += stride;
             paddr += stride;
         }
         assert!(all, "mapped");
-        self.mapped = self.count;
+        self.are_mapped = true;
     }
 
     fn unmap_all(&mut self) {
-        let Layout { mut iova, len, stride, .. } = black_box(self.layout);
+        let Layout { mut iova, len, stride, tables, .. } = black_box(self.layout);
         let mut removed = 0;
         for _ in 0..self.count {
-            removed += unmap(&mut self.table, iova, len);
+            removed += self.target.unmap(iova, len, tables);
             iova += stride;
         }
         assert_eq!(removed, self.count * len, "unmapped");
-        self.mapped = 0;
+        self.are_mapped = false;
     }
 
     /// Unmaps everything, but no table.
@@ -282,24 +424,29 @@ impl<F: Walkers> Ranges<F> {
         let Layout { iova, len, stride, .. } = self.layout;
         for start in (0..self.count).map(|n| iova + n * stride) {
             for piece in (start..start + len).step_by(PIECE as usize) {
-                assert_eq!(unmap(&mut self.table, piece, PIECE), PIECE);
+                assert_eq!(self.target.unmap(piece, PIECE, Tables::Stay), PIECE);
             }
         }
-        self.mapped = 0;
+        self.are_mapped = false;
     }
 }
 
-impl<F: Walkers> Case for Ranges<F> {
+impl<T: Target> Case for Ranges<T> {
     fn prepare(&mut self) {
         match self.action {
             Action::Map if self.layout.keeps_tables => {
-                if self.mapped == 0 {
+                if !self.are_mapped {
                     self.map_all();
                 }
                 self.empty_tables();
             }
-            Action::Map if self.mapped > 0 => self.unmap_all(),
-            Action::Unmap if self.mapped == 0 => self.map_all(),
+            Action::Map if self.are_mapped => {
+                self.unmap_all();
+                if self.layout.tables == Tables::Go {
+                    self.target.free_empty_tables();
+                }
+            }
+            Action::Unmap if !self.are_mapped => self.map_all(),
             _ => {}
         }
     }
@@ -318,8 +465,8 @@ impl<F: Walkers> Case for Ranges<F> {
 
 /// Translates.
 #[derive(Debug)]
-struct Translate<F: Walkers> {
-    table: Table<F>,
+struct Translate<T> {
+    target: T,
     order: Order,
     paddr: u64,
     page_lg2: u32,
@@ -328,7 +475,7 @@ struct Translate<F: Walkers> {
     count: u64,
 }
 
-impl<F: Walkers> Case for Translate<F> {
+impl<T: Target> Case for Translate<T> {
     fn prepare(&mut self) {}
 
     fn run(&mut self) {
@@ -339,7 +486,7 @@ impl<F: Walkers> Case for Translate<F> {
         let mut page = 0u64;
         let mut check = |page: u64| {
             let offset = page << page_lg2;
-            wrong |= translate(&self.table, IOVA + offset).unwrap_or(0) ^ (self.paddr + offset);
+            wrong |= self.target.translate(IOVA + offset).unwrap_or(0) ^ (self.paddr + offset);
         };
         match self.order {
             Order::Sequential => {

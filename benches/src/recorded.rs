@@ -60,7 +60,7 @@ impl Recorded {
         );
         text += &format!("# compiler: {}\n", String::from_utf8_lossy(&compiler.stdout).trim());
         for count in counts {
-            let _ = writeln!(text, "{}\t{}\t{:.4}", count.format, ROWS[count.row].name, count.instructions);
+            let _ = writeln!(text, "{}\t{}\t{:.4}", count.column, ROWS[count.row].name, count.instructions);
         }
         std::fs::write(PATH, text).map_err(|error| format!("{PATH}: {error}"))
     }

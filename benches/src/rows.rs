@@ -3,7 +3,7 @@
 //! The reference is the C code of Linux 7.3.4 compiled in user space with gcc 14.2 -O2; its times are of one core of a 2.6 GHz
 //! Sapphire Rapids Xeon, its instruction counts are exact.
 
-use crate::operations::{Action, Layout, Operation, Order};
+use crate::operations::{Action, Layout, Operation, Order, Scaled};
 use generic_pt::Features;
 
 /// A number for each format of the reference.
@@ -327,4 +327,21 @@ pub const ROWS: &[Row] = &[
         budget: Figures::all(75.0),
         ..BASE
     },
+    at_scale("map one 4K page, 1 MiB mapped", Scaled::Map, 20, Figures::all(75.0)),
+    at_scale("map one 4K page, 1 GiB mapped", Scaled::Map, 30, Figures::all(75.0)),
+    at_scale("map one 4K page, 1 TiB mapped", Scaled::Map, 40, Figures::all(75.0)),
+    at_scale("map one 4K page, 16 TiB mapped", Scaled::Map, 44, Figures::all(75.0)),
+    at_scale("unmap one 4K page, 1 MiB mapped", Scaled::Unmap, 20, Figures::all(107.0).amdv1(115.0)),
+    at_scale("unmap one 4K page, 1 GiB mapped", Scaled::Unmap, 30, Figures::all(107.0).amdv1(115.0)),
+    at_scale("unmap one 4K page, 1 TiB mapped", Scaled::Unmap, 40, Figures::all(107.0).amdv1(115.0)),
+    at_scale("unmap one 4K page, 16 TiB mapped", Scaled::Unmap, 44, Figures::all(107.0).amdv1(115.0)),
+    at_scale("translate one address, 1 MiB mapped", Scaled::Translate, 20, Figures::all(72.0).amdv1(85.0)),
+    at_scale("translate one address, 1 GiB mapped", Scaled::Translate, 30, Figures::all(72.0).amdv1(85.0)),
+    at_scale("translate one address, 1 TiB mapped", Scaled::Translate, 40, Figures::all(72.0).amdv1(85.0)),
+    at_scale("translate one address, 16 TiB mapped", Scaled::Translate, 44, Figures::all(72.0).amdv1(85.0)),
 ];
+
+/// A row of the same operation as others with more or less mapped, which has to cost the same.
+const fn at_scale(name: &'static str, action: Scaled, len_lg2: u32, budget: Figures) -> Row {
+    Row { name, operation: Operation::AtScale { action, len_lg2 }, budget, ..BASE }
+}
