@@ -6,24 +6,21 @@ use std::time::{Duration, Instant};
 /// How much is measured.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Effort {
-    /// 11 samples of at least 22 ms, as the reference was measured.
+    /// Enough to rely on.
     Full,
-    /// 5 samples of at least 2 ms: good for a look.
+    /// Good for a look.
     Quick,
 }
 
 impl Effort {
-    /// The samples, of which the median counts, and how long each is at least.
-    const fn samples(self) -> (usize, Duration) {
+    /// How long the runs are together, and how long they may take with what is not measured; none is begun after that.
+    const fn durations(self) -> (Duration, Duration) {
         match self {
-            Self::Full => (11, Duration::from_millis(22)),
-            Self::Quick => (5, Duration::from_millis(2)),
+            Self::Full => (Duration::from_millis(250), Duration::from_secs(3)),
+            Self::Quick => (Duration::from_millis(10), Duration::from_millis(200)),
         }
     }
 }
-
-/// How long the samples of a case may take with what is not measured; none is begun after that.
-const MOST: Duration = Duration::from_secs(3);
 
 /// Nanoseconds of one run, without the clock's own cost.
 pub fn run_ns(case: &mut dyn Case, clock_ns: f64) -> f64 {
@@ -33,23 +30,20 @@ pub fn run_ns(case: &mut dyn Case, clock_ns: f64) -> f64 {
     (begin.elapsed().as_nanos() as f64 - clock_ns).max(0.0)
 }
 
-/// Nanoseconds for each unit of the case's row: the median of the samples.
+/// Nanoseconds for each unit of the case's row: the median of all runs, so that it does not matter if some are interrupted.
 pub fn measure_ns(case: &mut dyn Case, effort: Effort) -> f64 {
-    let (clock_ns, units) = (clock_ns(), case.units() as f64);
-    let (count, least) = effort.samples();
+    let clock_ns = clock_ns();
+    let (enough, most) = effort.durations();
     let begin = Instant::now();
     // Caches, free lists and branch predictors are as in steady use.
     run_ns(case, clock_ns);
-    let mut samples = Vec::with_capacity(count);
-    while samples.len() < count && (samples.is_empty() || begin.elapsed() < MOST) {
-        let (mut total_ns, mut runs) = (0.0, 0.0);
-        while total_ns < least.as_nanos() as f64 {
-            total_ns += run_ns(case, clock_ns);
-            runs += 1.0;
-        }
-        samples.push(total_ns / (runs * units));
+    let (mut runs_ns, mut total_ns) = (Vec::new(), 0.0);
+    while runs_ns.is_empty() || (total_ns < enough.as_nanos() as f64 && begin.elapsed() < most) {
+        let ns = run_ns(case, clock_ns);
+        total_ns += ns;
+        runs_ns.push(ns);
     }
-    median(samples)
+    median(runs_ns) / case.units() as f64
 }
 
 /// What reading the clock twice costs.
