@@ -182,6 +182,11 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
     const MAX_TOP_LEVEL: u32 = Self::GEOMETRY.max_top_level;
     /// The lowest level that can be the top.
     const MIN_TOP_LEVEL: u32 = Self::QUIRKS.min_top_level;
+    /// Whether a table can have a top of `level`.
+    #[inline(always)]
+    fn can_be_top(level: u32) -> bool {
+        Self::MIN_TOP_LEVEL <= level && level <= Self::MAX_TOP_LEVEL
+    }
 }
 
 /// VA covered by one item of `level`, as a power of two.

@@ -108,6 +108,8 @@ pub mod item;
 pub mod lg2;
 #[allow(unsafe_code, reason = "table pages are raw memory")]
 pub mod memory;
+#[allow(unsafe_code, reason = "remembers tables that stay linked")]
+mod near;
 pub mod ns;
 pub mod range;
 #[doc(hidden)]

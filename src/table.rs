@@ -130,15 +130,6 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
-    /// The index of `va`, and the item there.
-    #[inline(always)]
-    pub(crate) fn find(&self, common: &Common<F>, va: u64) -> (usize, Entry<F>) {
-        let index = self.index(va);
-        // SAFETY: a table has a power of two of items (`of`), and `index` is masked by one less than that.
-        let item = unsafe { self.items.get_unchecked(index) };
-        (index, Entry::new(common, self.level, from_memory::<F>(F::Item::load(item, Ordering::Acquire))))
-    }
-
     /// Writes a run of items, one by one, in order.
     #[inline(always)]
     pub(crate) fn store_run(&self, first: usize, count: usize, mut item: impl FnMut(usize) -> F::Item) {
