@@ -6,6 +6,7 @@ fn main() -> std::process::ExitCode {
     Suite::new()
         .format(fmt::amdv1::TEST_CONFIGS)
         .format(fmt::amdv1_mock::TEST_CONFIGS)
+        .format(fmt::ept::TEST_CONFIGS)
         .format(fmt::riscv_32::TEST_CONFIGS)
         .format(fmt::riscv_32_g::TEST_CONFIGS)
         .format(fmt::riscv_64::TEST_CONFIGS)

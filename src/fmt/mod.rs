@@ -8,6 +8,9 @@ mod golden;
 #[cfg(target_has_atomic = "64")]
 #[path = "amdv1.rs"]
 mod amdv1_description;
+#[cfg(target_has_atomic = "64")]
+#[path = "ept.rs"]
+mod ept_description;
 #[path = "riscv_32.rs"]
 mod riscv_32_description;
 #[cfg(target_has_atomic = "64")]
@@ -22,6 +25,8 @@ mod x86_64_description;
 
 #[cfg(target_has_atomic = "64")]
 pub use amdv1_description::amdv1_family::{amdv1, amdv1_mock};
+#[cfg(target_has_atomic = "64")]
+pub use ept_description::ept;
 pub use riscv_32_description::riscv_32_family::{riscv_32, riscv_32_g};
 #[cfg(target_has_atomic = "64")]
 pub use riscv_64_description::riscv_64_family::{riscv_64, riscv_64_g};

@@ -1,10 +1,10 @@
 //! The configurations that everything is run on.
 
-use super::formats::{AmdV1, HwFormat, RiscV, Stage, VtdSs, X86};
+use super::formats::{AmdV1, Ept, HwFormat, RiscV, Stage, VtdSs, X86};
 use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
-use generic_pt::fmt::{amdv1, amdv1_mock, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Error, Features, TableConfig};
 use std::rc::Rc;
@@ -98,6 +98,18 @@ macro_rules! riscv_64 {
 riscv_64!(riscv_64, Stage::First);
 riscv_64!(riscv_64_g, Stage::G);
 
+pub fn ept(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+    let has = |feature| features.contains(feature);
+    let hw = Ept {
+        accessed_dirty: has(ept::ACCESSED_DIRTY),
+        ignore_pat: has(ept::IGNORE_PAT),
+        suppress_ve: has(ept::SUPPRESS_VE),
+        mode_based_execute: has(ept::MODE_BASED_EXECUTE),
+    };
+    let format = ept::Config { top_level: top };
+    Setup::new::<ept::Format>(params(hw, features, top, va, oa), config(features, va, oa, format))
+}
+
 pub fn riscv_32(features: Features, oa: u32) -> Setup {
     let features = features | riscv_32::FORCED;
     let svadu = features.contains(riscv_32::SVADU);
@@ -147,6 +159,8 @@ setups! {
     riscv_64_sv39_svadu = riscv_64(SIGN | riscv_64::SVNAPOT_64K | riscv_64::SVADU | riscv_64::SVRSW60T59B, 39, 56, 2);
     riscv_64_g_sv39x4 = riscv_64_g(FLUSH, 41, 56, 2);
     riscv_64_g_sv57x4_svadu = riscv_64_g(riscv_64_g::SVNAPOT_64K | riscv_64_g::SVADU, 59, 50, 4);
+    ept_48_suppress_ve = ept(FLUSH | ept::ACCESSED_DIRTY | ept::SUPPRESS_VE | ept::IGNORE_PAT, 48, 52, 3);
+    ept_57_mode_based = ept(NO_GAPS | ept::MODE_BASED_EXECUTE, 57, 46, 4);
     riscv_32_sv32 = riscv_32(FLUSH, 34);
     riscv_32_g_sv32x4_svadu = riscv_32_g(riscv_32_g::SVADU, 34);
 }
@@ -160,7 +174,7 @@ macro_rules! for_each_config {
             amdv1_l2_va32 amdv1_mock_l2 amdv1_mock_l4 x86_64_sign48 x86_64_sign57_no_gaps x86_64_plain47
             x86_64_incoherent_no_gaps x86_64_encrypted x86_64_encrypted_incoherent vtdss_39 vtdss_48_incoherent
             vtdss_57_writeable riscv_64_sv39_napot riscv_64_sv48_pbmt riscv_64_sv57_napot_pbmt
-            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu riscv_32_sv32 riscv_32_g_sv32x4_svadu
+            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu ept_48_suppress_ve ept_57_mode_based riscv_32_sv32 riscv_32_g_sv32x4_svadu
         }
     };
     (@each $stamp:ident $($name:ident)*) => { $($stamp! { $name })* };

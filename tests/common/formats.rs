@@ -1,8 +1,10 @@
 //! What hardware makes of items: a second implementation of the formats, written from the hardware specifications, that
 //! shares nothing with the library. The simulated walker decodes with it, the model predicts raw items with it.
 
+mod ept;
 mod riscv;
 
+pub use ept::Ept;
 pub use riscv::{RiscV, Stage};
 
 use generic_pt::{Errno, Prot};
