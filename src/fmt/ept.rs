@@ -26,6 +26,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=2,
             top_pa_mask: 0x000f_ffff_ffff_f000,
         };
+        const QUIRKS: Quirks = Quirks { min_top_level: 3, ..Quirks::NONE };
         enum Feature {
             /// Hardware sets the accessed and dirty flags (bit 6 of the EPT pointer).
             ACCESSED_DIRTY,

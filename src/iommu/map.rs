@@ -3,7 +3,7 @@
 use super::gather::{Changes, Gather, GatherMode};
 use super::top::flush_done_bit;
 use super::unlink::{ANY_LEVEL, clear_and_unlink};
-use super::{PtIommu, Walkers};
+use super::{PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
@@ -53,8 +53,17 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     }
 
     /// Map by whoever holds the range.
-    #[inline]
+    #[inline(always)]
     fn map_locked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        match page::map(self, iova, paddr, len, prot) {
+            page::Done::Yes => Ok(()),
+            page::Done::No => self.map_many(iova, paddr, len, prot),
+        }
+    }
+
+    /// Map of any range, with anything in the way.
+    #[inline(never)]
+    fn map_many(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         let (mut cx, leaf_level) =
             self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
         let range = VaRange { va: iova, last: cx.last };
@@ -74,7 +83,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         if !prot.intersects(Prot::READ.union(Prot::WRITE)) {
             return Err(Error::Protection { prot, valid: "READ, WRITE or both", errno: Errno::EINVAL });
         }
-        if lg2::shr(paddr, common.max_oa_lg2) != 0 {
+        if !common.holds_oa(paddr) {
             return pa_range(paddr);
         }
         let attrs = F::attrs(common, prot)?;
@@ -86,7 +95,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             return Err(Error::Alignment { va: iova, paddr, len, page_sizes: sizes });
         };
         match paddr.checked_add(len - 1) {
-            Some(last) if lg2::shr(last, common.max_oa_lg2) == 0 => {}
+            Some(last) if common.holds_oa(last) => {}
             _ => return pa_range(paddr),
         }
         self.check_sizes_of_oas(range, paddr, len)?;
