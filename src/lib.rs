@@ -83,6 +83,8 @@
 //! encoded (the suite proves it). What hardware does with a mapping, of course, is up to whoever makes it.
 
 #![no_std]
+// Descriptions of formats with many bit fields and helpers.
+#![recursion_limit = "256"]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // rustc
 #![deny(missing_debug_implementations, missing_docs, unreachable_pub, unsafe_code, unsafe_op_in_unsafe_fn)]
