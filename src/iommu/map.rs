@@ -365,6 +365,9 @@ fn replace_table<F: Groups, H: Host>(
     let gather = cx.replaced.get_or_insert_with(|| Gather::new(cx.host.clone(), GatherMode::Immediate));
     // SAFETY: the tables were linked below a table of this domain.
     unsafe { gather.add(cx.common, cx.host, range, changes) };
+    if F::QUIRKS.break_before_make {
+        gather.sync();
+    }
     Ok(())
 }
 
@@ -471,6 +474,6 @@ fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Op
         return Some(Err(error));
     }
     let memory = &cx.host.domain().memory;
-    let table = NewTable::filled(memory, LEVEL - 1, cx.va, |n| cx.leaf_item(LEVEL - 1, size_lg2, n));
+    let table = NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |n| cx.leaf_item(LEVEL - 1, size_lg2, n));
     Some(table.map(|table| (table, Some(bytes_minus_1))))
 }
