@@ -1,7 +1,7 @@
 //! Uses every operation of every format once: the binary whose symbols `tests/symbols.rs` looks at.
 
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
+    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
 };
 use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
 use std::hint::black_box;
@@ -43,6 +43,7 @@ fn main() {
     exercise!(amdv1_mock, 56, FORCED, Config { starting_level: 4, encryption_mask: 0 });
     exercise!(x86_64, 48, FORCED | Features::FLUSH_RANGE, Config { top_level: 3, encryption_mask: 0 });
     exercise!(vtdss, 48, FORCED | Features::FLUSH_RANGE, Config { top_level: 3 });
+    exercise!(ept, 48, ACCESSED_DIRTY | SUPPRESS_VE, Config { top_level: 3 });
     exercise!(riscv_64, 48, FORCED | Features::FLUSH_RANGE, Config {});
     exercise!(riscv_64_g, 50, FORCED | SVADU, Config {});
     exercise!(armv8_4k, 48, Features::FLUSH_RANGE | DIRTY_TRACKING, Config {});

@@ -93,6 +93,8 @@ pub struct Quirks {
     /// The VA bits above the decoded ones, for a table that serves only a part of the address space: any constant.
     /// Only the bits above the table's width are looked at, so all ones is the upper end for every width.
     pub va_prefix: u64,
+    /// The lowest level that can be the top: walks need not be prepared for others.
+    pub min_top_level: u32,
     /// The lowest of 16 adjacent bits that hardware ignores in an empty item; unlinked tables are listed through them.
     pub link_lo: u32,
     /// Hardware must not find a page where it may still have a pointer to a table cached: a page that replaces (empty)
@@ -107,6 +109,7 @@ impl Quirks {
         concat_lg2: 0,
         table_pa_lg2: 64,
         va_prefix: 0,
+        min_top_level: 0,
         link_lo: 16,
         break_before_make: false,
     };
@@ -140,6 +143,17 @@ pub struct Common<F: Description> {
 }
 
 impl<F: Description> Common<F> {
+    /// Whether `oa` is below the table's limit.
+    #[inline(always)]
+    pub fn holds_oa(&self, oa: u64) -> bool {
+        if F::GEOMETRY.max_oa_lg2 < u64::BITS {
+            // Init keeps the limit at or below the format's.
+            oa >> (self.max_oa_lg2 & 63) == 0
+        } else {
+            lg2::shr(oa, self.max_oa_lg2) == 0
+        }
+    }
+
     /// Whether the table has `feature` (one feature). Constant where the format forces it or does not support it.
     #[inline(always)]
     pub fn has(&self, feature: Features) -> bool {
@@ -177,6 +191,13 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
     const ITEM_SIZES_LG2: [u32; MAX_LEVELS + 1] = Self::GEOMETRY.item_sizes_lg2(<Self::Item as Item>::BYTES_LG2);
     /// The highest level that can be the top.
     const MAX_TOP_LEVEL: u32 = Self::GEOMETRY.max_top_level;
+    /// The lowest level that can be the top.
+    const MIN_TOP_LEVEL: u32 = Self::QUIRKS.min_top_level;
+    /// Whether a table can have a top of `level`.
+    #[inline(always)]
+    fn can_be_top(level: u32) -> bool {
+        Self::MIN_TOP_LEVEL <= level && level <= Self::MAX_TOP_LEVEL
+    }
 }
 
 /// VA covered by one item of `level`, as a power of two.
@@ -270,6 +291,11 @@ pub trait PtFormat: Description {
     /// # Errors
     /// [`Error::Config`], which names the field and the valid values.
     fn init(config: &TableConfig<Self::Config>) -> Result<Limits, Error>;
+    /// The configuration as the other functions are to see it: what asks for a feature that is off can be taken out here,
+    /// once, instead of being looked at for every item. By default as it was given.
+    fn settle(config: &TableConfig<Self::Config>) -> Self::Config {
+        config.format
+    }
     /// What a driver writes into its device or context entry.
     fn hw_info(common: &Common<Self>, top: Top) -> Self::HwInfo;
 

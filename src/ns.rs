@@ -211,15 +211,9 @@ macro_rules! __pt_walkers {
             ) -> $crate::iommu::level::Outcome {
                 $crate::__pt_walkers! { @call $name unmap_range table (table, cx) }
             }
-            #[inline(always)]
-            fn translate<M: $crate::memory::TableMemory>(
-                table: &$crate::iommu::level::Table<'_, Self>,
-                common: &$crate::format::Common<Self>,
-                memory: &M,
-                va: u64,
-            ) -> $crate::__private::Option<u64> {
-                $crate::__pt_walkers! { @call $name iova_to_phys table (table, common, memory, va) }
-            }
+            $crate::__pt_walkers! { @seek $name translate iova_to_phys }
+            $crate::__pt_walkers! { @seek $name map_page map_page }
+            $crate::__pt_walkers! { @seek $name unmap_page unmap_page }
             #[inline(always)]
             fn dirty<H: $crate::Host, R: $crate::__private::FnMut($crate::VaRange)>(
                 table: &$crate::iommu::level::Table<'_, Self>,
@@ -228,6 +222,35 @@ macro_rules! __pt_walkers {
             ) -> $crate::__private::Result<(), $crate::Error> {
                 $crate::__pt_walkers! { @call $name read_and_clear_dirty table (table, cx, range) }
             }
+        }
+    };
+    // A walk to one VA, from a top of a level that is a constant. Levels that cannot be the top are never compiled.
+    (@seek $name:ident $function:ident $operation:ident) => {
+        #[inline(always)]
+        fn $function<H: $crate::Host, S: $crate::iommu::level::Seek<Self>, const TOP: $crate::__private::u32>(
+            tree: &$crate::iommu::level::Tree<Self, H>,
+            va: $crate::__private::u64,
+            seek: S,
+        ) -> $crate::__private::Option<S::Out> {
+            $crate::__private::seq!(LEVEL in 1..=5 {
+                $crate::__private::paste! {
+                    match TOP {
+                        #(
+                            LEVEL if LEVEL <= <Format as $crate::format::Description>::MAX_TOP_LEVEL
+                                && LEVEL >= <Format as $crate::format::Description>::MIN_TOP_LEVEL =>
+                            {
+                                let (table, walk) = $crate::iommu::level::enter::<_, _, _, LEVEL>(tree, va, seek)?;
+                                $crate::__private::Option::Some([<$name _ $operation _l LEVEL>](&table, walk))
+                            }
+                        )*
+                        0 if <Format as $crate::format::Description>::MIN_TOP_LEVEL == 0 => {
+                            let (table, walk) = $crate::iommu::level::enter::<_, _, _, 0>(tree, va, seek)?;
+                            $crate::__private::Option::Some([<$name _ $operation _l0>](&table, walk))
+                        }
+                        _ => $crate::__private::Option::None,
+                    }
+                }
+            })
         }
     };
     // A call of the walker of the table's level. Levels that the format does not have are never compiled.
@@ -262,18 +285,9 @@ macro_rules! __pt_walkers {
                     $crate::iommu::level::unmap_level::<Format, H, $level>(table, cx, [<$name _unmap_range_l $below>])
                 }
             }
-            $crate::__pt_frame! {
-                fn [<$name _iova_to_phys_l $level>]<M: $crate::memory::TableMemory>(
-                    table: &$crate::iommu::level::Table<'_, Format>,
-                    common: &$crate::format::Common<Format>,
-                    memory: &M,
-                    va: u64,
-                ) -> $crate::__private::Option<u64> {
-                    $crate::iommu::level::translate_level::<Format, M, $level>(
-                        table, common, memory, va, [<$name _iova_to_phys_l $below>],
-                    )
-                }
-            }
+            $crate::__pt_walkers! { @step [<$name _iova_to_phys_l $level>] [<$name _iova_to_phys_l $below>] $level }
+            $crate::__pt_walkers! { @step [<$name _map_page_l $level>] [<$name _map_page_l $below>] $level }
+            $crate::__pt_walkers! { @step [<$name _unmap_page_l $level>] [<$name _unmap_page_l $below>] $level }
             $crate::__pt_frame! {
                 fn [<$name _read_and_clear_dirty_l $level>]<H: $crate::Host, R: $crate::__private::FnMut($crate::VaRange)>(
                     table: &$crate::iommu::level::Table<'_, Format>,
@@ -287,4 +301,34 @@ macro_rules! __pt_walkers {
             }
         }
     };
+    // One step of a walk to one VA.
+    (@step $step:ident $below:ident $level:literal) => {
+        $crate::__pt_step! {
+            fn $step<M: $crate::memory::TableMemory, S: $crate::iommu::level::Seek<Format>>(
+                table: &$crate::iommu::level::Table<'_, Format>,
+                walk: $crate::iommu::level::Seeking<'_, Format, M, S>,
+            ) -> S::Out {
+                match $crate::iommu::level::seek_level::<Format, M, S, $level>(table, walk) {
+                    $crate::iommu::level::Step::Down(lower, walk) => $below(&lower, walk),
+                    $crate::iommu::level::Step::Arrived(out) => out,
+                }
+            }
+        }
+    };
+}
+
+/// A step of a walk to one VA: a frame of its own with the feature `frames`, else joined with the steps below.
+#[cfg(feature = "frames")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_step {
+    ($($function:tt)*) => { #[inline(never)] $($function)* };
+}
+
+/// A step of a walk to one VA: a frame of its own with the feature `frames`, else joined with the steps below.
+#[cfg(not(feature = "frames"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_step {
+    ($($function:tt)*) => { #[inline(always)] $($function)* };
 }

@@ -9,6 +9,7 @@ fn main() -> std::process::ExitCode {
         .format(fmt::armv8_4k::TEST_CONFIGS)
         .format(fmt::armv8_16k::TEST_CONFIGS)
         .format(fmt::armv8_64k::TEST_CONFIGS)
+        .format(fmt::ept::TEST_CONFIGS)
         .format(fmt::riscv_32::TEST_CONFIGS)
         .format(fmt::riscv_32_g::TEST_CONFIGS)
         .format(fmt::riscv_64::TEST_CONFIGS)

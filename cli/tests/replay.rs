@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Read;
 
 const FORMATS: &[&str] =
-    &["amdv1", "amdv1_mock", "x86_64", "vtdss", "riscv_64", "riscv_64_g", "riscv_32", "riscv_32_g"];
+    &["amdv1", "amdv1_mock", "x86_64", "vtdss", "ept", "riscv_64", "riscv_64_g", "riscv_32", "riscv_32_g"];
 
 #[test]
 fn without_arguments_it_shows_all_formats_side_by_side() {

@@ -78,7 +78,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=1,
             top_pa_mask: lg2::bit_range_mask(12 + CONCAT_LG2, 33),
         };
-        const QUIRKS: Quirks = Quirks { concat_lg2: CONCAT_LG2, table_pa_lg2: 34, ..Quirks::NONE };
+        const QUIRKS: Quirks = Quirks { concat_lg2: CONCAT_LG2, table_pa_lg2: 34, min_top_level: 1, ..Quirks::NONE };
         enum Feature {
             /// Svadu: hardware sets A and D (`menvcfgh.ADUE`, `henvcfgh.ADUE`; SADE and GADE of a device context), so that D
             /// tells which pages were written.

@@ -85,7 +85,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=4,
             top_pa_mask: lg2::bit_range_mask(12 + CONCAT_LG2, 55),
         };
-        const QUIRKS: Quirks = Quirks { concat_lg2: CONCAT_LG2, ..Quirks::NONE };
+        const QUIRKS: Quirks = Quirks { concat_lg2: CONCAT_LG2, min_top_level: 2, ..Quirks::NONE };
         enum Feature {
             /// Svnapot: 64 KiB pages of 16 items at level 0.
             SVNAPOT_64K,

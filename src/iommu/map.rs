@@ -3,13 +3,14 @@
 use super::gather::{Changes, Gather, GatherMode};
 use super::top::flush_done_bit;
 use super::unlink::{ANY_LEVEL, clear_and_unlink};
-use super::{PtIommu, Walkers};
+use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
 use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
 use crate::item::Item;
 use crate::lg2;
+use crate::near::Near;
 use crate::range::{VaRange, best_page_size, count_of_size};
 use crate::table::{Entry, NewTable, Swap, Table};
 
@@ -49,12 +50,35 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// [`Error::InUse`], [`Error::OutOfMemory`], [`Error::TableAddress`]. What was mapped before stays mapped: [`MapError::mapped`] bytes.
     #[inline]
     pub fn map_range(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
-        self.map_locked(iova, paddr, len, prot)
+        self.core.map(&mut self.near, iova, paddr, len, prot)
+    }
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    /// Map by whoever holds the range, and `near`.
+    #[inline(always)]
+    pub(super) fn map(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        match page::map_near(self, near, iova, paddr, len, prot) {
+            page::Done::Yes => Ok(()),
+            page::Done::No => self.map_far(near, iova, paddr, len, prot),
+        }
     }
 
-    /// Map by whoever holds the range.
-    #[inline]
-    fn map_locked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+    /// Map of what is not near: a single page by a walk, the rest in the general way.
+    #[inline(never)]
+    fn map_far(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        match page::map_far(self, near, iova, paddr, len, prot) {
+            page::Done::Yes => Ok(()),
+            page::Done::No => {
+                // It may replace tables.
+                near.forget();
+                self.map_many(iova, paddr, len, prot)
+            }
+        }
+    }
+
+    /// Map of any range, with anything in the way.
+    fn map_many(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         let (mut cx, leaf_level) =
             self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
         let range = VaRange { va: iova, last: cx.last };
@@ -74,7 +98,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         if !prot.intersects(Prot::READ.union(Prot::WRITE)) {
             return Err(Error::Protection { prot, valid: "READ, WRITE or both", errno: Errno::EINVAL });
         }
-        if lg2::shr(paddr, common.max_oa_lg2) != 0 {
+        if !common.holds_oa(paddr) {
             return pa_range(paddr);
         }
         let attrs = F::attrs(common, prot)?;
@@ -86,7 +110,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             return Err(Error::Alignment { va: iova, paddr, len, page_sizes: sizes });
         };
         match paddr.checked_add(len - 1) {
-            Some(last) if lg2::shr(last, common.max_oa_lg2) == 0 => {}
+            Some(last) if common.holds_oa(last) => {}
             _ => return pa_range(paddr),
         }
         self.check_sizes_of_oas(range, paddr, len)?;
@@ -105,7 +129,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     }
 }
 
-impl<F: Walkers, H: Host> PtIommu<F, H> {
+impl<F: Walkers, H: Host> Core<F, H> {
     /// For formats whose page sizes reach differently far: that some size fits everywhere in the range, as the map will
     /// cut it.
     #[inline(always)]

@@ -15,6 +15,8 @@ mod gather;
 mod init;
 #[allow(unsafe_code, reason = "passes unlinked tables on")]
 mod map;
+#[allow(unsafe_code, reason = "adds to a gather")]
+mod page;
 mod set_dirty;
 mod top;
 mod translate;
@@ -33,9 +35,20 @@ pub mod level {
     //! One level of each algorithm, for the expansion to instantiate.
     pub use super::dirty::{Cx as DirtyCx, dirty_level};
     pub use super::map::{Cx as MapCx, Stop, map_level};
-    pub use super::translate::translate_level;
     pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_level};
+    pub use crate::seek::{Seek, Seeking, Step, seek_level};
     pub use crate::table::Table;
+    pub use crate::tree::Tree;
+
+    /// Begins a walk at the top, which is of `LEVEL`, if it decodes `va`.
+    #[inline(always)]
+    pub fn enter<F: crate::format::Groups, H: crate::driver::Host, S, const LEVEL: u32>(
+        tree: &Tree<F, H>,
+        va: u64,
+        seek: S,
+    ) -> Option<(Table<'_, F>, Seeking<'_, F, H::Memory, S>)> {
+        tree.enter::<S, LEVEL>(va, seek)
+    }
 
     /// The level of a table.
     #[inline(always)]
@@ -46,8 +59,9 @@ pub mod level {
 
 use crate::driver::Host;
 use crate::format::{Common, Groups};
-use crate::memory::TableMemory;
+use crate::near::Near;
 use crate::range::VaRange;
+use crate::seek::Seek;
 use crate::table::Table;
 use crate::tree::Tree;
 use crate::walk::TableView;
@@ -60,7 +74,9 @@ use core::fmt;
 pub trait Walkers: Groups {
     fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
-    fn translate<M: TableMemory>(table: &Table<'_, Self>, common: &Common<Self>, memory: &M, va: u64) -> Option<u64>;
+    fn translate<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn map_page<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn unmap_page<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
     fn dirty<H: Host, R: FnMut(VaRange)>(
         table: &Table<'_, Self>,
         cx: &mut dirty::Cx<'_, Self, H, R>,
@@ -73,27 +89,52 @@ pub trait Walkers: Groups {
 /// Made by [`PtIommu::new`] or the format's `pt_iommu_NAME_init`. Dropping it frees every table, mapped or not; hardware
 /// must be off it by then.
 pub struct PtIommu<F: Walkers, H: Host> {
+    pub(crate) core: Core<F, H>,
+    near: Near<F>,
+}
+
+/// What operations on disjoint ranges share: everything but what each keeps for itself.
+pub(crate) struct Core<F: Walkers, H: Host> {
     pub(crate) tree: Tree<F, H>,
     /// Page sizes that map may use, one bit each.
     page_sizes: u64,
+    pages: page::Prepared<F>,
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    #[inline(always)]
+    pub(crate) fn common(&self) -> &Common<F> {
+        self.tree.common()
+    }
+
+    #[inline(always)]
+    pub(crate) fn host(&self) -> &H {
+        self.tree.host()
+    }
 }
 
 impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// What was configured, and the limits in force.
     #[inline(always)]
     pub fn common(&self) -> &Common<F> {
-        self.tree.common()
+        self.core.common()
     }
 
     /// The domain whose memory and driver the table uses.
     #[inline(always)]
     pub fn host(&self) -> &H {
-        self.tree.host()
+        self.core.host()
+    }
+
+    /// The level of the top table at this moment.
+    #[inline(always)]
+    pub fn top_level(&self) -> u32 {
+        self.core.top_level()
     }
 
     /// Shows every table, a table before those below it, in VA order.
     pub fn visit_tables(&self, visit: impl FnMut(&TableView<'_, F>)) {
-        self.tree.visit_tables(visit);
+        self.core.tree.visit_tables(visit);
     }
 }
 
@@ -103,6 +144,6 @@ impl<F: Walkers, H: Host> fmt::Debug for PtIommu<F, H> {
         let common = self.common();
         let (name, level) = (F::NAME, self.top_level());
         writeln!(f, "{name}: top level {level}, {} VA bits, {} OA bits", common.max_va_lg2, common.max_oa_lg2)?;
-        self.tree.fmt_tables(f)
+        self.core.tree.fmt_tables(f)
     }
 }

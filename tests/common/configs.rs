@@ -1,11 +1,11 @@
 //! The configurations that everything is run on.
 
-use super::formats::{AmdV1, Armv8, HwFormat, RiscV, Stage, VtdSs, X86};
+use super::formats::{AmdV1, Armv8, Ept, HwFormat, RiscV, Stage, VtdSs, X86};
 use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
+    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
 };
 use generic_pt::iommu::Walkers;
 use generic_pt::{Error, Features, TableConfig};
@@ -100,6 +100,18 @@ macro_rules! riscv_64 {
 riscv_64!(riscv_64, Stage::First);
 riscv_64!(riscv_64_g, Stage::G);
 
+pub fn ept(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+    let has = |feature| features.contains(feature);
+    let hw = Ept {
+        accessed_dirty: has(ept::ACCESSED_DIRTY),
+        ignore_pat: has(ept::IGNORE_PAT),
+        suppress_ve: has(ept::SUPPRESS_VE),
+        mode_based_execute: has(ept::MODE_BASED_EXECUTE),
+    };
+    let format = ept::Config { top_level: top };
+    Setup::new::<ept::Format>(params(hw, features, top, va, oa), config(features, va, oa, format))
+}
+
 pub fn riscv_32(features: Features, oa: u32) -> Setup {
     let features = features | riscv_32::FORCED;
     let svadu = features.contains(riscv_32::SVADU);
@@ -176,6 +188,8 @@ setups! {
     riscv_64_sv39_svadu = riscv_64(SIGN | riscv_64::SVNAPOT_64K | riscv_64::SVADU | riscv_64::SVRSW60T59B, 39, 56, 2);
     riscv_64_g_sv39x4 = riscv_64_g(FLUSH, 41, 56, 2);
     riscv_64_g_sv57x4_svadu = riscv_64_g(riscv_64_g::SVNAPOT_64K | riscv_64_g::SVADU, 59, 50, 4);
+    ept_48_suppress_ve = ept(FLUSH | ept::ACCESSED_DIRTY | ept::SUPPRESS_VE | ept::IGNORE_PAT, 48, 52, 3);
+    ept_57_mode_based = ept(NO_GAPS | ept::MODE_BASED_EXECUTE, 57, 46, 4);
     riscv_32_sv32 = riscv_32(FLUSH, 34);
     riscv_32_g_sv32x4_svadu = riscv_32_g(riscv_32_g::SVADU, 34);
     armv8_4k_s1_48 = armv8_4k(FLUSH, 48, 48, 3);
@@ -207,6 +221,7 @@ macro_rules! for_each_config {
             armv8_4k_s1_48 armv8_4k_s1_39_dirty armv8_4k_s2_40_2_tops armv8_4k_s2_52_lpa2_dirty
             armv8_16k_s1_47_incoherent armv8_16k_s1_52_lpa2_dirty armv8_16k_s2_40_16_tops_fwb armv8_64k_s1_42_dirty
             armv8_64k_s2_45_8_tops
+            ept_48_suppress_ve ept_57_mode_based
         }
     };
     (@each $stamp:ident $($name:ident)*) => { $($stamp! { $name })* };

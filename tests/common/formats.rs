@@ -2,9 +2,11 @@
 //! shares nothing with the library. The simulated walker decodes with it, the model predicts raw items with it.
 
 mod armv8;
+mod ept;
 mod riscv;
 
 pub use armv8::Armv8;
+pub use ept::Ept;
 pub use riscv::{RiscV, Stage};
 
 use generic_pt::{Errno, Prot};

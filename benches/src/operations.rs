@@ -1,0 +1,536 @@
+//! What the cases do, for tables of any format.
+//!
+//! Each operation is called through a function that is not inlined, with arguments that the compiler does not know, as a caller
+//! from another module calls it; the loop around it is counted too (together about 15 instructions, as in the reference).
+
+use crate::formats::Shape;
+use crate::rows::{Per, Row};
+use crate::{BenchDomain, Purpose};
+use generic_pt::iommu::Walkers;
+use generic_pt::{DirtyMode, Features, GatherMode, Prot, PtIommu, TableConfig};
+use std::fmt;
+use std::hint::black_box;
+
+/// A case on a table, ready to run.
+pub trait Case: fmt::Debug {
+    /// Brings the table to where a run starts; not measured.
+    fn prepare(&mut self);
+    /// What is measured.
+    fn run(&mut self);
+    /// What the numbers of the row are for, counted over one run.
+    fn units(&self) -> u64;
+}
+
+/// What is done with a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Action {
+    /// It is mapped.
+    Map,
+    /// It is unmapped: an empty gather, the unmap, and a sync, which frees.
+    Unmap,
+}
+
+/// What is done with single pages in a large table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scaled {
+    /// Pages behind the range are mapped.
+    Map,
+    /// They are unmapped.
+    Unmap,
+    /// Pages of the range are translated, one after the other.
+    Translate,
+}
+
+/// In which order pages are translated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Order {
+    /// One after the other.
+    Sequential,
+    /// At random.
+    Random,
+}
+
+/// What a row does.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Operation {
+    /// Maps or unmaps ranges, one call each.
+    Ranges {
+        /// What is done with each.
+        action: Action,
+        /// Which ranges.
+        layout: Layout,
+    },
+    /// Translates pages of a range, one call each.
+    Translate {
+        /// In which order.
+        order: Order,
+        /// Size of the leaves.
+        page_lg2: u32,
+        /// Bytes mapped.
+        len_lg2: u32,
+    },
+    /// Single pages of 4 KiB, one call each, in a table that has a large range mapped.
+    AtScale {
+        /// What is done.
+        action: Scaled,
+        /// Bytes mapped.
+        len_lg2: u32,
+    },
+    /// Scans a range of 4 KiB leaves for dirty ones and makes them clean, in one call.
+    ReadAndClearDirty {
+        /// Bytes mapped.
+        len_lg2: u32,
+        /// One leaf of so many is dirty.
+        one_in: u64,
+    },
+}
+
+/// Ranges to map or unmap.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// The first IOVA.
+    iova: u64,
+    /// Its physical address.
+    paddr: u64,
+    /// Bytes of each range.
+    len: u64,
+    /// Bytes from one to the next.
+    stride: u64,
+    /// Ranges of one run: to count, and to time.
+    count: u64,
+    timed: u64,
+    /// The page size that is needed, where a range is one leaf.
+    page_lg2: Option<u32>,
+    /// What becomes of lower tables when a range is unmapped.
+    tables: Tables,
+    /// Whether the tables are made empty and kept before a run that maps.
+    keeps_tables: bool,
+}
+
+/// Where the ranges begin, unless it matters: formats with 32-bit addresses have this too.
+const IOVA: u64 = 0x4000_0000;
+const PADDR: u64 = 0x8000_0000;
+const PAGE: u64 = 0x1000;
+/// No table covers so little: unmapping in pieces of this size removes leaves and no table.
+const PIECE: u64 = 0x8_0000;
+
+impl Layout {
+    /// Pages that are aligned to their size, side by side, one call each.
+    pub const fn pages(page_lg2: u32) -> Self {
+        let len = 1 << page_lg2;
+        // Pages of 1 GiB do not fit often into an address space.
+        let timed = if page_lg2 < 30 { 4096 } else { 512 };
+        Self {
+            iova: IOVA,
+            paddr: PADDR,
+            len,
+            stride: len,
+            count: 512,
+            timed,
+            page_lg2: None,
+            tables: Tables::Stay,
+            keeps_tables: false,
+        }
+    }
+
+    /// For formats in which each range is one leaf.
+    pub const fn of_one_size(self) -> Self {
+        Self { page_lg2: Some(self.len.trailing_zeros()), ..self }
+    }
+
+    /// Ranges that are aligned, mapped to addresses that are off by 4 KiB, so that no leaf is larger.
+    pub const fn small_leaves(len_lg2: u32, timed: u64) -> Self {
+        let len = 1 << len_lg2;
+        let paddr = PADDR + PAGE;
+        // Few, but enough for what a run costs beside them not to show.
+        let count = if len_lg2 < 26 { 8 } else { 1 };
+        Self {
+            iova: IOVA,
+            paddr,
+            len,
+            stride: len,
+            count,
+            timed,
+            page_lg2: None,
+            tables: Tables::Go,
+            keeps_tables: false,
+        }
+    }
+
+    /// Whether it is of what every library has: single pages of the usual sizes, or ranges of 4 KiB pages.
+    pub const fn is_plain(&self) -> bool {
+        self.len == self.stride && self.len != 1 << 16 && self.len != 1 << 20
+    }
+
+    /// With lower tables that are there, and empty, before a run that maps.
+    pub const fn keep_tables(self) -> Self {
+        Self { keeps_tables: true, ..self }
+    }
+
+    /// A range of 14 pages of 2 MiB, 3 of 1 GiB, and 3 of 2 MiB (fewer and larger ones for AMDv1).
+    pub const MIXED: Self = {
+        let (iova, end) = (0x3_fe40_0000, 0x4_c060_0000);
+        Self { iova, paddr: iova, len: end - iova, stride: 1 << 34, count: 16, timed: 64, ..Self::pages(12) }
+    };
+}
+
+/// What is measured: a table of this library, or of another one.
+///
+/// An implementation's functions are not inlined.
+pub trait Target: fmt::Debug {
+    /// Maps a range to physical memory. Whether it is mapped.
+    fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> bool;
+
+    /// Unmaps a range, with everything that has to be done before what was unmapped may be used again. The bytes removed.
+    fn unmap(&mut self, iova: u64, len: u64, tables: Tables) -> u64;
+
+    /// Translates an address.
+    fn translate(&self, iova: u64) -> Option<u64>;
+
+    /// Limits the sizes of leaves that map uses, one bit each.
+    fn use_sizes(&mut self, sizes: u64);
+
+    /// Frees tables in which nothing is mapped, if unmapping did not; not measured.
+    fn free_empty_tables(&mut self) {}
+}
+
+/// What becomes of the lower tables of a range that is unmapped. A table of this library decides that by the range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tables {
+    /// They stay.
+    Stay,
+    /// The range covers them whole: they are freed.
+    Go,
+}
+
+/// A table of this library.
+pub type Table<F> = PtIommu<F, &'static BenchDomain>;
+
+/// The protection of everything that is mapped here.
+pub const PROT: Prot = Prot::READ.union(Prot::WRITE);
+
+/// An empty table of a shape; `None` if the format does not have all of the features.
+///
+/// # Panics
+/// If the shape is wrong.
+pub fn table<F: Walkers>(
+    domain: &'static BenchDomain,
+    shape: &Shape<F::Config>,
+    features: Features,
+) -> Option<Table<F>> {
+    let features = features | shape.features | F::FORCED | (Features::FLUSH_RANGE & F::SUPPORTED);
+    if !F::SUPPORTED.contains(features) {
+        return None;
+    }
+    let config = TableConfig {
+        features,
+        hw_max_vasz_lg2: shape.va_bits,
+        hw_max_oasz_lg2: F::GEOMETRY.max_oa_lg2,
+        format: shape.config,
+    };
+    Some(PtIommu::new(domain, &config).unwrap_or_else(|error| panic!("{}: {error}", shape.name)))
+}
+
+impl<F: Walkers> Target for Table<F> {
+    #[inline(never)]
+    fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> bool {
+        self.map_range(iova, paddr, len, prot).is_ok()
+    }
+
+    #[inline(never)]
+    fn unmap(&mut self, iova: u64, len: u64, _: Tables) -> u64 {
+        let mut gather = self.gather(GatherMode::Immediate);
+        let removed = self.unmap_range(iova, len, &mut gather);
+        gather.sync();
+        removed
+    }
+
+    #[inline(never)]
+    fn translate(&self, iova: u64) -> Option<u64> {
+        self.iova_to_phys(iova)
+    }
+
+    fn use_sizes(&mut self, sizes: u64) {
+        self.narrow_page_sizes(sizes);
+    }
+}
+
+/// What a target can hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// The last IOVA.
+    pub last_iova: u64,
+    /// Bits of a physical address.
+    pub oa_bits: u32,
+    /// Sizes of leaves, one bit each.
+    pub page_sizes: u64,
+}
+
+impl Limits {
+    fn hold(&self, iova: u64, paddr: u64, len: u64) -> bool {
+        iova + (len - 1) <= self.last_iova && (paddr + (len - 1)) >> self.oa_bits == 0
+    }
+
+    fn have_size(&self, page_lg2: u32) -> bool {
+        self.page_sizes >> page_lg2 & 1 != 0
+    }
+}
+
+/// The case of a row on an empty table; `None` if tables of the format cannot do that.
+pub fn case<F: Walkers + 'static>(
+    domain: &'static BenchDomain,
+    shape: Shape<F::Config>,
+    row: &Row,
+    purpose: Purpose,
+) -> Option<Box<dyn Case>> {
+    if row.only.is_some_and(|only| only != shape.name) {
+        return None;
+    }
+    let mut table = table::<F>(domain, &shape, row.features)?;
+    let info = table.info();
+    let limits = Limits { last_iova: info.aperture.last, oa_bits: info.max_oa_lg2, page_sizes: info.page_sizes };
+    match row.operation {
+        Operation::ReadAndClearDirty { len_lg2, one_in } => {
+            let len = 1u64 << len_lg2;
+            let fits = F::HAS_DIRTY && limits.hold(IOVA, PADDR + PAGE, len) && limits.have_size(12);
+            fits.then(|| {
+                assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name);
+                Box::new(Dirty { table, len, one_in }) as Box<dyn Case>
+            })
+        }
+        _ => common_case(table, limits, row, purpose),
+    }
+}
+
+/// The case of a row on an empty table of this or another library; `None` if it cannot do that.
+///
+/// # Panics
+/// If it fails although it should not.
+pub fn common_case<T: Target + 'static>(
+    mut target: T,
+    limits: Limits,
+    row: &Row,
+    purpose: Purpose,
+) -> Option<Box<dyn Case>> {
+    match row.operation {
+        Operation::Ranges { action, layout } => {
+            let count = if purpose == Purpose::Count { layout.count } else { layout.timed };
+            let span = layout.stride * (count - 1) + layout.len;
+            let fits = limits.hold(layout.iova, layout.paddr, span)
+                && limits.have_size(12)
+                && layout.page_lg2.is_none_or(|size| limits.have_size(size));
+            fits.then(|| {
+                let units = if row.per == Per::Leaf { count * (layout.len / PAGE) } else { count };
+                let mut case = Ranges { target, action, layout, count, units, are_mapped: false };
+                // So that the tables that stay are there.
+                case.map_all();
+                case.unmap_all();
+                Box::new(case) as Box<dyn Case>
+            })
+        }
+        Operation::Translate { order, page_lg2, len_lg2 } => {
+            let count = if purpose == Purpose::Count { 4096 } else { 1 << 16 };
+            let fits = limits.hold(IOVA, PADDR + PAGE, 1 << len_lg2) && limits.have_size(page_lg2);
+            fits.then(|| {
+                let paddr = fill(&mut target, page_lg2, len_lg2);
+                Box::new(Translate { target, order, paddr, page_lg2, len_lg2, count }) as Box<dyn Case>
+            })
+        }
+        Operation::AtScale { action, len_lg2 } => {
+            // The range, and what follows it; in large pages if it is large.
+            let page_lg2 = if len_lg2 <= 30 { 12 } else { 21 };
+            let fits = limits.hold(IOVA, PADDR + PAGE, (1 << len_lg2) + (1 << 31)) && limits.have_size(page_lg2);
+            fits.then(|| {
+                let paddr = fill(&mut target, page_lg2, len_lg2);
+                let behind = (IOVA + (1 << len_lg2)).next_multiple_of(1 << 30);
+                let layout = Layout { iova: behind, ..Layout::pages(12) };
+                let count = if purpose == Purpose::Count { layout.count } else { layout.timed };
+                let action = match action {
+                    Scaled::Map => Action::Map,
+                    Scaled::Unmap => Action::Unmap,
+                    Scaled::Translate => {
+                        let order = Order::Sequential;
+                        return Box::new(Translate { target, order, paddr, page_lg2, len_lg2, count }) as Box<dyn Case>;
+                    }
+                };
+                let mut case = Ranges { target, action, layout, count, units: count, are_mapped: false };
+                case.map_all();
+                case.unmap_all();
+                Box::new(case) as Box<dyn Case>
+            })
+        }
+        Operation::ReadAndClearDirty { .. } => None,
+    }
+}
+
+/// Maps a range of leaves of one size, from [`IOVA`]. Its physical address.
+fn fill(target: &mut impl Target, page_lg2: u32, len_lg2: u32) -> u64 {
+    // Aligned alike for large pages, and off by 4 KiB where the smallest are wanted.
+    let paddr = if page_lg2 > 12 { PADDR } else { PADDR + PAGE };
+    target.use_sizes(1 << page_lg2);
+    assert!(target.map(IOVA, paddr, 1 << len_lg2, PROT), "a range to translate");
+    target.use_sizes(u64::MAX);
+    paddr
+}
+
+#[inline(never)]
+fn read_and_clear_dirty<F: Walkers>(table: &mut Table<F>, iova: u64, len: u64) -> u64 {
+    let mut found = 0;
+    let mut gather = table.gather(GatherMode::Immediate);
+    let result = table.read_and_clear_dirty(iova, len, DirtyMode::Clear, &mut gather, |_| found += 1);
+    gather.sync();
+    if result.is_ok() { found } else { 0 }
+}
+
+/// Maps or unmaps ranges.
+#[derive(Debug)]
+struct Ranges<T> {
+    target: T,
+    action: Action,
+    layout: Layout,
+    count: u64,
+    units: u64,
+    /// All of them, or none.
+    are_mapped: bool,
+}
+
+impl<T: Target> Ranges<T> {
+    fn map_all(&mut self) {
+        let Layout { mut iova, mut paddr, len, stride, .. } = black_box(self.layout);
+        let prot = black_box(PROT);
+        let mut all = true;
+        for _ in 0..self.count {
+            all &= self.target.map(iova, paddr, len, prot);
+            iova += stride;
+            paddr += stride;
+        }
+        assert!(all, "mapped");
+        self.are_mapped = true;
+    }
+
+    fn unmap_all(&mut self) {
+        let Layout { mut iova, len, stride, tables, .. } = black_box(self.layout);
+        let mut removed = 0;
+        for _ in 0..self.count {
+            removed += self.target.unmap(iova, len, tables);
+            iova += stride;
+        }
+        assert_eq!(removed, self.count * len, "unmapped");
+        self.are_mapped = false;
+    }
+
+    /// Unmaps everything, but no table.
+    fn empty_tables(&mut self) {
+        let Layout { iova, len, stride, .. } = self.layout;
+        for start in (0..self.count).map(|n| iova + n * stride) {
+            for piece in (start..start + len).step_by(PIECE as usize) {
+                assert_eq!(self.target.unmap(piece, PIECE, Tables::Stay), PIECE);
+            }
+        }
+        self.are_mapped = false;
+    }
+}
+
+impl<T: Target> Case for Ranges<T> {
+    fn prepare(&mut self) {
+        match self.action {
+            Action::Map if self.layout.keeps_tables => {
+                if !self.are_mapped {
+                    self.map_all();
+                }
+                self.empty_tables();
+            }
+            Action::Map if self.are_mapped => {
+                self.unmap_all();
+                if self.layout.tables == Tables::Go {
+                    self.target.free_empty_tables();
+                }
+            }
+            Action::Unmap if !self.are_mapped => self.map_all(),
+            _ => {}
+        }
+    }
+
+    fn run(&mut self) {
+        match self.action {
+            Action::Map => self.map_all(),
+            Action::Unmap => self.unmap_all(),
+        }
+    }
+
+    fn units(&self) -> u64 {
+        self.units
+    }
+}
+
+/// Translates.
+#[derive(Debug)]
+struct Translate<T> {
+    target: T,
+    order: Order,
+    paddr: u64,
+    page_lg2: u32,
+    len_lg2: u32,
+    /// Translations of a run.
+    count: u64,
+}
+
+impl<T: Target> Case for Translate<T> {
+    fn prepare(&mut self) {}
+
+    fn run(&mut self) {
+        let (page_lg2, pages_lg2) = black_box((self.page_lg2, self.len_lg2 - self.page_lg2));
+        let pages_mask = (1 << pages_lg2) - 1;
+        // Offsets, so that a hole and a wrong answer show in the sum.
+        let mut wrong = 0;
+        let mut page = 0u64;
+        let mut check = |page: u64| {
+            let offset = page << page_lg2;
+            wrong |= self.target.translate(IOVA + offset).unwrap_or(0) ^ (self.paddr + offset);
+        };
+        match self.order {
+            Order::Sequential => {
+                for _ in 0..self.count {
+                    check(page);
+                    page = (page + 1) & pages_mask;
+                }
+            }
+            Order::Random => {
+                for _ in 0..self.count {
+                    page = page.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                    check((page >> 40) & pages_mask);
+                }
+            }
+        }
+        assert_eq!(wrong, 0, "translated");
+    }
+
+    fn units(&self) -> u64 {
+        self.count
+    }
+}
+
+/// Scans for dirty leaves.
+#[derive(Debug)]
+struct Dirty<F: Walkers> {
+    table: Table<F>,
+    len: u64,
+    one_in: u64,
+}
+
+impl<F: Walkers> Case for Dirty<F> {
+    fn prepare(&mut self) {
+        for offset in (0..self.len).step_by((self.one_in * PAGE) as usize) {
+            self.table.set_dirty(IOVA + offset).expect("mapped");
+        }
+    }
+
+    fn run(&mut self) {
+        let found = read_and_clear_dirty(&mut self.table, black_box(IOVA), black_box(self.len));
+        assert_eq!(found, self.len / PAGE / self.one_in, "dirty leaves");
+    }
+
+    fn units(&self) -> u64 {
+        self.len / PAGE
+    }
+}
