@@ -111,7 +111,8 @@ impl<F: Groups, H: Host> Tree<F, H> {
         let biased = if F::SUPPORTED.contains(Features::SIGN_EXTEND) {
             va.wrapping_add(self.bias)
         } else {
-            va.wrapping_sub(F::va_prefix(&self.common))
+            // Of the prefix only the bits above count.
+            va.wrapping_sub(F::va_prefix(&self.common) & !self.decoded)
         };
         let grown = !self.common.has(Features::DYNAMIC_TOP) || LEVEL >= F::MAX_TOP_LEVEL;
         biased <= self.decoded && (grown || lg2::shr(va, item_size_lg2::<F>(LEVEL + 1)) == 0)
