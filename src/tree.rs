@@ -111,7 +111,7 @@ impl<F: Groups, H: Host> Tree<F, H> {
         let biased = if F::SUPPORTED.contains(Features::SIGN_EXTEND) {
             va.wrapping_add(self.bias)
         } else {
-            // Of the prefix only the bits above those that are decoded count.
+            // Of the prefix only the bits above count.
             va.wrapping_sub(F::va_prefix(&self.common) & !self.decoded)
         };
         let grown = !self.common.has(Features::DYNAMIC_TOP) || LEVEL >= F::MAX_TOP_LEVEL;

@@ -11,6 +11,8 @@ pub struct FormatRow {
     pub name: &'static str,
     /// What it is, in a few words.
     pub about: &'static str,
+    /// Its smallest page, in bytes.
+    pub page_bytes: u64,
     /// Replays a trace into tables of it.
     pub replay: fn(&Job<'_>) -> Result<FormatReport, ReplayError>,
 }
@@ -48,6 +50,7 @@ macro_rules! formats {
         pub const FORMATS: &[FormatRow] = &[$(FormatRow {
             name: stringify!($name),
             about: $about,
+            page_bytes: 1 << generic_pt::fmt::$name::GEOMETRY.granule_lg2,
             replay: |job| {
                 #[allow(unused_imports, reason = "rows without features of their own")]
                 use generic_pt::fmt::$name::{self as format, *};
