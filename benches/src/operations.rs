@@ -76,6 +76,18 @@ pub enum Operation {
         /// Bytes mapped.
         len_lg2: u32,
     },
+    /// Maps lists of pages that are nowhere contiguous, one call for each list.
+    Scatter {
+        /// Pages in a list.
+        pages: u64,
+    },
+    /// Translates a range of 4 KiB leaves to runs, in one call.
+    TranslateRange {
+        /// Bytes mapped.
+        len_lg2: u32,
+        /// How the leaves are laid out.
+        runs: Runs,
+    },
     /// Scans a range of 4 KiB leaves for dirty ones and makes them clean, in one call.
     ReadAndClearDirty {
         /// Bytes mapped.
@@ -83,6 +95,15 @@ pub enum Operation {
         /// One leaf of so many is dirty.
         one_in: u64,
     },
+}
+
+/// How leaves are laid out in physical memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Runs {
+    /// All of them make one run.
+    One,
+    /// Each is a run.
+    EachLeaf,
 }
 
 /// Ranges to map or unmap.
@@ -298,6 +319,30 @@ pub fn case<F: Walkers + 'static>(
                 Box::new(Dirty { table, len, one_in }) as Box<dyn Case>
             })
         }
+        Operation::Scatter { pages } => {
+            let lists = if purpose == Purpose::Count { 8 } else { 16 };
+            let fits =
+                limits.hold(IOVA, PADDR, (lists * Scatter::<F>::STRIDE).max(pages * PAGE * 2)) && limits.have_size(12);
+            (fits && HAS_MAP_SG).then(|| {
+                let mut case = Scatter { table, segments: scattered(pages), lists, are_mapped: false };
+                case.map_all();
+                case.unmap_all();
+                Box::new(case) as Box<dyn Case>
+            })
+        }
+        Operation::TranslateRange { len_lg2, runs } => {
+            let len = 1u64 << len_lg2;
+            let fits = limits.hold(IOVA, PADDR + PAGE, 2 * len) && limits.have_size(12);
+            (fits && HAS_TRANSLATE_RANGE).then(|| {
+                match runs {
+                    Runs::One => assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name),
+                    Runs::EachLeaf => scattered(len / PAGE).iter().zip(0..).for_each(|(segment, page)| {
+                        assert!(table.map(IOVA + page * PAGE, segment.paddr, segment.len, PROT), "{}", row.name);
+                    }),
+                }
+                Box::new(TranslateRange { table, len, runs }) as Box<dyn Case>
+            })
+        }
         _ => common_case(table, limits, row, purpose),
     }
 }
@@ -359,7 +404,7 @@ pub fn common_case<T: Target + 'static>(
                 Box::new(case) as Box<dyn Case>
             })
         }
-        Operation::ReadAndClearDirty { .. } => None,
+        Operation::Scatter { .. } | Operation::TranslateRange { .. } | Operation::ReadAndClearDirty { .. } => None,
     }
 }
 
@@ -528,6 +573,116 @@ impl<F: Walkers> Case for Dirty<F> {
     fn run(&mut self) {
         let found = read_and_clear_dirty(&mut self.table, black_box(IOVA), black_box(self.len));
         assert_eq!(found, self.len / PAGE / self.one_in, "dirty leaves");
+    }
+
+    fn units(&self) -> u64 {
+        self.len / PAGE
+    }
+}
+
+/// Whether the library can do these yet.
+const HAS_MAP_SG: bool = cfg!(has_map_sg);
+const HAS_TRANSLATE_RANGE: bool = cfg!(has_translate_range);
+
+/// Pages in descending order with gaps, so that no two are contiguous.
+fn scattered(pages: u64) -> Vec<Segment> {
+    (0..pages).rev().map(|page| Segment { paddr: PADDR + page * 2 * PAGE, len: PAGE }).collect()
+}
+
+#[cfg(not(has_map_sg))]
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    paddr: u64,
+    len: u64,
+}
+
+#[inline(never)]
+fn map_sg<F: Walkers>(table: &mut Table<F>, iova: u64, segments: &[Segment]) -> u64 {
+    #[cfg(has_map_sg)]
+    let mapped = table.map_sg(iova, segments.iter().copied(), black_box(PROT)).unwrap_or(0);
+    #[cfg(not(has_map_sg))]
+    let mapped = (0..)
+        .step_by(PAGE as usize)
+        .zip(segments)
+        .filter(|(offset, segment)| table.map(iova + offset, segment.paddr, segment.len, PROT))
+        .count() as u64
+        * PAGE;
+    mapped
+}
+
+/// Maps scatter lists.
+#[derive(Debug)]
+struct Scatter<F: Walkers> {
+    table: Table<F>,
+    segments: Vec<Segment>,
+    lists: u64,
+    are_mapped: bool,
+}
+
+impl<F: Walkers> Scatter<F> {
+    /// One list in each table of 2 MiB, from its second quarter on: so it is never covered whole, and stays.
+    const STRIDE: u64 = 1 << 21;
+    const FIRST: u64 = IOVA + Self::STRIDE / 4;
+
+    fn map_all(&mut self) {
+        let mut mapped = 0;
+        let mut iova = black_box(Self::FIRST);
+        for _ in 0..self.lists {
+            mapped += map_sg(&mut self.table, iova, &self.segments);
+            iova += Self::STRIDE;
+        }
+        assert_eq!(mapped, self.units() * PAGE, "mapped");
+        self.are_mapped = true;
+    }
+
+    fn unmap_all(&mut self) {
+        let len = self.segments.len() as u64 * PAGE;
+        for list in 0..self.lists {
+            assert_eq!(self.table.unmap(Self::FIRST + list * Self::STRIDE, len, Tables::Stay), len, "unmapped");
+        }
+        self.are_mapped = false;
+    }
+}
+
+impl<F: Walkers> Case for Scatter<F> {
+    fn prepare(&mut self) {
+        if self.are_mapped {
+            self.unmap_all();
+        }
+    }
+
+    fn run(&mut self) {
+        self.map_all();
+    }
+
+    fn units(&self) -> u64 {
+        self.lists * self.segments.len() as u64
+    }
+}
+
+#[inline(never)]
+fn translate_range<F: Walkers>(table: &Table<F>, iova: u64, len: u64) -> (u64, u64) {
+    #[cfg(has_translate_range)]
+    let found = table.translate_range(iova, len).fold((0, 0), |(runs, bytes), run| (runs + 1, bytes + run.len));
+    #[cfg(not(has_translate_range))]
+    let found = (table.iova_to_phys(iova).map_or(0, |_| 1), len);
+    found
+}
+
+/// Translates a range to runs.
+#[derive(Debug)]
+struct TranslateRange<F: Walkers> {
+    table: Table<F>,
+    len: u64,
+    runs: Runs,
+}
+
+impl<F: Walkers> Case for TranslateRange<F> {
+    fn prepare(&mut self) {}
+
+    fn run(&mut self) {
+        let runs = if self.runs == Runs::One { 1 } else { self.units() };
+        assert_eq!(translate_range(&self.table, black_box(IOVA), black_box(self.len)), (runs, self.len));
     }
 
     fn units(&self) -> u64 {
