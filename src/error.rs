@@ -133,6 +133,15 @@ pub enum Error {
         /// Its level.
         level: u32,
     },
+    /// An item here is none that the format can have written: somebody else wrote into the table. It was not followed.
+    Foreign {
+        /// VA of the item.
+        va: u64,
+        /// Its level.
+        level: u32,
+        /// What it holds, in CPU byte order.
+        raw: u64,
+    },
     /// The format does not read a leaf that it made as a leaf: its description is wrong. Nothing was written.
     LeafNotRead {
         /// VA of the leaf.
@@ -156,6 +165,8 @@ pub enum Error {
 pub enum Errno {
     /// No such entry.
     ENOENT = 2,
+    /// Input/output error: here, a table that somebody else wrote into.
+    EIO = 5,
     /// No such device or address: here, no page size fits.
     ENXIO = 6,
     /// Try again.
@@ -179,6 +190,7 @@ impl Errno {
     pub const fn name(self) -> &'static str {
         match self {
             Self::ENOENT => "ENOENT",
+            Self::EIO => "EIO",
             Self::ENXIO => "ENXIO",
             Self::EAGAIN => "EAGAIN",
             Self::ENOMEM => "ENOMEM",
@@ -211,6 +223,7 @@ impl Error {
             Self::OutOfMemory { .. } => Errno::ENOMEM,
             Self::NotMapped { .. } => Errno::ENOENT,
             Self::Raced { .. } => Errno::EAGAIN,
+            Self::Foreign { .. } => Errno::EIO,
         }
     }
 }
@@ -270,6 +283,9 @@ impl fmt::Display for Error {
             Self::NotMapped { va } => write!(f, "nothing is mapped at VA {va:#018x}"),
             Self::Raced { va, level } => {
                 write!(f, "the level {level} item of VA {va:#018x} changed meanwhile, try again")
+            }
+            Self::Foreign { va, level, raw } => {
+                write!(f, "the level {level} item of VA {va:#018x} is {raw:#x}, which the format never writes there")
             }
             Self::TableAddress { pa, level } => {
                 write!(f, "an item cannot point to a level {level} table at physical address {pa:#x}")

@@ -92,13 +92,16 @@ pub struct Quirks {
     /// The VA bits above the decoded ones, for a table that serves only a part of the address space: any constant.
     /// Only the bits above the table's width are looked at, so all ones is the upper end for every width.
     pub va_prefix: u64,
+    /// The lowest level that can be the top: walks need not be prepared for others.
+    pub min_top_level: u32,
     /// The lowest of 16 adjacent bits that hardware ignores in an empty item; unlinked tables are listed through them.
     pub link_lo: u32,
 }
 
 impl Quirks {
     /// Nothing special: little endian, no concatenation, tables anywhere, VA from 0.
-    pub const NONE: Self = Self { endian: Endian::Little, concat_lg2: 0, table_pa_lg2: 64, va_prefix: 0, link_lo: 16 };
+    pub const NONE: Self =
+        Self { endian: Endian::Little, concat_lg2: 0, table_pa_lg2: 64, va_prefix: 0, min_top_level: 0, link_lo: 16 };
 }
 
 /// What an item is.
@@ -110,6 +113,9 @@ pub enum Kind {
     Table,
     /// An output address.
     Leaf,
+    /// What this format cannot have written here: reserved bits set, a table pointer at a level without tables, a level
+    /// that is skipped. Nothing of it is followed; operations that meet it say so ([`Error::Foreign`]) or stop.
+    Foreign,
 }
 
 /// The part of a table object that is the same for every format, and that a format's functions may look at.
@@ -126,6 +132,17 @@ pub struct Common<F: Description> {
 }
 
 impl<F: Description> Common<F> {
+    /// Whether `oa` is below the table's limit.
+    #[inline(always)]
+    pub fn holds_oa(&self, oa: u64) -> bool {
+        if F::GEOMETRY.max_oa_lg2 < u64::BITS {
+            // Init keeps the limit at or below the format's.
+            oa >> (self.max_oa_lg2 & 63) == 0
+        } else {
+            lg2::shr(oa, self.max_oa_lg2) == 0
+        }
+    }
+
     /// Whether the table has `feature` (one feature). Constant where the format forces it or does not support it.
     #[inline(always)]
     pub fn has(&self, feature: Features) -> bool {
@@ -163,6 +180,8 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
     const ITEM_SIZES_LG2: [u32; MAX_LEVELS + 1] = Self::GEOMETRY.item_sizes_lg2(<Self::Item as Item>::BYTES_LG2);
     /// The highest level that can be the top.
     const MAX_TOP_LEVEL: u32 = Self::GEOMETRY.max_top_level;
+    /// The lowest level that can be the top.
+    const MIN_TOP_LEVEL: u32 = Self::QUIRKS.min_top_level;
 }
 
 /// VA covered by one item of `level`, as a power of two.
@@ -256,6 +275,11 @@ pub trait PtFormat: Description {
     /// # Errors
     /// [`Error::Config`], which names the field and the valid values.
     fn init(config: &TableConfig<Self::Config>) -> Result<Limits, Error>;
+    /// The configuration as the other functions are to see it: what asks for a feature that is off can be taken out here,
+    /// once, instead of being looked at for every item. By default as it was given.
+    fn settle(config: &TableConfig<Self::Config>) -> Self::Config {
+        config.format
+    }
     /// What a driver writes into its device or context entry.
     fn hw_info(common: &Common<Self>, top: Top) -> Self::HwInfo;
 
@@ -273,6 +297,17 @@ pub trait PtFormat: Description {
     #[inline(always)]
     fn empty_item(_common: &Common<Self>, _level: u32) -> Self::Item {
         Self::Item::ZERO
+    }
+    /// Bits of which each by itself says that an item of `level` is not empty: a present bit, or the permissions of a
+    /// format without one. A hint for scans, which look at many items at once; by default none.
+    #[inline(always)]
+    fn nonempty_bits(_common: &Common<Self>, _level: u32) -> Self::Item {
+        Self::Item::ZERO
+    }
+    /// The VA bits above the decoded ones, where the configuration decides them. By default the prefix of the quirks.
+    #[inline(always)]
+    fn va_prefix(_common: &Common<Self>) -> u64 {
+        Self::QUIRKS.va_prefix
     }
 }
 
@@ -303,6 +338,11 @@ pub trait Contiguous: PtFormat {
 
 /// Optional: hardware notes writes in the leaf.
 pub trait Dirty: PtFormat {
+    /// Whether this table tracks writes, where the configuration decides that. By default it does.
+    #[inline(always)]
+    fn tracks_dirty(_common: &Common<Self>) -> bool {
+        true
+    }
     /// Whether this item says that the page was written.
     fn is_dirty(common: &Common<Self>, level: u32, raw: Self::Item) -> bool;
     /// The item made clean; no other bit may change.
@@ -343,6 +383,11 @@ pub trait Groups: PtFormat {
     #[inline(always)]
     fn contig_lg2(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> u32 {
         0
+    }
+    /// [`Dirty::tracks_dirty`].
+    #[inline(always)]
+    fn tracks_dirty(_common: &Common<Self>) -> bool {
+        false
     }
     /// [`Dirty::is_dirty`].
     #[inline(always)]

@@ -110,6 +110,8 @@ pub mod lg2;
 pub mod memory;
 pub mod ns;
 pub mod range;
+#[doc(hidden)]
+pub mod seek;
 #[allow(unsafe_code, reason = "makes references to table memory")]
 mod table;
 pub mod template;

@@ -211,23 +211,47 @@ macro_rules! __pt_walkers {
             ) -> $crate::iommu::level::Outcome {
                 $crate::__pt_walkers! { @call $name unmap_range table (table, cx) }
             }
-            #[inline(always)]
-            fn translate<M: $crate::memory::TableMemory>(
-                table: &$crate::iommu::level::Table<'_, Self>,
-                common: &$crate::format::Common<Self>,
-                memory: &M,
-                va: u64,
-            ) -> $crate::__private::Option<u64> {
-                $crate::__pt_walkers! { @call $name iova_to_phys table (table, common, memory, va) }
-            }
+            $crate::__pt_walkers! { @seek $name translate iova_to_phys }
+            $crate::__pt_walkers! { @seek $name map_page map_page }
+            $crate::__pt_walkers! { @seek $name unmap_page unmap_page }
             #[inline(always)]
             fn dirty<H: $crate::Host, R: $crate::__private::FnMut($crate::VaRange)>(
                 table: &$crate::iommu::level::Table<'_, Self>,
                 cx: &mut $crate::iommu::level::DirtyCx<'_, Self, H, R>,
                 range: $crate::VaRange,
-            ) {
+            ) -> $crate::__private::Result<(), $crate::Error> {
                 $crate::__pt_walkers! { @call $name read_and_clear_dirty table (table, cx, range) }
             }
+        }
+    };
+    // A walk to one VA, from the top of this moment.
+    (@seek $name:ident $function:ident $operation:ident) => {
+        #[inline(always)]
+        fn $function<H: $crate::Host, S: $crate::iommu::level::Seek<Self>>(
+            tree: &$crate::iommu::level::Tree<Self, H>,
+            va: $crate::__private::u64,
+            seek: S,
+        ) -> $crate::__private::Option<S::Out> {
+            let (top, level) = $crate::iommu::level::top_of(tree);
+            $crate::__private::seq!(LEVEL in 1..=5 {
+                $crate::__private::paste! {
+                    match level {
+                        #(
+                            LEVEL if LEVEL <= <Format as $crate::format::Description>::MAX_TOP_LEVEL
+                                && LEVEL >= <Format as $crate::format::Description>::MIN_TOP_LEVEL =>
+                            {
+                                let (table, walk) = $crate::iommu::level::enter::<_, _, _, LEVEL>(tree, top, va, seek)?;
+                                $crate::__private::Option::Some([<$name _ $operation _l LEVEL>](&table, walk))
+                            }
+                        )*
+                        _ if <Format as $crate::format::Description>::MIN_TOP_LEVEL > 0 => $crate::__private::Option::None,
+                        _ => {
+                            let (table, walk) = $crate::iommu::level::enter::<_, _, _, 0>(tree, top, va, seek)?;
+                            $crate::__private::Option::Some([<$name _ $operation _l0>](&table, walk))
+                        }
+                    }
+                }
+            })
         }
     };
     // A call of the walker of the table's level. Levels that the format does not have are never compiled.
@@ -262,24 +286,15 @@ macro_rules! __pt_walkers {
                     $crate::iommu::level::unmap_level::<Format, H, $level>(table, cx, [<$name _unmap_range_l $below>])
                 }
             }
-            $crate::__pt_frame! {
-                fn [<$name _iova_to_phys_l $level>]<M: $crate::memory::TableMemory>(
-                    table: &$crate::iommu::level::Table<'_, Format>,
-                    common: &$crate::format::Common<Format>,
-                    memory: &M,
-                    va: u64,
-                ) -> $crate::__private::Option<u64> {
-                    $crate::iommu::level::translate_level::<Format, M, $level>(
-                        table, common, memory, va, [<$name _iova_to_phys_l $below>],
-                    )
-                }
-            }
+            $crate::__pt_walkers! { @step [<$name _iova_to_phys_l $level>] [<$name _iova_to_phys_l $below>] $level }
+            $crate::__pt_walkers! { @step [<$name _map_page_l $level>] [<$name _map_page_l $below>] $level }
+            $crate::__pt_walkers! { @step [<$name _unmap_page_l $level>] [<$name _unmap_page_l $below>] $level }
             $crate::__pt_frame! {
                 fn [<$name _read_and_clear_dirty_l $level>]<H: $crate::Host, R: $crate::__private::FnMut($crate::VaRange)>(
                     table: &$crate::iommu::level::Table<'_, Format>,
                     cx: &mut $crate::iommu::level::DirtyCx<'_, Format, H, R>,
                     range: $crate::VaRange,
-                ) {
+                ) -> $crate::__private::Result<(), $crate::Error> {
                     $crate::iommu::level::dirty_level::<Format, H, R, $level>(
                         table, cx, range, [<$name _read_and_clear_dirty_l $below>],
                     )
@@ -287,4 +302,34 @@ macro_rules! __pt_walkers {
             }
         }
     };
+    // One step of a walk to one VA.
+    (@step $step:ident $below:ident $level:literal) => {
+        $crate::__pt_step! {
+            fn $step<M: $crate::memory::TableMemory, S: $crate::iommu::level::Seek<Format>>(
+                table: &$crate::iommu::level::Table<'_, Format>,
+                walk: $crate::iommu::level::Seeking<'_, Format, M, S>,
+            ) -> S::Out {
+                match $crate::iommu::level::seek_level::<Format, M, S, $level>(table, walk) {
+                    $crate::iommu::level::Step::Down(lower, walk) => $below(&lower, walk),
+                    $crate::iommu::level::Step::Arrived(out) => out,
+                }
+            }
+        }
+    };
+}
+
+/// A step of a walk to one VA: a frame of its own with the feature `frames`, else joined with the steps below.
+#[cfg(feature = "frames")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_step {
+    ($($function:tt)*) => { #[inline(never)] $($function)* };
+}
+
+/// A step of a walk to one VA: a frame of its own with the feature `frames`, else joined with the steps below.
+#[cfg(not(feature = "frames"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_step {
+    ($($function:tt)*) => { #[inline(always)] $($function)* };
 }

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::feature::Features;
-use crate::format::{Common, Description};
+use crate::format::{Common, PtFormat};
 use crate::lg2;
 use crate::table::top_va_lg2;
 
@@ -35,21 +35,34 @@ impl VaRange {
 /// Whether the range lies in a table that decodes `va_lg2` bits: the bits above are the prefix, or with sign extension
 /// copies of the highest decoded bit, the same for both ends.
 #[inline(always)]
-pub(crate) fn fits<F: Description>(common: &Common<F>, range: VaRange, va_lg2: u32) -> bool {
+pub(crate) fn fits<F: PtFormat>(common: &Common<F>, range: VaRange, va_lg2: u32) -> bool {
     if common.has(Features::SIGN_EXTEND) {
         lg2::sign_extend(range.va, va_lg2) == range.va
             && lg2::sign_extend(range.last, va_lg2) == range.last
             && lg2::same_block(range.va, range.last, u64::BITS - 1)
     } else {
-        lg2::shr((range.va ^ F::QUIRKS.va_prefix) | (range.last ^ F::QUIRKS.va_prefix), va_lg2) == 0
+        let prefix = F::va_prefix(common);
+        lg2::shr((range.va ^ prefix) | (range.last ^ prefix), va_lg2) == 0
+    }
+}
+
+/// What all VA of the table have in common: with the first number added, they have no bits of the second.
+///
+/// With dynamic top this is so for the highest; a lower top decodes less.
+pub(crate) fn bounds<F: PtFormat>(common: &Common<F>) -> (u64, u64) {
+    let beyond = !lg2::low_mask(common.max_va_lg2);
+    if common.has(Features::SIGN_EXTEND) {
+        (lg2::pow2(common.max_va_lg2.saturating_sub(1)), beyond)
+    } else {
+        ((F::va_prefix(common) & beyond).wrapping_neg(), beyond)
     }
 }
 
 /// The range that a top of `level` serves; with sign extension its lower half.
-pub(crate) fn top_range<F: Description>(common: &Common<F>, level: u32) -> VaRange {
+pub(crate) fn top_range<F: PtFormat>(common: &Common<F>, level: u32) -> VaRange {
     let va_lg2 = top_va_lg2(common, level);
     let bits = if common.has(Features::SIGN_EXTEND) { va_lg2 - 1 } else { va_lg2 };
-    let first = F::QUIRKS.va_prefix & !lg2::low_mask(bits);
+    let first = F::va_prefix(common) & !lg2::low_mask(bits);
     VaRange { va: first, last: first | lg2::low_mask(bits) }
 }
 

@@ -66,10 +66,19 @@ impl<'t, F: Groups> Table<'t, F> {
     /// `page` is a live table of `level` with `2^items_lg2` items, and stays so for `'t`.
     #[inline(always)]
     pub(crate) unsafe fn at(page: NonNull<u8>, level: u32, items_lg2: u32) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { Self::of(page, level, 1 << items_lg2) }
+    }
+
+    /// The view of the table at `page`.
+    ///
+    /// # Safety
+    /// `page` is a live table of `level` with `items` items, a power of two, and stays so for `'t`.
+    #[inline(always)]
+    pub(crate) unsafe fn of(page: NonNull<u8>, level: u32, items: usize) -> Self {
         // SAFETY: the caller promises a live table of that many items; tables are aligned to at least 8 bytes, which is
         // the largest alignment of an item's atomic; all access to reachable tables is atomic (rule 3).
-        let items =
-            unsafe { core::slice::from_raw_parts(page.as_ptr().cast::<<F::Item as Item>::Atomic>(), 1 << items_lg2) };
+        let items = unsafe { core::slice::from_raw_parts(page.as_ptr().cast::<<F::Item as Item>::Atomic>(), items) };
         Self { items, level }
     }
 
@@ -97,7 +106,7 @@ impl<'t, F: Groups> Table<'t, F> {
     /// The index of `va` in this table. (A table has a power of two of items; the VA was checked against the top.)
     #[inline(always)]
     pub(crate) fn index(&self, va: u64) -> usize {
-        lg2::shr(va, item_size_lg2::<F>(self.level)) as usize & (self.items.len() - 1)
+        lg2::shr(va, item_size_lg2::<F>(self.level)) as usize & self.items.len().wrapping_sub(1)
     }
 
     /// The first byte of table memory, to know a table by.
@@ -121,6 +130,15 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
+    /// The index of `va`, and the item there.
+    #[inline(always)]
+    pub(crate) fn find(&self, common: &Common<F>, va: u64) -> (usize, Entry<F>) {
+        let index = self.index(va);
+        // SAFETY: a table has a power of two of items (`of`), and `index` is masked by one less than that.
+        let item = unsafe { self.items.get_unchecked(index) };
+        (index, Entry::new(common, self.level, from_memory::<F>(F::Item::load(item, Ordering::Acquire))))
+    }
+
     /// Writes a run of items, one by one, in order.
     #[inline(always)]
     pub(crate) fn store_run(&self, first: usize, count: usize, mut item: impl FnMut(usize) -> F::Item) {
@@ -128,6 +146,14 @@ impl<'t, F: Groups> Table<'t, F> {
             for (n, slot) in run.iter().enumerate() {
                 F::Item::store(slot, to_memory::<F>(item(n)), Ordering::Release);
             }
+        }
+    }
+
+    /// Writes one item, with release order.
+    #[inline(always)]
+    pub(crate) fn store(&self, index: usize, item: F::Item) {
+        if let Some(slot) = self.items.get(index) {
+            F::Item::store(slot, to_memory::<F>(item), Ordering::Release);
         }
     }
 
@@ -213,6 +239,17 @@ impl<'t, F: Groups> Table<'t, F> {
         // level below, which is a regular one. It stays live during `visit` because (rule 2) only whoever holds the
         // range that the item covers can unlink it: that is the operation that is calling this.
         visit(&unsafe { Table::at(page, level, items_lg2::<F>(level)) })
+    }
+
+    /// The table that the item `entry`, just loaded from this table, points to.
+    ///
+    /// For walks to one VA, which hold that VA's range and unlink nothing while they have the view.
+    #[inline(always)]
+    pub(crate) fn lower<M: TableMemory>(&self, common: &Common<F>, memory: &M, entry: Entry<F>) -> Table<'t, F> {
+        let page = self.lower_page(common, memory, entry);
+        let level = self.level.saturating_sub(1);
+        // SAFETY: as in `descend`: `'t` is within the operation that made the view of the top.
+        unsafe { Table::at(page, level, items_lg2::<F>(level)) }
     }
 
     /// The page of the table that `entry` points to.

@@ -2,9 +2,12 @@
 
 use crate::driver::Host;
 use crate::feature::Features;
-use crate::format::{Common, Groups, Kind};
+use crate::format::{Common, Groups, Kind, MAX_LEVELS, item_size_lg2};
+use crate::lg2;
 use crate::memory::{Contents, TableMemory};
-use crate::table::{NewTable, Table, top_items_lg2, top_size_lg2};
+use crate::range;
+use crate::seek::Seeking;
+use crate::table::{NewTable, Table, top_items_lg2, top_size_lg2, top_va_lg2};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
 
@@ -14,16 +17,24 @@ const LEVEL_MASK: usize = 7;
 /// The tables of one table object, with what is the same for every format. Owns them: dropping frees all.
 ///
 /// Algorithms (layer 3) are built on this; it knows none.
-pub(crate) struct Tree<F: Groups, H: Host> {
+#[allow(missing_debug_implementations, reason = "only named by expansions")]
+pub struct Tree<F: Groups, H: Host> {
     common: Common<F>,
     /// Pointer to the top table with its level in the low bits: one load gives a consistent pair.
     top: AtomicPtr<u8>,
+    /// Items of a top of each level, so that a walk needs not work them out.
+    top_items: [usize; MAX_LEVELS],
+    /// A VA with this added has no bits in `beyond` if the table decodes it.
+    bias: u64,
+    beyond: u64,
+    /// The bits that no output address has.
+    pub(crate) oa_beyond: u64,
     host: H,
 }
 
 /// A top table: which one, and its level.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TopPtr {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TopPtr {
     pub(crate) page: NonNull<u8>,
     pub(crate) level: u32,
 }
@@ -49,7 +60,15 @@ impl<F: Groups, H: Host> Tree<F, H> {
             top.flush(&domain.driver);
         }
         let top = AtomicPtr::new(join(top.keep(), level));
-        Ok(Self { common, top, host })
+        let mut top_items = [0; MAX_LEVELS];
+        for (level, items) in (0..=F::MAX_TOP_LEVEL).zip(&mut top_items) {
+            if item_size_lg2::<F>(level) <= top_va_lg2(&common, level) {
+                *items = 1 << top_items_lg2(&common, level);
+            }
+        }
+        let (bias, beyond) = range::bounds(&common);
+        let oa_beyond = !lg2::low_mask(common.max_oa_lg2);
+        Ok(Self { common, top, top_items, bias, beyond, oa_beyond, host })
     }
 
     #[inline(always)]
@@ -73,14 +92,43 @@ impl<F: Groups, H: Host> Tree<F, H> {
         let word = self.top.load(Ordering::Acquire);
         let level = (word.addr() & LEVEL_MASK) as u32;
         let page = word.map_addr(|address| address & !LEVEL_MASK);
-        // A table is never at address 0, so the fallback is never taken.
-        TopPtr { page: NonNull::new(page).unwrap_or(NonNull::dangling()), level }
+        // SAFETY: the word was made by `join` from a page, which is not null and has no bits where the level is.
+        TopPtr { page: unsafe { NonNull::new_unchecked(page) }, level }
     }
 
     /// Makes `table`, which links to the old top, the top. The driver's top lock is held.
     pub(crate) fn publish_top(&self, table: NewTable<'_, F, H::Memory>) {
         let level = table.level();
         self.top.store(join(table.keep(), level), Ordering::Release);
+    }
+
+    /// Whether a top of `LEVEL` decodes `va`.
+    #[inline(always)]
+    fn decodes<const LEVEL: u32>(&self, va: u64) -> bool {
+        let biased = if F::SUPPORTED.contains(Features::SIGN_EXTEND) {
+            va.wrapping_add(self.bias)
+        } else {
+            va.wrapping_sub(F::va_prefix(&self.common))
+        };
+        let grown = !self.common.has(Features::DYNAMIC_TOP) || LEVEL >= F::MAX_TOP_LEVEL;
+        biased & self.beyond == 0 && (grown || lg2::shr(va, item_size_lg2::<F>(LEVEL + 1)) == 0)
+    }
+
+    /// Begins a walk to `va` at `top`, which is of `LEVEL`, if that decodes it.
+    #[inline(always)]
+    pub(crate) fn enter<S, const LEVEL: u32>(
+        &self,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<(Table<'_, F>, Seeking<'_, F, H::Memory, S>)> {
+        let items = self.top_items[const { if LEVEL < MAX_LEVELS as u32 { LEVEL as usize } else { 0 } }];
+        if !self.decodes::<LEVEL>(va) || top.level != LEVEL {
+            return None;
+        }
+        let seeking = Seeking { common: self.common, memory: self.memory(), va, seek };
+        // SAFETY: as in `with`; and the view is for a walk to one VA, see `Table::lower`.
+        Some((unsafe { Table::of(top.page, LEVEL, items) }, seeking))
     }
 
     /// Runs `visit` on the top table of this moment.
@@ -92,11 +140,11 @@ impl<F: Groups, H: Host> Tree<F, H> {
     /// Runs `visit` on `top`, which [`top`](Self::top) gave during this operation.
     #[inline(always)]
     pub(crate) fn with<R>(&self, top: TopPtr, visit: impl FnOnce(&Table<'_, F>) -> R) -> R {
-        let items_lg2 = top_items_lg2(&self.common, top.level);
+        let items = self.top_items.get(top.level as usize).copied().unwrap_or(0);
         // SAFETY: the word always holds a table made by `NewTable::empty_top` for that level, which has that many items.
         // Tops are only freed by `drop`; one that became a lower table is only unlinked by an operation that holds the
         // whole range it covers, so not while this one holds a part of it.
-        visit(&unsafe { Table::at(top.page, top.level, items_lg2) })
+        visit(&unsafe { Table::of(top.page, top.level, items) })
     }
 
     /// Frees all tables below `table`, whose items are not looked at again.

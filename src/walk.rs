@@ -27,11 +27,11 @@ pub struct ItemView {
     pub va: u64,
     /// The item in CPU byte order, widened to 64 bits.
     pub raw: u64,
-    /// Table or leaf.
+    /// Table, leaf, or foreign.
     pub kind: Kind,
     /// VA that the whole entry covers, as a power of two: a contiguous leaf has several items.
     pub entry_size_lg2: u32,
-    /// The output address of this item, or the physical address of the table it points to.
+    /// The output address of this item, or the physical address of the table it points to; 0 for a foreign item.
     pub oa: u64,
 }
 
@@ -68,6 +68,7 @@ impl<F: Groups> TableView<'_, F> {
         let va = self.item_va(index);
         let (entry_size_lg2, oa) = match entry.kind {
             Kind::Empty => return None,
+            Kind::Foreign => (item_lg2, 0),
             Kind::Table => (item_lg2, F::table_pa(self.common, level, entry.raw)),
             Kind::Leaf => {
                 let entry_lg2 = F::entry_size_lg2(self.common, level, entry.raw);
@@ -87,7 +88,7 @@ impl<F: Groups, H: Host> Tree<F, H> {
     /// Shows every table, a table before those below it, in VA order.
     pub(crate) fn visit_tables(&self, mut visit: impl FnMut(&TableView<'_, F>)) {
         let sign_va_lg2 = self.common().has(Features::SIGN_EXTEND).then_some(self.common().max_va_lg2);
-        let va = F::QUIRKS.va_prefix & !lg2::low_mask(top_va_lg2(self.common(), self.top().level));
+        let va = F::va_prefix(self.common()) & !lg2::low_mask(top_va_lg2(self.common(), self.top().level));
         self.with_top(|table| self.visit_below(table, va, sign_va_lg2, &mut visit));
     }
 

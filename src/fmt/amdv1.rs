@@ -55,6 +55,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=MAX_TOP_LEVEL - 1,
             top_pa_mask: 0x000f_ffff_ffff_f000,
         };
+        const QUIRKS: Quirks = Quirks { min_top_level: 1, ..Quirks::NONE };
         enum Feature {
             /// The encryption bit is set in table pointers and in leaves of RAM.
             ENCRYPT_TABLES,
@@ -119,11 +120,16 @@ crate::define_pt_format!(
             #[inline(always)]
             fn table_item(common: &Common<Self>, level: u32, table_pa: u64) -> u64 {
                 // Permissions are the AND along the walk, and are controlled at the leaf.
-                PR.mask() | NL.put(level.into()) | IR.mask() | IW.mask() | OA.put(table_pa) | encryption(common)
+                PR.mask()
+                    | NL.put(level.into())
+                    | IR.mask()
+                    | IW.mask()
+                    | OA.put(table_pa)
+                    | common.config.encryption_mask
             }
             #[inline(always)]
             fn table_pa(common: &Common<Self>, _: u32, raw: u64) -> u64 {
-                OA.get(raw & !encryption(common))
+                OA.get(raw & !common.config.encryption_mask)
             }
             #[inline(always)]
             fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
@@ -137,7 +143,7 @@ crate::define_pt_format!(
             }
             #[inline(always)]
             fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {
-                let encrypted = if prot.contains(Prot::MMIO) { 0 } else { encryption(common) };
+                let encrypted = if prot.contains(Prot::MMIO) { 0 } else { common.config.encryption_mask };
                 let access = IR.when(prot.contains(Prot::READ)) | IW.when(prot.contains(Prot::WRITE));
                 Ok(access | FC.when(common.has(FORCE_COHERENCE)) | encrypted)
             }
@@ -147,7 +153,7 @@ crate::define_pt_format!(
                 let contig_lg2 = Self::contig_lg2(common, level, raw);
                 let code_lg2 = if contig_lg2 == 0 { 0 } else { item_size_lg2::<Self>(level) + contig_lg2 };
                 let code = OA.put(lg2::low_mask(code_lg2));
-                raw & (FC.mask() | IR.mask() | IW.mask() | (encryption(common) & !code))
+                raw & (FC.mask() | IR.mask() | IW.mask() | (common.config.encryption_mask & !code))
             }
             #[inline(always)]
             fn possible_sizes(common: &Common<Self>, level: u32) -> u64 {
@@ -157,7 +163,7 @@ crate::define_pt_format!(
                 let (item, table) = (item_size_lg2::<Self>(level), item_size_lg2::<Self>(level + 1));
                 let all = lg2::low_mask(if table < MAX_OA_LG2 { table } else { MAX_OA_LG2 }) & !lg2::low_mask(item);
                 // The zero of the size code would lie on the encryption bit.
-                let ambiguous = (encryption(common) << 1) & !lg2::pow2(item);
+                let ambiguous = (common.config.encryption_mask << 1) & !lg2::pow2(item);
                 all & !ERRATUM_SIZES & !ambiguous
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
@@ -178,6 +184,11 @@ crate::define_pt_format!(
                     max_oa_lg2: config.hw_max_oasz_lg2.min(MAX_OA_LG2),
                 })
             }
+            fn settle(config: &TableConfig<Config>) -> Config {
+                let encryption_mask =
+                    if config.features.contains(ENCRYPT_TABLES) { config.format.encryption_mask } else { 0 };
+                Config { encryption_mask, ..config.format }
+            }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
                 HwInfo { host_pt_root: top.pa, mode: top.level + 1 }
             }
@@ -186,7 +197,7 @@ crate::define_pt_format!(
         impl EntryOa for Format {
             #[inline(always)]
             fn entry_oa(common: &Common<Self>, _: u32, raw: u64) -> u64 {
-                OA.get(raw & !encryption(common))
+                OA.get(raw & !common.config.encryption_mask)
             }
         }
 
@@ -216,12 +227,6 @@ crate::define_pt_format!(
             fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
                 raw | D.mask()
             }
-        }
-
-        /// The encryption bit, where the tables are encrypted.
-        #[inline(always)]
-        fn encryption(common: &Common<Format>) -> u64 {
-            if common.has(ENCRYPT_TABLES) { common.config.encryption_mask } else { 0 }
         }
     }
 );

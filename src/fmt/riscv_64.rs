@@ -17,6 +17,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=4,
             top_pa_mask: 0x00ff_ffff_ffff_f000,
         };
+        const QUIRKS: Quirks = Quirks { min_top_level: 2, ..Quirks::NONE };
         enum Feature {
             /// Svnapot: 64 KiB pages of 16 items at level 0.
             SVNAPOT_64K,

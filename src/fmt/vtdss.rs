@@ -16,6 +16,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=2,
             top_pa_mask: 0xffff_ffff_ffff_f000,
         };
+        const QUIRKS: Quirks = Quirks { min_top_level: 2, ..Quirks::NONE };
         enum Feature {
             /// SNP is set in every leaf: accesses snoop.
             FORCE_COHERENCE,

@@ -17,6 +17,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=2,
             top_pa_mask: 0x000f_ffff_ffff_f000,
         };
+        const QUIRKS: Quirks = Quirks { min_top_level: 3, ..Quirks::NONE };
         enum Feature {
             /// The encryption bit is set in table pointers and in leaves of RAM.
             AMD_ENCRYPT_TABLES,
@@ -84,11 +85,11 @@ crate::define_pt_format!(
             }
             #[inline(always)]
             fn table_item(common: &Common<Self>, _: u32, table_pa: u64) -> u64 {
-                P.mask() | RW.mask() | U.mask() | A.mask() | OA.put(table_pa) | encryption(common)
+                P.mask() | RW.mask() | U.mask() | A.mask() | OA.put(table_pa) | common.config.encryption_mask
             }
             #[inline(always)]
             fn table_pa(common: &Common<Self>, _: u32, raw: u64) -> u64 {
-                OA.get(raw & !encryption(common))
+                OA.get(raw & !common.config.encryption_mask)
             }
             #[inline(always)]
             fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
@@ -97,12 +98,12 @@ crate::define_pt_format!(
             #[inline(always)]
             fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {
                 let writable = prot.contains(Prot::WRITE);
-                let encrypted = if prot.contains(Prot::MMIO) { 0 } else { encryption(common) };
+                let encrypted = if prot.contains(Prot::MMIO) { 0 } else { common.config.encryption_mask };
                 Ok(U.mask() | A.mask() | RW.when(writable) | D.when(writable) | encrypted)
             }
             #[inline(always)]
             fn attrs_of(common: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw & (RW.mask() | U.mask() | A.mask() | D.mask() | XD.mask() | encryption(common))
+                raw & (RW.mask() | U.mask() | A.mask() | D.mask() | XD.mask() | common.config.encryption_mask)
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
@@ -117,6 +118,11 @@ crate::define_pt_format!(
                 }
                 Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
             }
+            fn settle(config: &TableConfig<Config>) -> Config {
+                let encryption_mask =
+                    if config.features.contains(AMD_ENCRYPT_TABLES) { config.format.encryption_mask } else { 0 };
+                Config { encryption_mask, ..config.format }
+            }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
                 HwInfo { gcr3_pt: top.pa, levels: top.level + 1 }
             }
@@ -125,7 +131,7 @@ crate::define_pt_format!(
         impl ItemOa for Format {
             #[inline(always)]
             fn item_oa(common: &Common<Self>, _: u32, raw: u64) -> u64 {
-                OA.get(raw & !encryption(common))
+                OA.get(raw & !common.config.encryption_mask)
             }
         }
 
@@ -134,12 +140,6 @@ crate::define_pt_format!(
             fn software_bits(_: &Common<Self>) -> &'static [u32] {
                 &[9, 11, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62]
             }
-        }
-
-        /// The encryption bit, where the tables are encrypted.
-        #[inline(always)]
-        fn encryption(common: &Common<Format>) -> u64 {
-            if common.has(AMD_ENCRYPT_TABLES) { common.config.encryption_mask } else { 0 }
         }
     }
 );

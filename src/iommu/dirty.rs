@@ -6,6 +6,7 @@ use crate::driver::Host;
 use crate::error::Error;
 use crate::feature::Features;
 use crate::format::{Common, Groups, Kind, item_size_lg2};
+use crate::item::Item;
 use crate::lg2;
 use crate::range::VaRange;
 use crate::table::Table;
@@ -43,7 +44,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     ///
     /// # Errors
     /// In this order: [`Error::NotOffered`] by formats without dirty bits, [`Error::ZeroLength`], [`Error::Overflow`],
-    /// [`Error::VaRange`].
+    /// [`Error::VaRange`]. [`Error::Foreign`] ends the scan; what was found before it is reported.
     pub fn read_and_clear_dirty(
         &mut self,
         iova: u64,
@@ -52,7 +53,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         gather: &mut Gather<F, H>,
         report: impl FnMut(VaRange),
     ) -> Result<(), Error> {
-        if !F::HAS_DIRTY {
+        if !F::tracks_dirty(self.common()) {
             return Err(Error::NotOffered { operation: "read_and_clear_dirty", format: F::NAME });
         }
         let range = VaRange::new(iova, len)?;
@@ -61,11 +62,11 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             return Err(self.range_error(range));
         }
         let mut cx = Cx { common: self.common(), host: self.host(), mode, found: None, report, gather };
-        self.tree.with(top, |table| F::dirty(table, &mut cx, range));
+        let result = self.tree.with(top, |table| F::dirty(table, &mut cx, range));
         if let Some(found) = cx.found {
             (cx.report)(found);
         }
-        Ok(())
+        result
     }
 }
 
@@ -84,13 +85,16 @@ impl<F: Groups, H: Host, R: FnMut(VaRange)> Cx<'_, F, H, R> {
 }
 
 /// Scans `range`, which lies in `table`, at `LEVEL`, with `below` for the level below.
+///
+/// # Errors
+/// [`Error::Foreign`].
 #[inline(always)]
 pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H, R>,
     range: VaRange,
-    below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H, R>, VaRange),
-) {
+    below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H, R>, VaRange) -> Result<(), Error>,
+) -> Result<(), Error> {
     let table = &table.at_level::<LEVEL>();
     let common = cx.common;
     let mut va = range.va;
@@ -101,9 +105,13 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
         let mut entry_last = va | lg2::low_mask(item_size_lg2::<F>(LEVEL));
         match entry.kind {
             Kind::Empty => {}
+            Kind::Foreign => {
+                let va = lg2::align_down(va, item_size_lg2::<F>(LEVEL));
+                return Err(Error::Foreign { va, level: LEVEL, raw: entry.raw.to_u64() });
+            }
             Kind::Table => {
                 let part = VaRange { va, last: entry_last.min(range.last) };
-                table.descend(common, &cx.host.domain().memory, entry, |lower| below(lower, cx, part));
+                table.descend(common, &cx.host.domain().memory, entry, |lower| below(lower, cx, part))?;
             }
             Kind::Leaf => {
                 // The first may begin before the range.
@@ -118,7 +126,7 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
         }
         index += items;
         if entry_last >= range.last || index >= table.items() {
-            return;
+            return Ok(());
         }
         va = entry_last + 1;
     }

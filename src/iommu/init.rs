@@ -118,7 +118,7 @@ fn checked<F: Walkers>(
         features: config.features,
         max_va_lg2: limits.max_va_lg2,
         max_oa_lg2: limits.max_oa_lg2,
-        config: config.format,
+        config: F::settle(config),
     };
     let dynamic = common.has(Features::DYNAMIC_TOP);
     let top_level = limits.top_level;
@@ -154,7 +154,7 @@ fn checked<F: Walkers>(
 fn check_limits<F: Walkers>(limits: &Limits) -> Result<(), Error> {
     let geometry = F::GEOMETRY;
     for (field, found, lowest, highest) in [
-        ("top_level", limits.top_level, 0, geometry.max_top_level),
+        ("top_level", limits.top_level, F::MIN_TOP_LEVEL, geometry.max_top_level),
         ("max_va_lg2", limits.max_va_lg2, 1, geometry.max_va_lg2),
         ("max_oa_lg2", limits.max_oa_lg2, 1, geometry.max_oa_lg2),
     ] {

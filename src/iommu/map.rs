@@ -3,11 +3,12 @@
 use super::gather::{Changes, Gather, GatherMode};
 use super::top::flush_done_bit;
 use super::unlink::{ANY_LEVEL, clear_and_unlink};
-use super::{PtIommu, Walkers};
+use super::{PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
 use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
+use crate::item::Item;
 use crate::lg2;
 use crate::range::{VaRange, best_page_size, count_of_size};
 use crate::table::{Entry, NewTable, Swap, Table};
@@ -52,8 +53,17 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     }
 
     /// Map by whoever holds the range.
-    #[inline]
+    #[inline(always)]
     fn map_locked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        match page::map(self, iova, paddr, len, prot) {
+            page::Done::Yes => Ok(()),
+            page::Done::No => self.map_many(iova, paddr, len, prot),
+        }
+    }
+
+    /// Map of any range, with anything in the way.
+    #[inline(never)]
+    fn map_many(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         let (mut cx, leaf_level) =
             self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
         let range = VaRange { va: iova, last: cx.last };
@@ -73,7 +83,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         if !prot.intersects(Prot::READ.union(Prot::WRITE)) {
             return Err(Error::Protection { prot, valid: "READ, WRITE or both", errno: Errno::EINVAL });
         }
-        if lg2::shr(paddr, common.max_oa_lg2) != 0 {
+        if !common.holds_oa(paddr) {
             return pa_range(paddr);
         }
         let attrs = F::attrs(common, prot)?;
@@ -85,7 +95,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             return Err(Error::Alignment { va: iova, paddr, len, page_sizes: sizes });
         };
         match paddr.checked_add(len - 1) {
-            Some(last) if lg2::shr(last, common.max_oa_lg2) == 0 => {}
+            Some(last) if common.holds_oa(last) => {}
             _ => return pa_range(paddr),
         }
         self.check_sizes_of_oas(range, paddr, len)?;
@@ -283,7 +293,7 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
 fn check_leaf<F: Groups, H: Host>(cx: &Cx<'_, F, H>, level: u32, size_lg2: u32) -> Result<(), Stop> {
     match F::kind(cx.common, level, cx.leaf_item(level, size_lg2, 0)) {
         Kind::Leaf => Ok(()),
-        Kind::Empty | Kind::Table => Err(Error::LeafNotRead { va: cx.va, level }),
+        Kind::Empty | Kind::Table | Kind::Foreign => Err(Error::LeafNotRead { va: cx.va, level }),
     }
 }
 
@@ -320,6 +330,9 @@ fn replace_table<F: Groups, H: Host>(
 ) -> Result<(), Stop> {
     let level = table.level();
     let memory = &cx.host.domain().memory;
+    if entry.kind == Kind::Foreign {
+        return Err(Error::Foreign { va, level, raw: entry.raw.to_u64() });
+    }
     if entry.kind != Kind::Table || level == 0 {
         // The item may be in the middle of a contiguous leaf.
         let va = lg2::align_down(va, F::entry_size_lg2(cx.common, level, entry.raw));
@@ -346,7 +359,8 @@ fn has_leaf<F: Groups>(table: &Table<'_, F>, common: &Common<F>, memory: &impl c
         let entry = table.load(common, index);
         match entry.kind {
             Kind::Empty => false,
-            Kind::Leaf => true,
+            // What is not known is kept.
+            Kind::Leaf | Kind::Foreign => true,
             Kind::Table => table.descend(common, memory, entry, |lower| has_leaf(lower, common, memory)),
         }
     })
@@ -375,6 +389,10 @@ fn map_lower<F: Groups, H: Host, const LEVEL: u32>(
                 }
                 let common = cx.common;
                 return table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx));
+            }
+            Kind::Foreign => {
+                let va = lg2::align_down(cx.va, item_size_lg2::<F>(LEVEL));
+                return Err(Error::Foreign { va, level: LEVEL, raw: entry.raw.to_u64() });
             }
             Kind::Empty => {}
         }
@@ -409,7 +427,6 @@ fn map_lower<F: Groups, H: Host, const LEVEL: u32>(
 
 #[inline(always)]
 fn zero<F: Groups>() -> F::Item {
-    use crate::item::Item;
     F::Item::ZERO
 }
 

@@ -15,6 +15,8 @@ mod gather;
 mod init;
 #[allow(unsafe_code, reason = "passes unlinked tables on")]
 mod map;
+#[allow(unsafe_code, reason = "adds to a gather")]
+mod page;
 mod set_dirty;
 mod top;
 mod translate;
@@ -33,9 +35,28 @@ pub mod level {
     //! One level of each algorithm, for the expansion to instantiate.
     pub use super::dirty::{Cx as DirtyCx, dirty_level};
     pub use super::map::{Cx as MapCx, Stop, map_level};
-    pub use super::translate::translate_level;
     pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_level};
+    pub use crate::seek::{Seek, Seeking, Step, seek_level};
     pub use crate::table::Table;
+    pub use crate::tree::{TopPtr, Tree};
+
+    /// The top of a tree at this moment, and its level.
+    #[inline(always)]
+    pub fn top_of<F: crate::format::Groups, H: crate::driver::Host>(tree: &Tree<F, H>) -> (TopPtr, u32) {
+        let top = tree.top();
+        (top, top.level)
+    }
+
+    /// Begins a walk at the top, which is of `LEVEL`, if it decodes `va`.
+    #[inline(always)]
+    pub fn enter<F: crate::format::Groups, H: crate::driver::Host, S, const LEVEL: u32>(
+        tree: &Tree<F, H>,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<(Table<'_, F>, Seeking<'_, F, H::Memory, S>)> {
+        tree.enter::<S, LEVEL>(top, va, seek)
+    }
 
     /// The level of a table.
     #[inline(always)]
@@ -46,8 +67,8 @@ pub mod level {
 
 use crate::driver::Host;
 use crate::format::{Common, Groups};
-use crate::memory::TableMemory;
 use crate::range::VaRange;
+use crate::seek::Seek;
 use crate::table::Table;
 use crate::tree::Tree;
 use crate::walk::TableView;
@@ -60,8 +81,14 @@ use core::fmt;
 pub trait Walkers: Groups {
     fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
-    fn translate<M: TableMemory>(table: &Table<'_, Self>, common: &Common<Self>, memory: &M, va: u64) -> Option<u64>;
-    fn dirty<H: Host, R: FnMut(VaRange)>(table: &Table<'_, Self>, cx: &mut dirty::Cx<'_, Self, H, R>, range: VaRange);
+    fn translate<H: Host, S: Seek<Self>>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn map_page<H: Host, S: Seek<Self>>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn unmap_page<H: Host, S: Seek<Self>>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn dirty<H: Host, R: FnMut(VaRange)>(
+        table: &Table<'_, Self>,
+        cx: &mut dirty::Cx<'_, Self, H, R>,
+        range: VaRange,
+    ) -> Result<(), crate::Error>;
 }
 
 /// A page table of format `F`, in the memory and with the driver of the domain `H`.
@@ -71,7 +98,7 @@ pub trait Walkers: Groups {
 pub struct PtIommu<F: Walkers, H: Host> {
     pub(crate) tree: Tree<F, H>,
     /// Page sizes that map may use, one bit each.
-    page_sizes: u64,
+    pub(crate) page_sizes: u64,
 }
 
 impl<F: Walkers, H: Host> PtIommu<F, H> {

@@ -4,6 +4,7 @@ use super::{PtIommu, Walkers};
 use crate::driver::Host;
 use crate::error::Error;
 use crate::format::Kind;
+use crate::item::Item;
 use crate::range::VaRange;
 use crate::table::{Swap, Table};
 
@@ -16,7 +17,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// # Errors
     /// [`Error::NotOffered`], [`Error::VaRange`], [`Error::NotMapped`], and [`Error::Raced`] if the item changed.
     pub fn set_dirty(&self, iova: u64) -> Result<(), Error> {
-        if !F::HAS_DIRTY {
+        if !F::tracks_dirty(self.common()) {
             return Err(Error::NotOffered { operation: "set_dirty", format: F::NAME });
         }
         let range = VaRange { va: iova, last: iova };
@@ -33,6 +34,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         let entry = table.load(common, index);
         match entry.kind {
             Kind::Empty => Err(Error::NotMapped { va }),
+            Kind::Foreign => Err(Error::Foreign { va, level, raw: entry.raw.to_u64() }),
             Kind::Table => table.descend(common, self.tree.memory(), entry, |lower| self.set_dirty_in(lower, va)),
             Kind::Leaf => {
                 let dirty = F::dirty_item(common, level, entry.raw);

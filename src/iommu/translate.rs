@@ -3,9 +3,7 @@
 use super::{PtIommu, Walkers};
 use crate::driver::Host;
 use crate::format::{Common, Groups, Kind};
-use crate::memory::TableMemory;
-use crate::range::VaRange;
-use crate::table::Table;
+use crate::seek::{Seek, Slot};
 
 impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// The exact physical address that `iova` translates to; `None` where nothing is mapped or the table has no such VA.
@@ -13,29 +11,21 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Never allocates, writes or locks.
     #[inline]
     pub fn iova_to_phys(&self, iova: u64) -> Option<u64> {
-        let top = self.tree.top();
-        if !self.is_in_top(VaRange { va: iova, last: iova }, top) {
-            return None;
-        }
-        self.tree.with(top, |table| F::translate(table, self.common(), self.tree.memory(), iova))
+        F::translate(&self.tree, iova, Translate { va: iova })?
     }
 }
 
-/// Translates at `LEVEL`, with `below` for the level below.
-#[inline(always)]
-pub fn translate_level<F: Groups, M: TableMemory, const LEVEL: u32>(
-    table: &Table<'_, F>,
-    common: &Common<F>,
-    memory: &M,
+/// The walk to a leaf.
+struct Translate {
     va: u64,
-    below: impl FnOnce(&Table<'_, F>, &Common<F>, &M, u64) -> Option<u64>,
-) -> Option<u64> {
-    let table = &table.at_level::<LEVEL>();
-    let entry = table.load(common, table.index(va));
-    match entry.kind {
-        Kind::Empty => None,
-        Kind::Leaf => Some(F::exact_oa(common, LEVEL, entry.raw, va)),
-        Kind::Table if LEVEL == 0 => None,
-        Kind::Table => table.descend(common, memory, entry, |lower| below(lower, common, memory, va)),
+}
+
+impl<F: Groups> Seek<F> for Translate {
+    type Out = Option<u64>;
+    const LOWEST: u32 = 0;
+
+    #[inline(always)]
+    fn arrive<const LEVEL: u32>(self, common: &Common<F>, slot: Slot<'_, F>) -> Option<u64> {
+        (slot.entry.kind == Kind::Leaf).then(|| F::exact_oa(common, LEVEL, slot.entry.raw, self.va))
     }
 }

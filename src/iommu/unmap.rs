@@ -2,7 +2,7 @@
 
 use super::gather::{Changes, Gather};
 use super::unlink::clear_and_unlink;
-use super::{PtIommu, Walkers};
+use super::{PtIommu, Walkers, page};
 use crate::driver::{Host, LevelSet};
 use crate::feature::Features;
 use crate::format::{Common, Groups, Kind, item_size_lg2};
@@ -58,8 +58,17 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     }
 
     /// Unmap by whoever holds the range.
-    #[inline]
+    #[inline(always)]
     fn unmap_locked(&self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
+        match page::unmap(self, iova, len, gather) {
+            page::Done::Yes => len,
+            page::Done::No => self.unmap_many(iova, len, gather),
+        }
+    }
+
+    /// Unmap of any range, whatever is in it.
+    #[inline(never)]
+    fn unmap_many(&self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
         let Ok(range) = VaRange::new(iova, len) else { return 0 };
         let top = self.tree.top();
         if !self.is_in_top(range, top) {
@@ -107,7 +116,7 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
     let outcome = loop {
         let entry = table.load(cx.common, index);
         match entry.kind {
-            Kind::Empty => break Outcome::Stopped,
+            Kind::Empty | Kind::Foreign => break Outcome::Stopped,
             Kind::Leaf => {
                 let contig_lg2 = F::contig_lg2(cx.common, LEVEL, entry.raw);
                 let size_lg2 = item_size_lg2::<F>(LEVEL) + contig_lg2;

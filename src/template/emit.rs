@@ -165,6 +165,10 @@ macro_rules! __pt_group {
     (Dirty $present:tt) => {
         const HAS_DIRTY: $crate::__private::bool = true;
         #[inline(always)]
+        fn tracks_dirty(common: &Common<Self>) -> $crate::__private::bool {
+            <Self as $crate::format::Dirty>::tracks_dirty(common)
+        }
+        #[inline(always)]
         fn is_dirty(common: &Common<Self>, level: $crate::__private::u32, raw: Item) -> $crate::__private::bool {
             <Self as $crate::format::Dirty>::is_dirty(common, level, raw)
         }

@@ -22,6 +22,7 @@ generic_pt::define_pt_format!(
             concat_lg2: 2,
             table_pa_lg2: 44,
             va_prefix: 0xc012_3456_7000_0000,
+            min_top_level: 0,
             link_lo: 8,
         };
         const SUPPORTED: Features = FLUSH_RANGE | FLUSH_RANGE_NO_GAPS | DETAILED_GATHER | DMA_INCOHERENT;
