@@ -1,6 +1,6 @@
 //! Uses every operation of every format once: the binary whose symbols `tests/symbols.rs` looks at.
 
-use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
 use std::hint::black_box;
 
@@ -13,7 +13,7 @@ macro_rules! exercise {
         let config = TableConfig {
             features: black_box($features),
             hw_max_vasz_lg2: black_box($va_lg2),
-            hw_max_oasz_lg2: black_box(48),
+            hw_max_oasz_lg2: black_box(GEOMETRY.max_oa_lg2.min(48)),
             format: $config,
         };
         let mut table = ns!($format, init)(&domain, &config).expect("a valid configuration");
@@ -41,5 +41,9 @@ fn main() {
     exercise!(amdv1_mock, 56, FORCED, Config { starting_level: 4, encryption_mask: 0 });
     exercise!(x86_64, 48, FORCED | Features::FLUSH_RANGE, Config { top_level: 3, encryption_mask: 0 });
     exercise!(vtdss, 48, FORCED | Features::FLUSH_RANGE, Config { top_level: 3 });
+    exercise!(ept, 48, ACCESSED_DIRTY | SUPPRESS_VE, Config { top_level: 3 });
     exercise!(riscv_64, 48, FORCED | Features::FLUSH_RANGE, Config {});
+    exercise!(riscv_64_g, 50, FORCED | SVADU, Config {});
+    exercise!(riscv_32, 32, FORCED | Features::FLUSH_RANGE, Config {});
+    exercise!(riscv_32_g, 34, FORCED | SVADU, Config {});
 }

@@ -163,7 +163,7 @@ const KINDS: [ItemKind; 3] = [ItemKind::Table, ItemKind::PlainLeaf, ItemKind::Co
 
 /// The level and kind of an item that has bits of both: of a new piece of a field like `layout`, and of `other`.
 const fn shared(layout: &Layout, piece: Piece, other: &Layout, shape: &Shape) -> Option<(u32, ItemKind)> {
-    if piece.mask() & other.mask() == 0 {
+    if piece.mask() & other.mask() == 0 || !layout.scope.coexists(&other.scope) {
         return None;
     }
     let mut level = 0;
@@ -304,8 +304,12 @@ pub(crate) const fn without_bits(name: &str) -> Message {
     message.text("`bit(..)`, `bits(..)` or `address(..)`")
 }
 
-/// What is wrong with the levels and kinds of item that the field is limited to.
+/// What is wrong with the levels, kinds of item and features that the field is limited to.
 pub(crate) const fn scope(name: &str, scope: &Scope, shape: &Shape) -> Option<Message> {
+    if !scope.coexists(scope) {
+        let message = Message::new("no item has the bit field ").name(name);
+        return Some(message.text(": a feature is both needed and excluded"));
+    }
     let (lowest, highest) = (scope.lowest_level, scope.highest_level);
     if highest < lowest {
         let message = Message::new("the levels ").range(lowest, highest).text(" of ").name(name);

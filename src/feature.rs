@@ -53,6 +53,17 @@ impl Features {
 }
 
 impl Features {
+    /// All features of a list with names, such as [`OWN_FEATURES`](crate::format::Description::OWN_FEATURES).
+    pub const fn all_of(named: &[(&str, Self)]) -> Self {
+        let mut all = Self::empty();
+        let mut n = 0;
+        while n < named.len() {
+            all = all.union(named[n].1);
+            n += 1;
+        }
+        all
+    }
+
     /// The features by name, with the names of a format's own ([`OWN_FEATURES`](crate::format::Description::OWN_FEATURES)).
     pub fn named<'a>(self, own: &'a [(&'a str, Self)]) -> impl fmt::Display + use<'a> {
         Named { features: self, own }

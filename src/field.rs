@@ -18,9 +18,11 @@
 //! | [`.in_leaves()`](in_leaves) | only leaves have the field |
 //! | [`.in_plain_leaves()`](in_plain_leaves) | only leaves of one item have the field |
 //! | [`.in_contiguous_leaves()`](in_contiguous_leaves) | only leaves of several items have the field |
+//! | [`.with_feature(X)`](with_feature) | only items of tables with that feature have the field |
+//! | [`.without_feature(X)`](without_feature) | only items of tables without that feature have the field |
 //!
 //! An item bit belongs to one field. Two fields may share it only if no item has both, which is what the limits to
-//! levels and kinds of item are for, or if it is an address bit below the size of a plain leaf, which holds nothing:
+//! levels, kinds of item and features of the table are for, or if it is an address bit below the size of a plain leaf, which holds nothing:
 //!
 //! ```text
 //! /// Leaf.
@@ -36,6 +38,7 @@
 //! Each call is checked when the format is compiled, and a mistake is reported at that call.
 
 use crate::check;
+use crate::feature::Features;
 use crate::format::{Description, MAX_LEVELS};
 use crate::item::Item;
 use crate::lg2;
@@ -106,6 +109,10 @@ pub struct Scope {
     pub in_plain_leaves: bool,
     /// Whether the items of leaves of several items have it.
     pub in_contiguous_leaves: bool,
+    /// The features that a table needs for its items to have it.
+    pub with: Features,
+    /// The features that a table must not have for its items to have it.
+    pub without: Features,
 }
 
 impl Scope {
@@ -116,9 +123,11 @@ impl Scope {
         in_tables: true,
         in_plain_leaves: true,
         in_contiguous_leaves: true,
+        with: Features::empty(),
+        without: Features::empty(),
     };
 
-    /// Whether items of `kind` at `level` have the field.
+    /// Whether items of `kind` at `level` have the field, in tables with the right features.
     pub const fn contains(&self, level: u32, kind: ItemKind) -> bool {
         let of_kind = match kind {
             ItemKind::Table => self.in_tables,
@@ -128,6 +137,16 @@ impl Scope {
         of_kind && self.lowest_level <= level && level <= self.highest_level
     }
 
+    /// Whether the items of a table with these features have the field, as far as features decide that.
+    pub const fn allows(&self, features: Features) -> bool {
+        features.contains(self.with) && !features.intersects(self.without)
+    }
+
+    /// Whether some table can have both this field and one of the scope `other`, as far as features decide that.
+    pub(crate) const fn coexists(&self, other: &Self) -> bool {
+        !self.with.union(other.with).intersects(self.without.union(other.without))
+    }
+
     /// Whether all items have the field.
     pub const fn is_all(&self) -> bool {
         self.lowest_level == 0
@@ -135,6 +154,8 @@ impl Scope {
             && self.in_tables
             && self.in_plain_leaves
             && self.in_contiguous_leaves
+            && self.with.is_empty()
+            && self.without.is_empty()
     }
 }
 
@@ -482,6 +503,22 @@ pub const fn in_contiguous_leaves<S: Site>() -> Call<S> {
     let mut layout = S::SO_FAR.0;
     layout.scope.in_tables = false;
     layout.scope.in_plain_leaves = false;
+    limit(layout)
+}
+
+/// Only items of tables with `features` have the field.
+#[track_caller]
+pub const fn with_feature<S: Site>(features: Features) -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    layout.scope.with = layout.scope.with.union(features);
+    limit(layout)
+}
+
+/// Only items of tables that have none of `features` have the field.
+#[track_caller]
+pub const fn without_feature<S: Site>(features: Features) -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    layout.scope.without = layout.scope.without.union(features);
     limit(layout)
 }
 

@@ -87,7 +87,8 @@ pub struct Quirks {
     pub endian: Endian,
     /// The top may be up to `2^n` tables of its level, adjacent in memory.
     pub concat_lg2: u32,
-    /// Table pages must have physical addresses below `2^n`.
+    /// Table pages must have physical addresses below `2^n`; a configuration can lower that:
+    /// [`PtFormat::table_pa_lg2`].
     pub table_pa_lg2: u32,
     /// The VA bits above the decoded ones, for a table that serves only a part of the address space: any constant.
     /// Only the bits above the table's width are looked at, so all ones is the upper end for every width.
@@ -96,12 +97,22 @@ pub struct Quirks {
     pub min_top_level: u32,
     /// The lowest of 16 adjacent bits that hardware ignores in an empty item; unlinked tables are listed through them.
     pub link_lo: u32,
+    /// Hardware must not find a page where it may still have a pointer to a table cached: a page that replaces (empty)
+    /// tables is written only after they are synced.
+    pub break_before_make: bool,
 }
 
 impl Quirks {
     /// Nothing special: little endian, no concatenation, tables anywhere, VA from 0.
-    pub const NONE: Self =
-        Self { endian: Endian::Little, concat_lg2: 0, table_pa_lg2: 64, va_prefix: 0, min_top_level: 0, link_lo: 16 };
+    pub const NONE: Self = Self {
+        endian: Endian::Little,
+        concat_lg2: 0,
+        table_pa_lg2: 64,
+        va_prefix: 0,
+        min_top_level: 0,
+        link_lo: 16,
+        break_before_make: false,
+    };
 }
 
 /// What an item is.
@@ -182,6 +193,11 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
     const MAX_TOP_LEVEL: u32 = Self::GEOMETRY.max_top_level;
     /// The lowest level that can be the top.
     const MIN_TOP_LEVEL: u32 = Self::QUIRKS.min_top_level;
+    /// Whether a table can have a top of `level`.
+    #[inline(always)]
+    fn can_be_top(level: u32) -> bool {
+        Self::MIN_TOP_LEVEL <= level && level <= Self::MAX_TOP_LEVEL
+    }
 }
 
 /// VA covered by one item of `level`, as a power of two.
@@ -303,6 +319,12 @@ pub trait PtFormat: Description {
     #[inline(always)]
     fn nonempty_bits(_common: &Common<Self>, _level: u32) -> Self::Item {
         Self::Item::ZERO
+    }
+    /// Table pages, the top too, must have physical addresses below `2^n`, where the configuration decides that. By
+    /// default the limit of the quirks, which is an upper limit for this one, too.
+    #[inline(always)]
+    fn table_pa_lg2(_common: &Common<Self>) -> u32 {
+        Self::QUIRKS.table_pa_lg2
     }
     /// The VA bits above the decoded ones, where the configuration decides them. By default the prefix of the quirks.
     #[inline(always)]
@@ -443,6 +465,7 @@ pub mod prelude {
     pub use crate::feature::{Features, Prot};
     pub use crate::field::{
         address, and, at_levels, bit, bits, from_bit, in_contiguous_leaves, in_leaves, in_plain_leaves, in_tables,
+        with_feature, without_feature,
     };
     pub use crate::lg2;
     pub use crate::testing::TestConfig;

@@ -6,8 +6,9 @@
 //!
 //! The crate currently supports:
 //!
-//! * the formats [`amdv1`](fmt::amdv1), [`x86_64`](fmt::x86_64), [`vtdss`](fmt::vtdss), [`riscv_64`](fmt::riscv_64), and
-//!   private ones defined in other crates;
+//! * the formats [`amdv1`](fmt::amdv1), [`x86_64`](fmt::x86_64), [`vtdss`](fmt::vtdss),
+//!   [`riscv_64`](fmt::riscv_64), [`riscv_64_g`](fmt::riscv_64_g), [`riscv_32`](fmt::riscv_32),
+//!   [`riscv_32_g`](fmt::riscv_32_g), [`ept`](fmt::ept), and private ones defined in other crates;
 //! * [map](PtIommu::map_range) of any range with the largest pages that fit, contiguous entries included;
 //!   [unmap](PtIommu::unmap_range); [translate](PtIommu::iova_to_phys);
 //!   [dirty tracking](PtIommu::read_and_clear_dirty); replacing empty tables by larger leaves;
@@ -82,6 +83,8 @@
 //! encoded (the suite proves it). What hardware does with a mapping, of course, is up to whoever makes it.
 
 #![no_std]
+// Descriptions of formats with many bit fields and helpers.
+#![recursion_limit = "256"]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 // rustc
 #![deny(missing_debug_implementations, missing_docs, unreachable_pub, unsafe_code, unsafe_op_in_unsafe_fn)]
@@ -108,6 +111,8 @@ pub mod item;
 pub mod lg2;
 #[allow(unsafe_code, reason = "table pages are raw memory")]
 pub mod memory;
+#[allow(unsafe_code, reason = "remembers tables that stay linked")]
+mod near;
 pub mod ns;
 pub mod range;
 #[doc(hidden)]

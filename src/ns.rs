@@ -224,31 +224,30 @@ macro_rules! __pt_walkers {
             }
         }
     };
-    // A walk to one VA, from the top of this moment.
+    // A walk to one VA, from a top of a level that is a constant. Levels that cannot be the top are never compiled.
     (@seek $name:ident $function:ident $operation:ident) => {
         #[inline(always)]
-        fn $function<H: $crate::Host, S: $crate::iommu::level::Seek<Self>>(
+        fn $function<H: $crate::Host, S: $crate::iommu::level::Seek<Self>, const TOP: $crate::__private::u32>(
             tree: &$crate::iommu::level::Tree<Self, H>,
             va: $crate::__private::u64,
             seek: S,
         ) -> $crate::__private::Option<S::Out> {
-            let (top, level) = $crate::iommu::level::top_of(tree);
             $crate::__private::seq!(LEVEL in 1..=5 {
                 $crate::__private::paste! {
-                    match level {
+                    match TOP {
                         #(
                             LEVEL if LEVEL <= <Format as $crate::format::Description>::MAX_TOP_LEVEL
                                 && LEVEL >= <Format as $crate::format::Description>::MIN_TOP_LEVEL =>
                             {
-                                let (table, walk) = $crate::iommu::level::enter::<_, _, _, LEVEL>(tree, top, va, seek)?;
+                                let (table, walk) = $crate::iommu::level::enter::<_, _, _, LEVEL>(tree, va, seek)?;
                                 $crate::__private::Option::Some([<$name _ $operation _l LEVEL>](&table, walk))
                             }
                         )*
-                        _ if <Format as $crate::format::Description>::MIN_TOP_LEVEL > 0 => $crate::__private::Option::None,
-                        _ => {
-                            let (table, walk) = $crate::iommu::level::enter::<_, _, _, 0>(tree, top, va, seek)?;
+                        0 if <Format as $crate::format::Description>::MIN_TOP_LEVEL == 0 => {
+                            let (table, walk) = $crate::iommu::level::enter::<_, _, _, 0>(tree, va, seek)?;
                             $crate::__private::Option::Some([<$name _ $operation _l0>](&table, walk))
                         }
+                        _ => $crate::__private::Option::None,
                     }
                 }
             })

@@ -46,15 +46,15 @@ pub(crate) fn fits<F: PtFormat>(common: &Common<F>, range: VaRange, va_lg2: u32)
     }
 }
 
-/// What all VA of the table have in common: with the first number added, they have no bits of the second.
+/// What all VA of the table have in common: with the first number added, they have no bits but those of the second.
 ///
 /// With dynamic top this is so for the highest; a lower top decodes less.
 pub(crate) fn bounds<F: PtFormat>(common: &Common<F>) -> (u64, u64) {
-    let beyond = !lg2::low_mask(common.max_va_lg2);
+    let decoded = lg2::low_mask(common.max_va_lg2);
     if common.has(Features::SIGN_EXTEND) {
-        (lg2::pow2(common.max_va_lg2.saturating_sub(1)), beyond)
+        (lg2::pow2(common.max_va_lg2.saturating_sub(1)), decoded)
     } else {
-        ((F::va_prefix(common) & beyond).wrapping_neg(), beyond)
+        ((F::va_prefix(common) & !decoded).wrapping_neg(), decoded)
     }
 }
 

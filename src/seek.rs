@@ -39,6 +39,8 @@ pub struct Seeking<'a, F: Groups, M, S> {
     pub(crate) common: Common<F>,
     pub(crate) memory: &'a M,
     pub(crate) va: u64,
+    /// The item to look at in the table that is reached.
+    pub(crate) index: usize,
     pub(crate) seek: S,
 }
 
@@ -57,12 +59,15 @@ pub enum Step<'a, 't, F: Groups, M, S: Seek<F>> {
 #[inline(always)]
 pub fn seek_level<'a, 't, F: Groups, M: TableMemory, S: Seek<F>, const LEVEL: u32>(
     table: &Table<'t, F>,
-    walk: Seeking<'a, F, M, S>,
+    mut walk: Seeking<'a, F, M, S>,
 ) -> Step<'a, 't, F, M, S> {
     let table = &table.at_level::<LEVEL>();
-    let (index, entry) = table.find(&walk.common, walk.va);
+    let index = walk.index;
+    let entry = table.load(&walk.common, index);
     if LEVEL > S::LOWEST && entry.kind == Kind::Table && S::enters(&walk.common, entry.raw) {
-        Step::Down(table.lower(&walk.common, walk.memory, entry), walk)
+        let lower = table.lower(&walk.common, walk.memory, entry);
+        walk.index = lower.index(walk.va);
+        Step::Down(lower, walk)
     } else {
         Step::Arrived(walk.seek.arrive::<LEVEL>(&walk.common, Slot { table, index, entry }))
     }

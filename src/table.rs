@@ -130,15 +130,6 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
-    /// The index of `va`, and the item there.
-    #[inline(always)]
-    pub(crate) fn find(&self, common: &Common<F>, va: u64) -> (usize, Entry<F>) {
-        let index = self.index(va);
-        // SAFETY: a table has a power of two of items (`of`), and `index` is masked by one less than that.
-        let item = unsafe { self.items.get_unchecked(index) };
-        (index, Entry::new(common, self.level, from_memory::<F>(F::Item::load(item, Ordering::Acquire))))
-    }
-
     /// Writes a run of items, one by one, in order.
     #[inline(always)]
     pub(crate) fn store_run(&self, first: usize, count: usize, mut item: impl FnMut(usize) -> F::Item) {
@@ -334,12 +325,13 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
     /// [`Error::OutOfMemory`].
     #[inline(always)]
     pub(crate) fn filled(
+        common: &Common<F>,
         memory: &'m M,
         level: u32,
         va: u64,
         item: impl FnMut(usize) -> F::Item,
     ) -> Result<Self, Error> {
-        let mut table = Self::alloc(memory, level, F::GEOMETRY.table_lg2(level), va, Contents::Unknown)?;
+        let mut table = Self::alloc(common, memory, level, F::GEOMETRY.table_lg2(level), va, Contents::Unknown)?;
         table.fill(item);
         Ok(table)
     }
@@ -347,16 +339,23 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
     fn alloc_empty(common: &Common<F>, memory: &'m M, level: u32, size_lg2: u32, va: u64) -> Result<Self, Error> {
         let empty = F::empty_item(common, level);
         if empty == F::Item::ZERO {
-            return Self::alloc(memory, level, size_lg2, va, Contents::Zeroed);
+            return Self::alloc(common, memory, level, size_lg2, va, Contents::Zeroed);
         }
-        let mut table = Self::alloc(memory, level, size_lg2, va, Contents::Unknown)?;
+        let mut table = Self::alloc(common, memory, level, size_lg2, va, Contents::Unknown)?;
         table.fill(|_| empty);
         Ok(table)
     }
 
     #[inline(always)]
-    fn alloc(memory: &'m M, level: u32, size_lg2: u32, va: u64, contents: Contents) -> Result<Self, Error> {
-        let request = PageRequest { size_lg2, contents, pa_lg2: F::QUIRKS.table_pa_lg2 };
+    fn alloc(
+        common: &Common<F>,
+        memory: &'m M,
+        level: u32,
+        size_lg2: u32,
+        va: u64,
+        contents: Contents,
+    ) -> Result<Self, Error> {
+        let request = PageRequest { size_lg2, contents, pa_lg2: F::table_pa_lg2(common) };
         let page = memory.alloc(request).ok_or(Error::OutOfMemory { level, va, size_lg2 })?;
         Ok(Self { page, size_lg2, level, memory, format: core::marker::PhantomData })
     }
@@ -427,7 +426,7 @@ impl<F: Groups, M: TableMemory> Drop for NewTable<'_, F, M> {
 pub(crate) fn table_item_for<F: Groups>(common: &Common<F>, level: u32, pa: u64) -> Result<F::Item, Error> {
     let item = F::table_item(common, level + 1, pa);
     let leads_there = F::kind(common, level + 1, item) == Kind::Table && F::table_pa(common, level + 1, item) == pa;
-    if leads_there && lg2::shr(pa, table_pa_lg2::<F>()) == 0 {
+    if leads_there && lg2::shr(pa, table_pa_lg2::<F>().min(F::table_pa_lg2(common))) == 0 {
         Ok(item)
     } else {
         Err(Error::TableAddress { pa, level })

@@ -58,7 +58,9 @@ mod parse;
 ///
 /// # Families
 /// Formats that differ in numbers share one description. Each is a module of parameters in it, `mod name { const .. }`;
-/// the rest is expanded once for each, with its parameters in scope:
+/// the rest is expanded once for each, with its parameters in scope. A variant whose `struct Config` or `struct HwInfo`
+/// differs from the others' has it among its parameters, with `#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]`; then
+/// all variants have.
 ///
 /// ```text
 /// define_pt_format!(

@@ -22,19 +22,21 @@ pub struct Tree<F: Groups, H: Host> {
     common: Common<F>,
     /// Pointer to the top table with its level in the low bits: one load gives a consistent pair.
     top: AtomicPtr<u8>,
+    /// Its level, where it never changes.
+    fixed_level: u32,
     /// Items of a top of each level, so that a walk needs not work them out.
     top_items: [usize; MAX_LEVELS],
-    /// A VA with this added has no bits in `beyond` if the table decodes it.
+    /// A VA with this added has no bits but these if the table decodes it.
     bias: u64,
-    beyond: u64,
+    decoded: u64,
     /// The bits that no output address has.
     pub(crate) oa_beyond: u64,
     host: H,
 }
 
 /// A top table: which one, and its level.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TopPtr {
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TopPtr {
     pub(crate) page: NonNull<u8>,
     pub(crate) level: u32,
 }
@@ -66,9 +68,9 @@ impl<F: Groups, H: Host> Tree<F, H> {
                 *items = 1 << top_items_lg2(&common, level);
             }
         }
-        let (bias, beyond) = range::bounds(&common);
+        let (bias, decoded) = range::bounds(&common);
         let oa_beyond = !lg2::low_mask(common.max_oa_lg2);
-        Ok(Self { common, top, top_items, bias, beyond, oa_beyond, host })
+        Ok(Self { common, top, fixed_level: level, top_items, bias, decoded, oa_beyond, host })
     }
 
     #[inline(always)]
@@ -90,7 +92,8 @@ impl<F: Groups, H: Host> Tree<F, H> {
     #[inline(always)]
     pub(crate) fn top(&self) -> TopPtr {
         let word = self.top.load(Ordering::Acquire);
-        let level = (word.addr() & LEVEL_MASK) as u32;
+        let fixed = !F::SUPPORTED.contains(Features::DYNAMIC_TOP);
+        let level = if fixed { self.fixed_level } else { (word.addr() & LEVEL_MASK) as u32 };
         let page = word.map_addr(|address| address & !LEVEL_MASK);
         // SAFETY: the word was made by `join` from a page, which is not null and has no bits where the level is.
         TopPtr { page: unsafe { NonNull::new_unchecked(page) }, level }
@@ -111,24 +114,27 @@ impl<F: Groups, H: Host> Tree<F, H> {
             va.wrapping_sub(F::va_prefix(&self.common))
         };
         let grown = !self.common.has(Features::DYNAMIC_TOP) || LEVEL >= F::MAX_TOP_LEVEL;
-        biased & self.beyond == 0 && (grown || lg2::shr(va, item_size_lg2::<F>(LEVEL + 1)) == 0)
+        biased <= self.decoded && (grown || lg2::shr(va, item_size_lg2::<F>(LEVEL + 1)) == 0)
     }
 
-    /// Begins a walk to `va` at `top`, which is of `LEVEL`, if that decodes it.
+    /// Begins a walk to `va` at the top, if that is of `LEVEL` and decodes it.
     #[inline(always)]
     pub(crate) fn enter<S, const LEVEL: u32>(
         &self,
-        top: TopPtr,
         va: u64,
         seek: S,
     ) -> Option<(Table<'_, F>, Seeking<'_, F, H::Memory, S>)> {
+        let top = self.top();
         let items = self.top_items[const { if LEVEL < MAX_LEVELS as u32 { LEVEL as usize } else { 0 } }];
-        if !self.decodes::<LEVEL>(va) || top.level != LEVEL {
+        if top.level != LEVEL || !self.decodes::<LEVEL>(va) {
             return None;
         }
-        let seeking = Seeking { common: self.common, memory: self.memory(), va, seek };
         // SAFETY: as in `with`; and the view is for a walk to one VA, see `Table::lower`.
-        Some((unsafe { Table::of(top.page, LEVEL, items) }, seeking))
+        let table = unsafe { Table::of(top.page, LEVEL, items) };
+        // Without the bits above those that it decodes: copies of the sign, or the prefix.
+        let index = lg2::shr(va & self.decoded, item_size_lg2::<F>(LEVEL)) as usize;
+        let walk = Seeking { common: self.common, memory: self.memory(), va, index, seek };
+        Some((table, walk))
     }
 
     /// Runs `visit` on the top table of this moment.

@@ -13,7 +13,7 @@ use common::model::low;
 use common::ops::at_most;
 use common::runner::Runner;
 use common::world::TestDomain;
-use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::iommu::{DirtyMode, GatherMode, PtIommu, Walkers};
 use generic_pt::{Error, Features, MapError, Prot, TableConfig};
 use proptest::prelude::*;
@@ -284,6 +284,26 @@ fn any_configuration_of_vtdss() {
 #[test]
 fn any_configuration_of_riscv_64() {
     any_configuration(|wild| use_wild::<riscv_64::Format>(wild, riscv_64::Config {}));
+}
+
+#[test]
+fn any_configuration_of_riscv_64_g() {
+    any_configuration(|wild| use_wild::<riscv_64_g::Format>(wild, riscv_64_g::Config {}));
+}
+
+#[test]
+fn any_configuration_of_riscv_32() {
+    any_configuration(|wild| use_wild::<riscv_32::Format>(wild, riscv_32::Config {}));
+}
+
+#[test]
+fn any_configuration_of_riscv_32_g() {
+    any_configuration(|wild| use_wild::<riscv_32_g::Format>(wild, riscv_32_g::Config {}));
+}
+
+#[test]
+fn any_configuration_of_ept() {
+    any_configuration(|wild| use_wild::<ept::Format>(wild, ept::Config { top_level: wild.level }));
 }
 
 macro_rules! arguments {

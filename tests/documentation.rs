@@ -1,6 +1,6 @@
 //! What documents and printed forms say is what the code does.
 
-use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::format::Groups;
 use generic_pt::{Domain, Features, HeapMemory, NoHardware, Prot, TableConfig};
 
@@ -40,7 +40,11 @@ fn the_readme_tells_each_format() {
     assert_row_is_true::<amdv1_mock::Format>();
     assert_row_is_true::<x86_64::Format>();
     assert_row_is_true::<vtdss::Format>();
+    assert_row_is_true::<ept::Format>();
     assert_row_is_true::<riscv_64::Format>();
+    assert_row_is_true::<riscv_64_g::Format>();
+    assert_row_is_true::<riscv_32::Format>();
+    assert_row_is_true::<riscv_32_g::Format>();
 }
 
 #[test]

@@ -27,6 +27,9 @@ fn scenarios(params: &Params) -> Vec<Scenario> {
     // The last VA that can be mapped: with sign extension of the upper half.
     let end = if params.sign { u64::MAX } else { low(params.max_va) };
     let oa = 0x0003_1415_9260_0000 & low(params.max_oa) & !low(params.item_lg2(1)) & !params.format.encryption_mask();
+    // The highest level whose items are well within the table: 2, or 1 of tables with two levels.
+    let high = if params.item_lg2(2) < params.max_va - 1 { 2 } else { 1 };
+    let below_high = item(high - 1) + granule;
     let plain = |name, iova, paddr, len| Scenario { name, emptied: Vec::new(), iova, paddr, len };
     vec![
         plain("one page at the end of the space", end & !(granule - 1), 0, granule),
@@ -34,17 +37,17 @@ fn scenarios(params: &Params) -> Vec<Scenario> {
         plain("small pages over three tables", 3 * item(1) - 2 * granule, oa + granule, item(1) + 4 * granule),
         plain(
             "all sizes",
-            item(2) - item(1) - granule,
-            oa.wrapping_sub(item(1) + granule) & low(40),
-            item(2) + item(1),
+            item(high) - below_high,
+            oa.wrapping_sub(below_high) & low(params.max_oa.min(40)),
+            item(high) + item(high - 1),
         ),
         plain("beyond the first top", item(params.start_level.min(3)) * 2 - granule, 0, 2 * granule),
         Scenario {
             name: "replacing empty tables, then going on",
-            emptied: vec![0, item(1), 3 * item(1), item(2), item(2) + item(1)],
+            emptied: vec![0, item(1), 3 * item(1), item(high), item(high) + item(1)],
             iova: 0,
             paddr: 0,
-            len: item(2) + 3 * item(1) + granule,
+            len: item(high) + 3 * item(1) + granule,
         },
         Scenario {
             name: "growing over empty tables",
@@ -156,7 +159,8 @@ fn every_allocation_of_map_fails(setup: &Setup) {
             failures += 1;
         }
     }
-    assert!(failures > 10, "only {failures} allocations");
+    let levels = setup.params().format.shape().max_level + 1;
+    assert!(failures > 10 || levels == 2 && failures > 5, "only {failures} allocations");
 }
 
 fn init_fails_and_keeps_nothing(setup: &Setup) {

@@ -215,6 +215,9 @@ fn dirty_clearing_on_an_incoherent_table() {
 #[case::amdv1_mock(configs::amdv1_mock_l4())]
 #[case::vtdss(configs::vtdss_39())]
 #[case::vtdss_incoherent(configs::vtdss_48_incoherent())]
+#[case::ept(configs::ept_48_suppress_ve())]
+#[case::riscv_64(configs::riscv_64_sv39_svadu())]
+#[case::riscv_64_g(configs::riscv_64_g_sv57x4_svadu())]
 fn dirty_entries_are_whole(#[case] setup: Setup) {
     let params = setup.params();
     let world = setup.world();

@@ -3,7 +3,7 @@
 //! Builds `examples/symbols.rs` optimised, with the feature `frames` (each walker stays a function), and reads the binary
 //! with `objdump`.
 
-use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::format::{Description, Groups};
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +43,11 @@ fn all_expected() -> Vec<String> {
     names.extend(expected::<amdv1_mock::Format>());
     names.extend(expected::<x86_64::Format>());
     names.extend(expected::<vtdss::Format>());
+    names.extend(expected::<ept::Format>());
     names.extend(expected::<riscv_64::Format>());
+    names.extend(expected::<riscv_64_g::Format>());
+    names.extend(expected::<riscv_32::Format>());
+    names.extend(expected::<riscv_32_g::Format>());
     names
 }
 

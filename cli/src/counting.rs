@@ -1,9 +1,11 @@
-//! Memory and driver that count what a table asks of them. The only `unsafe` code of the tool is here.
+//! Memory and driver that count what a table asks of them. The only `unsafe` code of the tool is here and in the memory with
+//! low addresses.
 
+use crate::low_memory::{self, LowMemory};
 use generic_pt::memory::{Contents, PageRequest, TableMemory};
 use generic_pt::{Domain, Driver, HeapMemory, Invalidation};
 use serde::Serialize;
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -48,7 +50,8 @@ impl Tally {
     }
 }
 
-/// Heap memory that counts table pages: its own, and those of all memories with the same total.
+/// Memory that counts table pages: its own, and those of all memories with the same total. From the heap, or if the
+/// format's table addresses are limited from low memory.
 #[derive(Debug)]
 pub struct CountingMemory {
     /// Of this memory.
@@ -57,24 +60,36 @@ pub struct CountingMemory {
     pub total: Rc<Tally>,
     /// Most bytes that `total` may reach: a trace that maps petabytes in small pages gets errors, not all memory.
     most_bytes: u64,
+    /// Made with the first page; `None` if that may be anywhere.
+    low: OnceCell<Option<LowMemory>>,
 }
 
 impl CountingMemory {
     /// Memory that shares `total` with others, up to `most_bytes` in all.
     pub fn new(total: &Rc<Tally>, most_bytes: u64) -> Self {
-        Self { own: Tally::default(), total: Rc::clone(total), most_bytes }
+        Self { own: Tally::default(), total: Rc::clone(total), most_bytes, low: OnceCell::new() }
+    }
+
+    /// The low memory, if the first page needed it.
+    fn low(&self) -> Option<&LowMemory> {
+        self.low.get()?.as_ref()
     }
 }
 
-// SAFETY: every page comes from `HeapMemory`, goes back to it with the arguments it came with, and is translated by it;
-// so all promises of the trait hold because `HeapMemory` gives them. Counting touches no page.
+// SAFETY: every page comes from one of `HeapMemory` and the low memory, which is decided once, before the first page; it goes
+// back to it with the arguments it came with, and is translated by it. So all promises of the trait hold because that
+// memory gives them. Counting touches no page.
 unsafe impl TableMemory for CountingMemory {
     fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {
         let bytes = 1u64.checked_shl(request.size_lg2)?;
         if self.total.now().bytes.saturating_add(bytes) > self.most_bytes {
             return None;
         }
-        let page = HeapMemory.alloc(request)?;
+        self.low.get_or_init(|| low_memory::is_low(&request).then(LowMemory::new));
+        let page = match self.low() {
+            Some(low) => low.alloc(request)?,
+            None => HeapMemory.alloc(request)?,
+        };
         self.own.add(bytes);
         self.total.add(bytes);
         Some(page)
@@ -83,17 +98,28 @@ unsafe impl TableMemory for CountingMemory {
     unsafe fn free(&self, page: NonNull<u8>, size_lg2: u32, contents: Contents) {
         self.own.subtract(1 << size_lg2);
         self.total.subtract(1 << size_lg2);
-        // SAFETY: the caller promises for this memory what `HeapMemory` asks for, and all pages of this memory are its.
-        unsafe { HeapMemory.free(page, size_lg2, contents) }
+        match self.low() {
+            // SAFETY: the caller promises for this memory what the low memory asks for, and all pages of this memory are its.
+            Some(low) => unsafe { low.free(page, size_lg2, contents) },
+            // SAFETY: the same of the heap.
+            None => unsafe { HeapMemory.free(page, size_lg2, contents) },
+        }
     }
 
     fn pa_of(&self, page: NonNull<u8>) -> u64 {
-        HeapMemory.pa_of(page)
+        match self.low() {
+            Some(low) => low.pa_of(page),
+            None => HeapMemory.pa_of(page),
+        }
     }
 
     unsafe fn at_pa(&self, pa: u64) -> NonNull<u8> {
-        // SAFETY: the caller promises that `pa` is of a live page of this memory, so of `HeapMemory`.
-        unsafe { HeapMemory.at_pa(pa) }
+        match self.low() {
+            // SAFETY: the caller promises that `pa` is of a live page of this memory, so of the low memory.
+            Some(low) => unsafe { low.at_pa(pa) },
+            // SAFETY: the same of the heap.
+            None => unsafe { HeapMemory.at_pa(pa) },
+        }
     }
 }
 

@@ -73,6 +73,12 @@ formats! {
         |bits| Config { top_level: if bits > 48 { 4 } else { 3 }, encryption_mask: 0 };
     vtdss: "Intel VT-d second stage", va [48, 57], Features::empty(),
         |bits| Config { top_level: if bits > 48 { 4 } else if bits > 39 { 3 } else { 2 } };
+    ept: "Intel EPT", va [48, 57], Features::empty(),
+        |bits| Config { top_level: if bits > 48 { 4 } else { 3 } };
     riscv_64: "RISC-V Sv48 or Sv57 with Svnapot", va [48, 57], SVNAPOT_64K,
         |_| Config {};
+    riscv_64_g: "RISC-V G-stage, Sv48x4 or Sv57x4 with Svnapot", va [50, 59], SVNAPOT_64K,
+        |_| Config {};
+    riscv_32: "RISC-V Sv32", va [32], Features::empty(), |_| Config {};
+    riscv_32_g: "RISC-V G-stage, Sv32x4", va [34], Features::empty(), |_| Config {};
 }

@@ -10,6 +10,8 @@ mod error;
 mod formats;
 mod human;
 mod intervals;
+#[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
+mod low_memory;
 mod model;
 mod plan;
 mod policies;

@@ -208,6 +208,20 @@ fn write_anomalies(out: &mut String, report: &Report) -> fmt::Result {
     Ok(())
 }
 
+/// Names after a text, with commas, in lines of at most the usual width.
+fn write_list(out: &mut String, text: &str, names: &[&str]) -> fmt::Result {
+    let mut line = text.to_owned();
+    for (n, name) in names.iter().enumerate() {
+        let comma = if n + 1 < names.len() { "," } else { "" };
+        if line.len() + 1 + name.len() + comma.len() > WIDTH {
+            writeln!(out, "{line}")?;
+            line = "   ".to_owned();
+        }
+        line.extend([" ", name, comma]);
+    }
+    writeln!(out, "{line}")
+}
+
 fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Result {
     writeln!(out)?;
     for reason in report.not_replayed.values() {
@@ -215,14 +229,14 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
     }
     let lacks = |policy: fn(&PolicyCounts) -> Option<Invalidations>| {
         let names = report.formats.iter().filter(|format| policy(&format.invalidations).is_none());
-        names.map(|format| format.format).collect::<Vec<_>>().join(", ")
+        names.map(|format| format.format).collect::<Vec<_>>()
     };
     for (feature, names) in [
         ("FLUSH_RANGE", lacks(|counts| counts.batched_flush_range)),
         ("FLUSH_RANGE_NO_GAPS", lacks(|counts| counts.batched_no_gaps)),
     ] {
         if !names.is_empty() {
-            writeln!(out, "-   {feature} is not a feature of {names}")?;
+            write_list(out, &format!("-   {feature} is not a feature of"), &names)?;
         }
     }
     let anomalies = report.formats.first().map_or(&[][..], |format| &format.anomalies);

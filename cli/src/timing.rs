@@ -2,10 +2,12 @@
 
 use crate::error::ReplayError;
 use crate::formats::Shape;
+use crate::low_memory::{self, LowMemory};
 use crate::plan::{Action, Reason, Step};
 use crate::replay::Job;
 use crate::table::{self, PROT};
 use generic_pt::iommu::Walkers;
+use generic_pt::memory::TableMemory;
 use generic_pt::{Domain, Features, GatherMode, HeapMemory, NoHardware, PtIommu};
 use serde::Serialize;
 use std::time::{Duration, Instant};
@@ -50,7 +52,11 @@ pub fn measure<F: Walkers>(
     let begin = Instant::now();
     let mut best: Option<Samples> = None;
     for pass in 0..MOST_PASSES {
-        let samples = run_pass::<F>(job, shape, va_bits, steps)?;
+        let samples = if low_memory::fits_heap::<F>() {
+            run_pass::<F, _>(HeapMemory, job, shape, va_bits, steps)?
+        } else {
+            run_pass::<F, _>(LowMemory::new(), job, shape, va_bits, steps)?
+        };
         if pass <= 1 || best.as_ref().is_none_or(|best| samples.total_ns() < best.total_ns()) {
             best = Some(samples);
         }
@@ -75,13 +81,14 @@ impl Samples {
     }
 }
 
-fn run_pass<F: Walkers>(
+fn run_pass<F: Walkers, M: TableMemory>(
+    memory: M,
     job: &Job<'_>,
     shape: &Shape<F::Config>,
     va_bits: u32,
     steps: &[Step],
 ) -> Result<Samples, ReplayError> {
-    let host = Domain::new(HeapMemory, NoHardware);
+    let host = Domain::new(memory, NoHardware);
     let tables = job.trace.domains.iter().map(|_| table::make::<F, _>(&host, shape, va_bits, Features::FLUSH_RANGE));
     let mut tables: Vec<PtIommu<F, _>> = tables.collect::<Result<_, _>>()?;
     let mut samples = Samples { map_ns: Vec::with_capacity(steps.len()), unmap_ns: Vec::with_capacity(steps.len()) };

@@ -8,14 +8,18 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
 
-const FORMATS: [&str; 5] = ["amdv1", "amdv1_mock", "x86_64", "vtdss", "riscv_64"];
+const FORMATS: &[&str] =
+    &["amdv1", "amdv1_mock", "x86_64", "vtdss", "ept", "riscv_64", "riscv_64_g", "riscv_32", "riscv_32_g"];
 
 #[test]
 fn without_arguments_it_shows_all_formats_side_by_side() {
     let text = stdout(&replay(&[]));
-    let header = text.lines().find(|line| line.contains("riscv_64")).unwrap();
     for format in FORMATS {
-        assert!(header.contains(format), "{text}");
+        let is_header = |line: &&str| line.split_whitespace().all(|word| FORMATS.contains(&word));
+        assert!(
+            text.lines().filter(is_header).any(|line| line.split_whitespace().any(|word| word == *format)),
+            "{text}"
+        );
     }
     assert!(text.contains("7798 events: 5054 maps, 2744 unmaps; 1 domain"), "{text}");
     assert!(text.contains("live at the peak: 4.18 MiB, 1071 pages"), "{text}");
@@ -31,7 +35,7 @@ fn the_built_in_trace_in_numbers() {
     assert_eq!(report["trace"]["other_events"], json!({ "tracing_mark_write": 14 }));
     for name in FORMATS {
         let format = &report["formats"][name];
-        assert_eq!(format["format"], name);
+        assert_eq!(format["format"], *name);
         for (key, value) in [
             ("events", 7798),
             ("maps", 5054),
@@ -133,7 +137,7 @@ fn domains_are_split() {
         let expected =
             [("0xffff88afc2086a00", 11, 11, 0), ("0xffff88afc2087400", 35, 3, 0), ("0xffff88afc2087c00", 4, 4, 0)];
         assert_eq!(facts, expected);
-        assert!(domains.iter().all(|domain| domain["peak_table_pages"].as_u64().unwrap() >= 3));
+        assert!(domains.iter().all(|domain| domain["peak_table_pages"].as_u64().unwrap() >= 2));
     }
     let text = stdout(&replay(&[path.to_str().unwrap()]));
     assert!(text.contains("  domain 0xffff88afc2087400: 35 maps, 3 unmaps\n"), "{text}");

@@ -151,6 +151,20 @@ fn plain_leaf_has_no_address_below_its_size() {
 }
 
 #[test]
+fn fields_of_different_tables_share_bits() {
+    let (a, b) = (Features::own(0), Features::own(1));
+    let other = Placed { name: "S2AP", layout: scoped(|scope| scope.with = a).with_piece(at(6, 7, 0)) };
+    let check = |layout: &Layout| beside("F", layout, at(7, 7, 0), &[other], &SHAPE);
+    assert_fine(check(&scoped(|scope| scope.without = a)));
+    assert_fine(check(&scoped(|scope| scope.without = a | b)));
+    for overlapping in
+        [scoped(|scope| scope.with = b), scoped(|scope| scope.with = a), scoped(|scope| scope.without = b)]
+    {
+        assert_says(check(&overlapping), "bit field `F` (7..=7) overlaps `S2AP` (6..=7) in leaves of level 0");
+    }
+}
+
+#[test]
 fn scope_exists() {
     let check = |change: fn(&mut Scope)| scope("F", &scoped(change).scope, &SHAPE);
     assert_fine(check(|_| ()));
@@ -166,6 +180,10 @@ fn scope_exists() {
     assert_says(
         check(|scope| (scope.highest_level, scope.in_plain_leaves, scope.in_contiguous_leaves) = (0, false, false)),
         "no item has the bit field `F`: at the levels 0..=0 there are no table pointers",
+    );
+    assert_says(
+        check(|scope| (scope.with, scope.without) = (Features::own(0) | Features::own(1), Features::own(1))),
+        "no item has the bit field `F`: a feature is both needed and excluded",
     );
     assert_says(
         check(|scope| (scope.in_tables, scope.in_plain_leaves) = (false, false)),

@@ -2,6 +2,7 @@
 
 use crate::feature::{Features, Prot};
 use crate::format::{Common, Groups, Kind, LeafRequest, PtFormat};
+use crate::item::Item;
 
 /// A leaf: where, what for, and the item that it is.
 pub(super) struct GoldenLeaf {
@@ -27,8 +28,9 @@ pub(super) fn common<F: PtFormat>(features: Features, config: F::Config) -> Comm
 }
 
 /// The leaf encodes to the item, and the item decodes to the leaf.
-pub(super) fn check_leaf<F: Groups<Item = u64>>(common: &Common<F>, golden: &GoldenLeaf) {
+pub(super) fn check_leaf<F: Groups>(common: &Common<F>, golden: &GoldenLeaf) {
     let GoldenLeaf { level, size_lg2, oa, prot, item } = *golden;
+    let item = F::Item::from_u64(item);
     let attrs = F::attrs(common, prot).expect("a protection that can be stored");
     let request = LeafRequest { level, size_lg2, oa, attrs };
     assert_eq!(F::leaf_item(common, request), item, "level {level}, 2^{size_lg2} bytes, OA {oa:#x}, {prot:?}");
@@ -40,8 +42,16 @@ pub(super) fn check_leaf<F: Groups<Item = u64>>(common: &Common<F>, golden: &Gol
 }
 
 /// The table pointer encodes to the item, and the item decodes to it.
-pub(super) fn check_table<F: Groups<Item = u64>>(common: &Common<F>, level: u32, pa: u64, item: u64) {
+pub(super) fn check_table<F: Groups>(common: &Common<F>, level: u32, pa: u64, item: u64) {
+    let item = F::Item::from_u64(item);
     assert_eq!(F::table_item(common, level, pa), item, "level {level}, table at {pa:#x}");
     assert_eq!(F::kind(common, level, item), Kind::Table, "{item:#x}");
     assert_eq!(F::table_pa(common, level, item), pa, "{item:#x}");
+}
+
+/// Each of the items is of this kind.
+pub(super) fn check_kind<F: Groups>(common: &Common<F>, level: u32, kind: Kind, items: &[u64]) {
+    for item in items {
+        assert_eq!(F::kind(common, level, F::Item::from_u64(*item)), kind, "level {level}, {item:#x}");
+    }
 }

@@ -2,12 +2,22 @@
 //!
 //! Those with 64-bit items are there only where the CPU has 64-bit atomics.
 
-#[cfg(all(test, target_has_atomic = "64"))]
+#[cfg(target_has_atomic = "64")]
+mod arm;
+#[cfg(test)]
 mod golden;
 
 #[cfg(target_has_atomic = "64")]
 #[path = "amdv1.rs"]
 mod amdv1_description;
+#[cfg(target_has_atomic = "64")]
+#[path = "armv8.rs"]
+mod armv8_description;
+#[cfg(target_has_atomic = "64")]
+#[path = "ept.rs"]
+mod ept_description;
+#[path = "riscv_32.rs"]
+mod riscv_32_description;
 #[cfg(target_has_atomic = "64")]
 #[path = "riscv_64.rs"]
 mod riscv_64_description;
@@ -21,7 +31,12 @@ mod x86_64_description;
 #[cfg(target_has_atomic = "64")]
 pub use amdv1_description::amdv1_family::{amdv1, amdv1_mock};
 #[cfg(target_has_atomic = "64")]
-pub use riscv_64_description::riscv_64;
+pub use armv8_description::armv8_family::{armv8_4k, armv8_16k, armv8_64k};
+#[cfg(target_has_atomic = "64")]
+pub use ept_description::ept;
+pub use riscv_32_description::riscv_32_family::{riscv_32, riscv_32_g};
+#[cfg(target_has_atomic = "64")]
+pub use riscv_64_description::riscv_64_family::{riscv_64, riscv_64_g};
 #[cfg(target_has_atomic = "64")]
 pub use vtdss_description::vtdss;
 #[cfg(target_has_atomic = "64")]

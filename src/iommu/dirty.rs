@@ -57,12 +57,13 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
             return Err(Error::NotOffered { operation: "read_and_clear_dirty", format: F::NAME });
         }
         let range = VaRange::new(iova, len)?;
-        let top = self.tree.top();
-        if !self.is_in_top(range, top) {
-            return Err(self.range_error(range));
+        let core = &self.core;
+        let top = core.tree.top();
+        if !core.is_in_top(range, top) {
+            return Err(core.range_error(range));
         }
         let mut cx = Cx { common: self.common(), host: self.host(), mode, found: None, report, gather };
-        let result = self.tree.with(top, |table| F::dirty(table, &mut cx, range));
+        let result = core.tree.with(top, |table| F::dirty(table, &mut cx, range));
         if let Some(found) = cx.found {
             (cx.report)(found);
         }

@@ -1,6 +1,7 @@
 //! Making a table, telling what it is, and freeing it.
 
-use super::{PtIommu, Walkers};
+use super::page::Prepared;
+use super::{Core, PtIommu, Walkers};
 use crate::driver::{Driver, Host};
 use crate::error::{Errno, Error};
 use crate::feature::Features;
@@ -8,6 +9,7 @@ use crate::format::{Common, Limits, TableConfig, Top, item_size_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::memory::TableMemory;
+use crate::near::Near;
 use crate::range::{self, VaRange};
 use crate::tree::Tree;
 use crate::unlinked::link_mask;
@@ -37,16 +39,17 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// [`Error::TableAddress`] if hardware cannot be pointed to the top.
     pub fn new(host: H, config: &TableConfig<F::Config>) -> Result<Self, Error> {
         let (common, top_level) = checked::<F>(host.domain(), config)?;
-        let mut table = Self { tree: Tree::new(host, common, top_level)?, page_sizes: 0 };
-        table.page_sizes = table.all_page_sizes();
-        Ok(table)
+        let pages = Prepared::new(&common);
+        let mut core = Core { tree: Tree::new(host, common, top_level)?, page_sizes: 0, pages };
+        core.permit(u64::MAX);
+        Ok(Self { core, near: Near::NONE })
     }
 
     /// What the table offers.
     pub fn info(&self) -> Info {
         let level = if self.common().has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { self.top_level() };
         Info {
-            page_sizes: self.page_sizes,
+            page_sizes: self.core.page_sizes,
             aperture: range::top_range(self.common(), level),
             max_va_lg2: self.common().max_va_lg2,
             max_oa_lg2: self.common().max_oa_lg2,
@@ -54,6 +57,23 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         }
     }
 
+    /// Narrows the page sizes that map may use to those in `sizes`; sizes that the table does not have are ignored.
+    /// Returns the sizes then in force. What is mapped already stays.
+    pub fn narrow_page_sizes(&mut self, sizes: u64) -> u64 {
+        self.core.permit(sizes)
+    }
+
+    /// What a driver writes into its device or context entry, for the top of this moment.
+    pub fn hw_info(&self) -> F::HwInfo {
+        let top = self.core.tree.top();
+        F::hw_info(self.common(), Top { pa: self.core.tree.memory().pa_of(top.page), level: top.level })
+    }
+
+    /// Frees every table, mapped or not; what dropping does. Hardware must be off the table.
+    pub fn deinit(self) {}
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
     /// All sizes that the levels of this table can have, limited by its VA and OA widths.
     fn all_page_sizes(&self) -> u64 {
         let common = self.common();
@@ -68,21 +88,12 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         sizes & lg2::low_mask(common.max_va_lg2 - 1) & lg2::low_mask(common.max_oa_lg2)
     }
 
-    /// Narrows the page sizes that map may use to those in `sizes`; sizes that the table does not have are ignored.
-    /// Returns the sizes then in force. What is mapped already stays.
-    pub fn narrow_page_sizes(&mut self, sizes: u64) -> u64 {
+    /// Permits those of the page sizes `sizes` that the table has. Returns them.
+    fn permit(&mut self, sizes: u64) -> u64 {
         self.page_sizes = self.all_page_sizes() & sizes;
+        self.pages.permit(self.tree.common(), self.page_sizes);
         self.page_sizes
     }
-
-    /// What a driver writes into its device or context entry, for the top of this moment.
-    pub fn hw_info(&self) -> F::HwInfo {
-        let top = self.tree.top();
-        F::hw_info(self.common(), Top { pa: self.tree.memory().pa_of(top.page), level: top.level })
-    }
-
-    /// Frees every table, mapped or not; what dropping does. Hardware must be off the table.
-    pub fn deinit(self) {}
 }
 
 /// The checks of init, in their order. The table's common part and its first top level.

@@ -3,13 +3,14 @@
 use super::gather::{Changes, Gather, GatherMode};
 use super::top::flush_done_bit;
 use super::unlink::{ANY_LEVEL, clear_and_unlink};
-use super::{PtIommu, Walkers, page};
+use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
 use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
 use crate::item::Item;
 use crate::lg2;
+use crate::near::Near;
 use crate::range::{VaRange, best_page_size, count_of_size};
 use crate::table::{Entry, NewTable, Swap, Table};
 
@@ -49,20 +50,34 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// [`Error::InUse`], [`Error::OutOfMemory`], [`Error::TableAddress`]. What was mapped before stays mapped: [`MapError::mapped`] bytes.
     #[inline]
     pub fn map_range(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
-        self.map_locked(iova, paddr, len, prot)
+        self.core.map(&mut self.near, iova, paddr, len, prot)
+    }
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    /// Map by whoever holds the range, and `near`.
+    #[inline(always)]
+    pub(super) fn map(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        match page::map_near(self, near, iova, paddr, len, prot) {
+            page::Done::Yes => Ok(()),
+            page::Done::No => self.map_far(near, iova, paddr, len, prot),
+        }
     }
 
-    /// Map by whoever holds the range.
-    #[inline(always)]
-    fn map_locked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
-        match page::map(self, iova, paddr, len, prot) {
+    /// Map of what is not near: a single page by a walk, the rest in the general way.
+    #[inline(never)]
+    fn map_far(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        match page::map_far(self, near, iova, paddr, len, prot) {
             page::Done::Yes => Ok(()),
-            page::Done::No => self.map_many(iova, paddr, len, prot),
+            page::Done::No => {
+                // It may replace tables.
+                near.forget();
+                self.map_many(iova, paddr, len, prot)
+            }
         }
     }
 
     /// Map of any range, with anything in the way.
-    #[inline(never)]
     fn map_many(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         let (mut cx, leaf_level) =
             self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
@@ -114,7 +129,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     }
 }
 
-impl<F: Walkers, H: Host> PtIommu<F, H> {
+impl<F: Walkers, H: Host> Core<F, H> {
     /// For formats whose page sizes reach differently far: that some size fits everywhere in the range, as the map will
     /// cut it.
     #[inline(always)]
@@ -350,6 +365,9 @@ fn replace_table<F: Groups, H: Host>(
     let gather = cx.replaced.get_or_insert_with(|| Gather::new(cx.host.clone(), GatherMode::Immediate));
     // SAFETY: the tables were linked below a table of this domain.
     unsafe { gather.add(cx.common, cx.host, range, changes) };
+    if F::QUIRKS.break_before_make {
+        gather.sync();
+    }
     Ok(())
 }
 
@@ -456,6 +474,6 @@ fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Op
         return Some(Err(error));
     }
     let memory = &cx.host.domain().memory;
-    let table = NewTable::filled(memory, LEVEL - 1, cx.va, |n| cx.leaf_item(LEVEL - 1, size_lg2, n));
+    let table = NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |n| cx.leaf_item(LEVEL - 1, size_lg2, n));
     Some(table.map(|table| (table, Some(bytes_minus_1))))
 }

@@ -38,24 +38,16 @@ pub mod level {
     pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_level};
     pub use crate::seek::{Seek, Seeking, Step, seek_level};
     pub use crate::table::Table;
-    pub use crate::tree::{TopPtr, Tree};
-
-    /// The top of a tree at this moment, and its level.
-    #[inline(always)]
-    pub fn top_of<F: crate::format::Groups, H: crate::driver::Host>(tree: &Tree<F, H>) -> (TopPtr, u32) {
-        let top = tree.top();
-        (top, top.level)
-    }
+    pub use crate::tree::Tree;
 
     /// Begins a walk at the top, which is of `LEVEL`, if it decodes `va`.
     #[inline(always)]
     pub fn enter<F: crate::format::Groups, H: crate::driver::Host, S, const LEVEL: u32>(
         tree: &Tree<F, H>,
-        top: TopPtr,
         va: u64,
         seek: S,
     ) -> Option<(Table<'_, F>, Seeking<'_, F, H::Memory, S>)> {
-        tree.enter::<S, LEVEL>(top, va, seek)
+        tree.enter::<S, LEVEL>(va, seek)
     }
 
     /// The level of a table.
@@ -67,6 +59,7 @@ pub mod level {
 
 use crate::driver::Host;
 use crate::format::{Common, Groups};
+use crate::near::Near;
 use crate::range::VaRange;
 use crate::seek::Seek;
 use crate::table::Table;
@@ -81,9 +74,9 @@ use core::fmt;
 pub trait Walkers: Groups {
     fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
-    fn translate<H: Host, S: Seek<Self>>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
-    fn map_page<H: Host, S: Seek<Self>>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
-    fn unmap_page<H: Host, S: Seek<Self>>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn translate<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn map_page<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn unmap_page<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
     fn dirty<H: Host, R: FnMut(VaRange)>(
         table: &Table<'_, Self>,
         cx: &mut dirty::Cx<'_, Self, H, R>,
@@ -96,27 +89,52 @@ pub trait Walkers: Groups {
 /// Made by [`PtIommu::new`] or the format's `pt_iommu_NAME_init`. Dropping it frees every table, mapped or not; hardware
 /// must be off it by then.
 pub struct PtIommu<F: Walkers, H: Host> {
+    pub(crate) core: Core<F, H>,
+    near: Near<F>,
+}
+
+/// What operations on disjoint ranges share: everything but what each keeps for itself.
+pub(crate) struct Core<F: Walkers, H: Host> {
     pub(crate) tree: Tree<F, H>,
     /// Page sizes that map may use, one bit each.
-    pub(crate) page_sizes: u64,
+    page_sizes: u64,
+    pages: page::Prepared<F>,
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    #[inline(always)]
+    pub(crate) fn common(&self) -> &Common<F> {
+        self.tree.common()
+    }
+
+    #[inline(always)]
+    pub(crate) fn host(&self) -> &H {
+        self.tree.host()
+    }
 }
 
 impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// What was configured, and the limits in force.
     #[inline(always)]
     pub fn common(&self) -> &Common<F> {
-        self.tree.common()
+        self.core.common()
     }
 
     /// The domain whose memory and driver the table uses.
     #[inline(always)]
     pub fn host(&self) -> &H {
-        self.tree.host()
+        self.core.host()
+    }
+
+    /// The level of the top table at this moment.
+    #[inline(always)]
+    pub fn top_level(&self) -> u32 {
+        self.core.top_level()
     }
 
     /// Shows every table, a table before those below it, in VA order.
     pub fn visit_tables(&self, visit: impl FnMut(&TableView<'_, F>)) {
-        self.tree.visit_tables(visit);
+        self.core.tree.visit_tables(visit);
     }
 }
 
@@ -126,6 +144,6 @@ impl<F: Walkers, H: Host> fmt::Debug for PtIommu<F, H> {
         let common = self.common();
         let (name, level) = (F::NAME, self.top_level());
         writeln!(f, "{name}: top level {level}, {} VA bits, {} OA bits", common.max_va_lg2, common.max_oa_lg2)?;
-        self.tree.fmt_tables(f)
+        self.core.tree.fmt_tables(f)
     }
 }

@@ -1,18 +1,54 @@
 //! Map and unmap of one page of a level's own size, where the tables are there and nothing is in the way.
 //!
-//! The most frequent case by far, and part of the same operations: whatever is not as simple as that is left, before
-//! anything is written, to the general way ([`map`](super::map), [`unmap`](super::unmap)), which also finds the errors.
+//! The most frequent case by far, and part of the same operations: in the table that was used last (*near*), or after a
+//! walk (*far*). Whatever is not as simple as that is left, before anything is written, to the general way
+//! ([`map`](super::map), [`unmap`](super::unmap)), which also finds the errors.
 
 use super::gather::{Changes, Gather};
 use super::top::flush_done_bit;
-use super::{PtIommu, Walkers};
+use super::{Core, Walkers};
 use crate::driver::{Host, LevelSet};
 use crate::feature::{Features, Prot};
 use crate::format::{Common, Groups, Kind, LeafRequest, item_size_lg2};
 use crate::item::Item;
 use crate::lg2;
+use crate::near::{LEVELS, Near};
 use crate::range::VaRange;
 use crate::seek::{Seek, Slot};
+
+/// Runs `$run` with the level of the top as the constant `$TOP`; `$other` where the format has no such top.
+macro_rules! with_top_level {
+    ($table:expr, |$TOP:ident| $run:expr, else $other:expr) => {
+        match $table.top_level() {
+            0 if F::can_be_top(0) => {
+                const $TOP: u32 = 0;
+                $run
+            }
+            1 if F::can_be_top(1) => {
+                const $TOP: u32 = 1;
+                $run
+            }
+            2 if F::can_be_top(2) => {
+                const $TOP: u32 = 2;
+                $run
+            }
+            3 if F::can_be_top(3) => {
+                const $TOP: u32 = 3;
+                $run
+            }
+            4 if F::can_be_top(4) => {
+                const $TOP: u32 = 4;
+                $run
+            }
+            5 if F::can_be_top(5) => {
+                const $TOP: u32 = 5;
+                $run
+            }
+            _ => $other,
+        }
+    };
+}
+pub(super) use with_top_level;
 
 /// Whether an operation was as simple as that.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,133 +59,265 @@ pub(super) enum Done {
     No,
 }
 
-/// Whether `len` bytes from `va` (and `oa`) are one page of `LEVEL`, where that has leaves of one item.
-#[inline(always)]
-fn is_page_of<F: Groups, const LEVEL: u32>(common: &Common<F>, va: u64, oa: u64, len: u64) -> bool {
-    let size = lg2::pow2(item_size_lg2::<F>(LEVEL));
-    LEVEL <= F::MAX_TOP_LEVEL
-        && F::possible_sizes(common, LEVEL) & size != 0
-        // In one comparison.
-        && ((va | oa) & (size - 1)) | (len ^ size) == 0
+/// Combinations of protections.
+const PROTS: usize = 1 << 5;
+
+/// What mapping a single page would work out each time, worked out once.
+pub(super) struct Prepared<F: Groups> {
+    /// The attributes for each protection; `None` for those that map refuses.
+    attrs: [Option<F::Attrs>; PROTS],
+    /// The length of a page of each level, where it may be mapped, else [`NO_PAGE`].
+    len: [u64; LEVELS],
 }
 
-/// Maps `len` bytes if that is one page.
-#[inline(always)]
-pub(super) fn map<F: Walkers, H: Host>(table: &PtIommu<F, H>, va: u64, oa: u64, len: u64, prot: Prot) -> Done {
-    let common = table.common();
-    // Each with the level as a constant.
-    if is_page_of::<F, 0>(common, va, oa, len) {
-        map_at::<F, H, 0>(table, va, oa, prot)
-    } else if is_page_of::<F, 1>(common, va, oa, len) {
-        map_at::<F, H, 1>(table, va, oa, prot)
-    } else if is_page_of::<F, 2>(common, va, oa, len) {
-        map_at::<F, H, 2>(table, va, oa, prot)
-    } else {
-        Done::No
+/// The length of a page that nothing is: it is shorter than any page, but not a multiple of any.
+const NO_PAGE: u64 = 1;
+
+impl<F: Groups> Prepared<F> {
+    pub(super) fn new(common: &Common<F>) -> Self {
+        let attrs = core::array::from_fn(|bits| {
+            let prot = Prot::from_bits_truncate(bits as u8);
+            if prot.intersects(Prot::READ.union(Prot::WRITE)) { F::attrs(common, prot).ok() } else { None }
+        });
+        Self { attrs, len: [NO_PAGE; LEVELS] }
+    }
+
+    /// Permits the page sizes of the bitmap `sizes`.
+    pub(super) fn permit(&mut self, common: &Common<F>, sizes: u64) {
+        for (level, len) in (0..).zip(&mut self.len) {
+            let size = lg2::pow2(item_size_lg2::<F>(level));
+            let permitted = level <= F::MAX_TOP_LEVEL && F::possible_sizes(common, level) & sizes & size != 0;
+            *len = if permitted { size } else { NO_PAGE };
+        }
     }
 }
 
+/// Runs `$run` with the level of a single page of the length as the constant `$LEVEL`; `$other` if it is none.
+macro_rules! with_page_level {
+    (if $is_page:ident::<$F:ident>$arguments:tt, |$LEVEL:ident| $run:expr, else $other:expr) => {
+        if $is_page::<$F, 0>$arguments {
+            const $LEVEL: u32 = 0;
+            $run
+        } else if $is_page::<$F, 1>$arguments {
+            const $LEVEL: u32 = 1;
+            $run
+        } else if $is_page::<$F, 2>$arguments {
+            const $LEVEL: u32 = 2;
+            $run
+        } else {
+            $other
+        }
+    };
+}
+
+/// Whether `len` bytes from `va` and `oa` are one page of `LEVEL` that may be mapped.
 #[inline(always)]
-fn map_at<F: Walkers, H: Host, const LEVEL: u32>(table: &PtIommu<F, H>, va: u64, oa: u64, prot: Prot) -> Done {
-    let (common, size_lg2) = (table.common(), item_size_lg2::<F>(LEVEL));
-    let fits = oa & table.tree.oa_beyond == 0
-        && table.page_sizes & F::sizes_for_oa(common, lg2::pow2(size_lg2), oa) != 0
-        && prot.intersects(Prot::READ.union(Prot::WRITE));
-    if !fits {
-        return Done::No;
+fn is_page_to_map<F: Groups, const LEVEL: u32>(pages: &Prepared<F>, va: u64, oa: u64, len: u64) -> bool {
+    let inside = lg2::low_mask(item_size_lg2::<F>(LEVEL));
+    // In one comparison; a length of `NO_PAGE` is inside a page.
+    LEVEL <= F::MAX_TOP_LEVEL && ((va | oa | len) & inside) | (len ^ pages.len[LEVEL as usize % LEVELS]) == 0
+}
+
+/// Maps one page in the table that was used last.
+#[inline(always)]
+pub(super) fn map_near<F: Walkers, H: Host>(
+    core: &Core<F, H>,
+    near: &Near<F>,
+    va: u64,
+    oa: u64,
+    len: u64,
+    prot: Prot,
+) -> Done {
+    with_page_level!(
+        if is_page_to_map::<F>(&core.pages, va, oa, len),
+        |LEVEL| {
+            let (Some(table), Some(leaf)) = (near.table::<LEVEL>(va), leaf::<F, H, LEVEL>(core, oa, prot)) else {
+                return Done::No;
+            };
+            let index = table.index(va);
+            let entry = table.load(core.common(), index);
+            put_leaf(core, Slot { table: &table, index, entry }, leaf)
+        },
+        else Done::No
+    )
+}
+
+/// Maps one page after a walk.
+#[inline(always)]
+pub(super) fn map_far<F: Walkers, H: Host>(
+    core: &Core<F, H>,
+    near: &mut Near<F>,
+    va: u64,
+    oa: u64,
+    len: u64,
+    prot: Prot,
+) -> Done {
+    with_page_level!(
+        if is_page_to_map::<F>(&core.pages, va, oa, len),
+        |LEVEL| {
+            let Some(leaf) = leaf::<F, H, LEVEL>(core, oa, prot) else { return Done::No };
+            with_top_level!(
+                core,
+                |TOP| F::map_page::<H, _, TOP>(&core.tree, va, MapPage::<F, H, LEVEL> { core, near, va, leaf })
+                    .unwrap_or(Done::No),
+                else Done::No
+            )
+        },
+        else Done::No
+    )
+}
+
+/// The item of one page of `LEVEL`; `None` if map would refuse it.
+#[inline(always)]
+fn leaf<F: Walkers, H: Host, const LEVEL: u32>(core: &Core<F, H>, oa: u64, prot: Prot) -> Option<F::Item> {
+    let (common, size_lg2) = (core.common(), item_size_lg2::<F>(LEVEL));
+    if oa & core.tree.oa_beyond != 0 || F::sizes_for_oa(common, lg2::pow2(size_lg2), oa) == 0 {
+        return None;
     }
-    let Ok(attrs) = F::attrs(common, prot) else { return Done::No };
+    let attrs = core.pages.attrs[usize::from(prot.bits()) % PROTS]?;
     let leaf = F::leaf_item(common, LeafRequest { level: LEVEL, size_lg2, oa, attrs });
     // As everywhere, a leaf is only written if it is read as one.
-    if F::kind(common, LEVEL, leaf) != Kind::Leaf {
+    (F::kind(common, LEVEL, leaf) == Kind::Leaf).then_some(leaf)
+}
+
+/// Writes the leaf if the item is empty.
+#[inline(always)]
+fn put_leaf<F: Walkers, H: Host>(core: &Core<F, H>, slot: Slot<'_, F>, leaf: F::Item) -> Done {
+    if slot.entry.kind != Kind::Empty {
         return Done::No;
     }
-    let host = table.host();
-    // Twice, so that each table item on the way is tested by one comparison.
-    let done = if common.has(Features::DMA_INCOHERENT) {
-        F::map_page(&table.tree, va, MapPage::<F, H, LEVEL, true> { host, leaf })
-    } else {
-        F::map_page(&table.tree, va, MapPage::<F, H, LEVEL, false> { host, leaf })
-    };
-    done.unwrap_or(Done::No)
+    slot.table.store(slot.index, leaf);
+    if core.common().has(Features::DMA_INCOHERENT) {
+        slot.table.flush(core.host().domain(), slot.index, 1);
+    }
+    Done::Yes
 }
 
 /// The walk to the empty item that becomes the leaf.
-struct MapPage<'a, F: Groups, H: Host, const LEVEL: u32, const INCOHERENT: bool> {
-    host: &'a H,
+struct MapPage<'a, F: Walkers, H: Host, const LEVEL: u32> {
+    core: &'a Core<F, H>,
+    near: &'a mut Near<F>,
+    va: u64,
     leaf: F::Item,
 }
 
-impl<F: Groups, H: Host, const AT: u32, const INCOHERENT: bool> Seek<F> for MapPage<'_, F, H, AT, INCOHERENT> {
+impl<F: Walkers, H: Host, const AT: u32> Seek<F> for MapPage<'_, F, H, AT> {
     type Out = Done;
     const LOWEST: u32 = AT;
 
     /// A table whose flush may not have finished is left to the general way, which flushes it.
     #[inline(always)]
     fn enters(common: &Common<F>, raw: F::Item) -> bool {
-        !INCOHERENT || raw & flush_done_bit(common) != F::Item::ZERO
+        !common.has(Features::DMA_INCOHERENT) || raw & flush_done_bit(common) != F::Item::ZERO
     }
 
     #[inline(always)]
-    fn arrive<const LEVEL: u32>(self, _: &Common<F>, Slot { table, index, entry }: Slot<'_, F>) -> Done {
-        if LEVEL != AT || entry.kind != Kind::Empty {
+    fn arrive<const LEVEL: u32>(self, _: &Common<F>, slot: Slot<'_, F>) -> Done {
+        if LEVEL != AT {
             return Done::No;
         }
-        table.store(index, self.leaf);
-        if INCOHERENT {
-            table.flush(self.host.domain(), index, 1);
-        }
-        Done::Yes
+        self.near.remember::<AT>(self.va, slot.table);
+        put_leaf(self.core, slot, self.leaf)
     }
 }
 
-/// Unmaps `len` bytes if that is one page.
+/// Whether `len` bytes from `va` are an item of `LEVEL`.
 #[inline(always)]
-pub(super) fn unmap<F: Walkers, H: Host>(table: &PtIommu<F, H>, va: u64, len: u64, gather: &mut Gather<F, H>) -> Done {
-    let common = table.common();
-    // Each with the level as a constant.
-    if is_page_of::<F, 0>(common, va, 0, len) {
-        unmap_at::<F, H, 0>(table, va, gather)
-    } else if is_page_of::<F, 1>(common, va, 0, len) {
-        unmap_at::<F, H, 1>(table, va, gather)
-    } else if is_page_of::<F, 2>(common, va, 0, len) {
-        unmap_at::<F, H, 2>(table, va, gather)
-    } else {
-        Done::No
-    }
+fn is_page_to_unmap<F: Groups, const LEVEL: u32>(va: u64, len: u64) -> bool {
+    let size = lg2::pow2(item_size_lg2::<F>(LEVEL));
+    // In one comparison.
+    LEVEL <= F::MAX_TOP_LEVEL && (va & size.wrapping_sub(1)) | (len ^ size) == 0
 }
 
+/// Unmaps one page from the table that was used last.
 #[inline(always)]
-fn unmap_at<F: Walkers, H: Host, const LEVEL: u32>(table: &PtIommu<F, H>, va: u64, gather: &mut Gather<F, H>) -> Done {
-    let size_lg2 = item_size_lg2::<F>(LEVEL);
-    let done = F::unmap_page(&table.tree, va, UnmapPage::<H, LEVEL> { host: table.host() }).unwrap_or(Done::No);
-    if done == Done::Yes {
-        let range = VaRange { va, last: va | lg2::low_mask(size_lg2) };
-        let changes = Changes { leaf_levels: LevelSet::of(LEVEL), ..Changes::NONE };
-        // SAFETY: there are no tables in `changes`.
-        unsafe { gather.add(table.common(), table.host(), range, changes) };
+pub(super) fn unmap_near<F: Walkers, H: Host>(
+    core: &Core<F, H>,
+    near: &Near<F>,
+    va: u64,
+    len: u64,
+    gather: &mut Gather<F, H>,
+) -> Done {
+    with_page_level!(
+        if is_page_to_unmap::<F>(va, len),
+        |LEVEL| {
+            let Some(table) = near.table::<LEVEL>(va) else { return Done::No };
+            let index = table.index(va);
+            let entry = table.load(core.common(), index);
+            take_leaf::<F, H, LEVEL>(core, Slot { table: &table, index, entry }, va, gather)
+        },
+        else Done::No
+    )
+}
+
+/// Unmaps one page after a walk.
+#[inline(always)]
+pub(super) fn unmap_far<F: Walkers, H: Host>(
+    core: &Core<F, H>,
+    near: &mut Near<F>,
+    va: u64,
+    len: u64,
+    gather: &mut Gather<F, H>,
+) -> Done {
+    with_page_level!(
+        if is_page_to_unmap::<F>(va, len),
+        |LEVEL| with_top_level!(
+            core,
+            |TOP| F::unmap_page::<H, _, TOP>(&core.tree, va, UnmapPage::<F, H, LEVEL> { core, near, va, gather })
+                .unwrap_or(Done::No),
+            else Done::No
+        ),
+        else Done::No
+    )
+}
+
+/// Clears the item and gathers its page, if it is a leaf of one item.
+#[inline(always)]
+fn take_leaf<F: Walkers, H: Host, const LEVEL: u32>(
+    core: &Core<F, H>,
+    slot: Slot<'_, F>,
+    va: u64,
+    gather: &mut Gather<F, H>,
+) -> Done {
+    let common = core.common();
+    if slot.entry.kind != Kind::Leaf || F::contig_lg2(common, LEVEL, slot.entry.raw) != 0 {
+        return Done::No;
     }
-    done
+    slot.table.store(slot.index, F::empty_item(common, LEVEL));
+    if common.has(Features::DMA_INCOHERENT) {
+        slot.table.flush(core.host().domain(), slot.index, 1);
+    }
+    let range = VaRange { va, last: va | lg2::low_mask(item_size_lg2::<F>(LEVEL)) };
+    let changes = Changes { leaf_levels: LevelSet::of(LEVEL), ..Changes::NONE };
+    // SAFETY: there are no tables in `changes`.
+    unsafe { gather.add(common, core.host(), range, changes) };
+    Done::Yes
 }
 
 /// The walk to the leaf of one item that becomes empty.
-struct UnmapPage<'a, H: Host, const LEVEL: u32> {
-    host: &'a H,
+struct UnmapPage<'a, F: Walkers, H: Host, const LEVEL: u32> {
+    core: &'a Core<F, H>,
+    near: &'a mut Near<F>,
+    va: u64,
+    gather: &'a mut Gather<F, H>,
 }
 
-impl<F: Groups, H: Host, const AT: u32> Seek<F> for UnmapPage<'_, H, AT> {
+impl<F: Walkers, H: Host, const AT: u32> Seek<F> for UnmapPage<'_, F, H, AT> {
     type Out = Done;
     const LOWEST: u32 = AT;
 
+    /// As for mapping: a page may be mapped next in what is remembered.
     #[inline(always)]
-    fn arrive<const LEVEL: u32>(self, common: &Common<F>, Slot { table, index, entry }: Slot<'_, F>) -> Done {
-        if LEVEL != AT || entry.kind != Kind::Leaf || F::contig_lg2(common, LEVEL, entry.raw) != 0 {
+    fn enters(common: &Common<F>, raw: F::Item) -> bool {
+        !common.has(Features::DMA_INCOHERENT) || raw & flush_done_bit(common) != F::Item::ZERO
+    }
+
+    #[inline(always)]
+    fn arrive<const LEVEL: u32>(self, _: &Common<F>, slot: Slot<'_, F>) -> Done {
+        if LEVEL != AT {
             return Done::No;
         }
-        table.clear_run(common, index, 1);
-        if common.has(Features::DMA_INCOHERENT) {
-            table.flush(self.host.domain(), index, 1);
-        }
-        Done::Yes
+        self.near.remember::<AT>(self.va, slot.table);
+        take_leaf::<F, H, AT>(self.core, slot, self.va, self.gather)
     }
 }

@@ -1,6 +1,6 @@
 //! The top of a table: which range it holds, and how it grows.
 
-use super::{PtIommu, Walkers};
+use super::{Core, Walkers};
 use crate::driver::{Driver, Host};
 use crate::error::Error;
 use crate::feature::Features;
@@ -10,10 +10,9 @@ use crate::range::{self, VaRange};
 use crate::table::{NewTable, table_item_for, top_va_lg2};
 use crate::tree::TopPtr;
 
-impl<F: Walkers, H: Host> PtIommu<F, H> {
-    /// The level of the top table at this moment.
+impl<F: Walkers, H: Host> Core<F, H> {
     #[inline(always)]
-    pub fn top_level(&self) -> u32 {
+    pub(super) fn top_level(&self) -> u32 {
         self.tree.top().level
     }
 

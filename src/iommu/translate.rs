@@ -1,5 +1,6 @@
 //! Translate: the exact output address of a VA.
 
+use super::page::with_top_level;
 use super::{PtIommu, Walkers};
 use crate::driver::Host;
 use crate::format::{Common, Groups, Kind};
@@ -11,7 +12,12 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Never allocates, writes or locks.
     #[inline]
     pub fn iova_to_phys(&self, iova: u64) -> Option<u64> {
-        F::translate(&self.tree, iova, Translate { va: iova })?
+        let core = &self.core;
+        with_top_level!(
+            core,
+            |TOP| F::translate::<H, _, TOP>(&core.tree, iova, Translate { va: iova })?,
+            else None
+        )
     }
 }
 

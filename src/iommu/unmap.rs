@@ -2,11 +2,12 @@
 
 use super::gather::{Changes, Gather};
 use super::unlink::clear_and_unlink;
-use super::{PtIommu, Walkers, page};
+use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Host, LevelSet};
 use crate::feature::Features;
 use crate::format::{Common, Groups, Kind, item_size_lg2};
 use crate::lg2;
+use crate::near::Near;
 use crate::range::VaRange;
 use crate::table::Table;
 
@@ -54,20 +55,34 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// `u64::MAX`.)
     #[inline]
     pub fn unmap_range(&mut self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
-        self.unmap_locked(iova, len, gather)
+        self.core.unmap(&mut self.near, iova, len, gather)
+    }
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    /// Unmap by whoever holds the range, and `near`.
+    #[inline(always)]
+    pub(super) fn unmap(&self, near: &mut Near<F>, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
+        match page::unmap_near(self, near, iova, len, gather) {
+            page::Done::Yes => len,
+            page::Done::No => self.unmap_far(near, iova, len, gather),
+        }
     }
 
-    /// Unmap by whoever holds the range.
-    #[inline(always)]
-    fn unmap_locked(&self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
-        match page::unmap(self, iova, len, gather) {
+    /// Unmap of what is not near: a single page by a walk, the rest in the general way.
+    #[inline(never)]
+    fn unmap_far(&self, near: &mut Near<F>, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
+        match page::unmap_far(self, near, iova, len, gather) {
             page::Done::Yes => len,
-            page::Done::No => self.unmap_many(iova, len, gather),
+            page::Done::No => {
+                // It may unlink tables.
+                near.forget();
+                self.unmap_many(iova, len, gather)
+            }
         }
     }
 
     /// Unmap of any range, whatever is in it.
-    #[inline(never)]
     fn unmap_many(&self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
         let Ok(range) = VaRange::new(iova, len) else { return 0 };
         let top = self.tree.top();

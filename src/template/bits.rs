@@ -43,6 +43,12 @@ macro_rules! __pt_place {
     (@sort $limits:tt $pieces:tt [in_contiguous_leaves $($call:tt)*] $($rest:tt)*) => {
         $crate::__pt_place! { @limit $limits $pieces [$($call)*] $($rest)* }
     };
+    (@sort $limits:tt $pieces:tt [with_feature $($call:tt)*] $($rest:tt)*) => {
+        $crate::__pt_place! { @limit $limits $pieces [$($call)*] $($rest)* }
+    };
+    (@sort $limits:tt $pieces:tt [without_feature $($call:tt)*] $($rest:tt)*) => {
+        $crate::__pt_place! { @limit $limits $pieces [$($call)*] $($rest)* }
+    };
     (@sort $limits:tt [$($pieces:tt)*] [$name:tt $($call:tt)*] $($rest:tt)*) => {
         $crate::__pt_place! { @sort $limits [$($pieces)* [$($call)*]] $($rest)* }
     };
@@ -124,6 +130,16 @@ macro_rules! __pt_place_doc {
     };
     (@items [in_contiguous_leaves $($call:tt)*] $($rest:tt)*) => {
         $crate::__private::concat!(" *Leaves of several items.*", $crate::__pt_place_doc!(@items $($rest)*))
+    };
+    (@items [with_feature $call:tt ($feature:expr)] $($rest:tt)*) => {
+        $crate::__private::concat!(
+            " *With `", $crate::__private::stringify!($feature), "`.*", $crate::__pt_place_doc!(@items $($rest)*)
+        )
+    };
+    (@items [without_feature $call:tt ($feature:expr)] $($rest:tt)*) => {
+        $crate::__private::concat!(
+            " *Without `", $crate::__private::stringify!($feature), "`.*", $crate::__pt_place_doc!(@items $($rest)*)
+        )
     };
     (@items $other:tt $($rest:tt)*) => { $crate::__pt_place_doc!(@items $($rest)*) };
 }

@@ -27,7 +27,7 @@ macro_rules! __pt_emit {
             $features:tt [{ $($supported:tt)* }] [$({ $($forced:tt)* })?]
             [$({ [$($doc:expr),*] $field:ident [$($place:tt)*] })+]
         }
-        { [$config:item] [$hw_info:item] }
+        { [$($config:item)?] [$($hw_info:item)?] }
         {
             [$format:item] [$style:ident $OaTrait:ident $oa:ident { $oa_impl:item }]
             [$($contiguous:item)?] [$($dirty:item)?] [$($software:item)?]
@@ -54,11 +54,15 @@ macro_rules! __pt_emit {
             /// The item word.
             pub type Item = $item;
 
-            #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-            $config
+            $(
+                #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+                $config
+            )?
 
-            #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-            $hw_info
+            $(
+                #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+                $hw_info
+            )?
 
             /// Sizes and limits.
             pub const GEOMETRY: Geometry = $($geometry)*;

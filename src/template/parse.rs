@@ -269,10 +269,11 @@ macro_rules! __pt_parse {
     (@complete [$m:tt $v:tt $name:tt] { $a:tt $b:tt $c:tt $d:tt $e:tt $f:tt $g:tt [] } $($more:tt)*) => {
         $crate::__pt_token! { has_bits [$name] }
     };
-    (@complete [$m:tt $v:tt $name:tt] $data:tt { [] $($x:tt)* } $($more:tt)*) => {
+    // (In a family each variant can have its own.)
+    (@complete [$m:tt $v:tt $name:tt] $data:tt { [] $($x:tt)* } $impls:tt { [] $helpers:tt }) => {
         $crate::__pt_token! { has_config [$name] }
     };
-    (@complete [$m:tt $v:tt $name:tt] $data:tt { $a:tt [] } $($more:tt)*) => {
+    (@complete [$m:tt $v:tt $name:tt] $data:tt { $a:tt [] } $impls:tt { [] $helpers:tt }) => {
         $crate::__pt_token! { has_hw_info [$name] }
     };
     (@complete [$m:tt $v:tt $name:tt] $data:tt $types:tt { [] $($x:tt)* } $($more:tt)*) => {

@@ -62,6 +62,13 @@ impl<F: Description> TestConfig<F> {
         self
     }
 
+    /// With exactly these features, and those that the format forces: where not all that it supports go together.
+    #[must_use]
+    pub const fn only(mut self, features: Features) -> Self {
+        self.table.features = features.union(F::FORCED);
+        self
+    }
+
     /// Where the hardware cannot use the plain size of a level that can have leaves (an erratum): those sizes.
     #[must_use]
     pub const fn unusable_sizes(mut self, sizes: u64) -> Self {

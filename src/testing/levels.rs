@@ -48,7 +48,7 @@ impl<F: Walkers> Test<'_, F> {
         let domain = self.domain;
         let rng = &mut self.rng;
         let common = subject.common();
-        subject.table.tree.with_top(|top| descend(top, true, common, domain, last, &mut |level| check(level, rng)))
+        subject.table.core.tree.with_top(|top| descend(top, true, common, domain, last, &mut |level| check(level, rng)))
     }
 }
 

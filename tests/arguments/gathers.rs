@@ -2,27 +2,30 @@
 
 use super::common::configs::{self, Setup};
 use super::common::world::{Event, TestDomain, World};
-use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::{DirtyMode, Gather, GatherMode, PtIommu, Synced, Walkers};
 use generic_pt::{Features, Prot, TableConfig};
 use std::rc::Rc;
 
 type Table<'w, F> = PtIommu<F, &'w TestDomain>;
 
-/// VA of a table of small pages, which an unmap of `BLOCK` unlinks, and its size.
-const BLOCK: u64 = 1 << 21;
+/// VA of a table of small pages, which an unmap of so many bytes unlinks, and its size: what an item of level 1 covers.
+fn block<F: Walkers>() -> u64 {
+    1 << item_size_lg2::<F>(1)
+}
 
 fn filled<'w, F: Walkers>(domain: &'w TestDomain, config: &TableConfig<F::Config>) -> Table<'w, F> {
     let mut table = Table::<F>::new(domain, config).unwrap();
     // The OA forbids larger pages.
-    table.map_range(BLOCK, 0x1000, BLOCK, Prot::READ | Prot::WRITE).unwrap();
+    table.map_range(block::<F>(), 0x1000, block::<F>(), Prot::READ | Prot::WRITE).unwrap();
     table
 }
 
-/// A gather that holds the table of `BLOCK`.
+/// A gather that holds the table of a block.
 fn unmapped<'w, F: Walkers>(table: &mut Table<'w, F>, mode: GatherMode) -> Gather<F, &'w TestDomain> {
     let mut gather = table.gather(mode);
-    assert_eq!(table.unmap_range(BLOCK, BLOCK, &mut gather), BLOCK);
+    assert_eq!(table.unmap_range(block::<F>(), block::<F>(), &mut gather), block::<F>());
     assert!(gather.unlinked_tables() >= 1);
     gather
 }
@@ -47,11 +50,11 @@ pub fn used_with_another_domain<F: Walkers>(setup: &Setup, config: &TableConfig<
         assert_eq!(b.unmap_range(0, 1, &mut gather), 0);
         assert_eq!(world_a.take_events(), []);
         // It syncs what it holds with its own driver, frees to its own memory, and changes over.
-        assert_eq!(b.unmap_range(BLOCK, BLOCK, &mut gather), BLOCK);
+        assert_eq!(b.unmap_range(block::<F>(), block::<F>(), &mut gather), block::<F>());
         let events = world_a.take_events();
         match (mode, &events[..]) {
             (GatherMode::Immediate, [Event::Sync(what)]) => {
-                assert_eq!((what.va, what.last, what.unlinked_tables), (BLOCK, 2 * BLOCK - 1, held));
+                assert_eq!((what.va, what.last, what.unlinked_tables), (block::<F>(), 2 * block::<F>() - 1, held));
             }
             (GatherMode::Queued, [Event::SyncAll]) => {}
             other => panic!("{other:?}"),
@@ -71,11 +74,11 @@ pub fn dirty_scan_with_another_domain<F: Walkers>(setup: &Setup, config: &TableC
     let (world_a, world_b) = (setup.world(), setup.world());
     let (domain_a, domain_b) = (world_a.domain(), world_b.domain());
     let (mut a, mut b) = (filled::<F>(&domain_a, config), filled::<F>(&domain_b, config));
-    b.set_dirty(BLOCK).unwrap();
+    b.set_dirty(block::<F>()).unwrap();
     let mut gather = unmapped(&mut a, GatherMode::Immediate);
-    b.read_and_clear_dirty(BLOCK, 1, DirtyMode::Peek, &mut gather, |_| ()).unwrap();
+    b.read_and_clear_dirty(block::<F>(), 1, DirtyMode::Peek, &mut gather, |_| ()).unwrap();
     assert_eq!(world_a.take_events(), []);
-    b.read_and_clear_dirty(BLOCK, 1, DirtyMode::Clear, &mut gather, |_| ()).unwrap();
+    b.read_and_clear_dirty(block::<F>(), 1, DirtyMode::Clear, &mut gather, |_| ()).unwrap();
     assert!(matches!(world_a.take_events()[..], [Event::Sync(_)]));
     assert_eq!(gather.unlinked_tables(), 0);
     gather.sync();
@@ -102,7 +105,7 @@ pub fn dropped_or_forgotten<F: Walkers>(setup: &Setup, config: &TableConfig<F::C
         assert_eq!(world.live_pages(), live, "nothing is freed without a sync");
         assert_eq!(world.take_events(), []);
         // The table does not know its unlinked tables any more, and goes on.
-        table.map_range(BLOCK, 0x1000, BLOCK, Prot::READ | Prot::WRITE).unwrap();
+        table.map_range(block::<F>(), 0x1000, block::<F>(), Prot::READ | Prot::WRITE).unwrap();
         drop(table);
         finish(&[&world], held);
     }
@@ -129,7 +132,7 @@ pub fn pending_is_freed_once<F: Walkers>(setup: &Setup, config: &TableConfig<F::
     let (held, live) = (gather.unlinked_tables(), world.live_pages());
     let pending = gather.take_pending();
     let told = pending.invalidation.unwrap();
-    assert_eq!((told.va, told.last, told.unlinked_tables), (BLOCK, 2 * BLOCK - 1, held));
+    assert_eq!((told.va, told.last, told.unlinked_tables), (block::<F>(), 2 * block::<F>() - 1, held));
     assert_eq!(pending.unlinked_tables(), held);
     // The gather is empty, and can be used again before what was taken is freed.
     assert!(!gather.changed() && gather.range().is_none() && gather.unlinked_tables() == 0);
@@ -177,4 +180,11 @@ gathers! {
         [dirty_scan_with_another_domain];
     riscv_64_gathers: riscv_64, configs::riscv_64_sv39_napot(),
         config(riscv_64::FORCED | configs::SIGN, 39, 56, riscv_64::Config {}), [];
+    riscv_64_g_gathers: riscv_64_g, configs::riscv_64_g_sv57x4_svadu(),
+        config(riscv_64_g::FORCED | riscv_64_g::SVADU, 59, 56, riscv_64_g::Config {}), [dirty_scan_with_another_domain];
+    riscv_32_gathers: riscv_32, configs::riscv_32_sv32(),
+        config(riscv_32::FORCED | riscv_32::SVADU, 32, 34, riscv_32::Config {}), [dirty_scan_with_another_domain];
+    ept_gathers: ept, configs::ept_48_suppress_ve(),
+        config(ept::ACCESSED_DIRTY | ept::SUPPRESS_VE, 48, 52, ept::Config { top_level: 3 }),
+        [dirty_scan_with_another_domain];
 }

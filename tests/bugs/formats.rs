@@ -167,6 +167,7 @@ fn encryption_bit_in_one_of_two_places(#[case] setup: Setup) {
 #[case::x86_64_40_with_4(configs::x86_64(SIGN, 40, 52, 3, 0))]
 #[case::vtdss_39_with_4(configs::vtdss(NONE, 39, 52, 3))]
 #[case::vtdss_49_with_5(configs::vtdss(INCOHERENT, 49, 52, 4))]
+#[case::ept_40_with_4(configs::ept(FLUSH, 40, 52, 3))]
 fn geometry_from_va_size_alone(#[case] setup: Setup) {
     let params = setup.params();
     if params.max_va < params.item_lg2(params.start_level) {
@@ -209,7 +210,8 @@ fn page_sizes_beyond_a_small_va_space() {
     let sign = (20..=57).flat_map(|va| (3..=4).map(move |top| configs::x86_64(SIGN, va, 52, top, 0)));
     let vtdss = (20..=57).flat_map(|va| (2..=4).map(move |top| configs::vtdss(NONE, va, 52, top)));
     let mut made = 0;
-    for setup in amdv1.chain(mock).chain(x86).chain(sign).chain(vtdss) {
+    let ept = (20..=57).flat_map(|va| (3..=4).map(move |top| configs::ept(NONE, va, 52, top)));
+    for setup in amdv1.chain(mock).chain(x86).chain(sign).chain(vtdss).chain(ept) {
         let world = setup.world();
         let domain = world.domain();
         let params = setup.params();
@@ -271,10 +273,11 @@ fn flush_of_everything_iterated(#[case] setup: Setup) {
     });
 }
 
-/// Bit 7 says *leaf* above level 0, and is a memory type at level 0.
+/// Bit 7 says *leaf* above level 0, and is a memory type or ignored at level 0.
 #[rstest]
 #[case::x86_64(configs::x86_64_sign48())]
 #[case::vtdss(configs::vtdss_39())]
+#[case::ept(configs::ept_57_mode_based())]
 fn ps_and_pat_share_a_bit(#[case] setup: Setup) {
     let world = setup.world();
     let domain = world.domain();

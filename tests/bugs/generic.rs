@@ -54,12 +54,12 @@ pub fn redundant_flushes_when_queued(setup: &Setup) {
 pub fn leaves_compared_with_items(setup: &Setup) {
     on(setup, |bench| {
         for size in bench.sizes() {
-            let levels = 0..bench.params.format.shape().max_level;
-            let level = levels.rev().find(|level| bench.item(*level) <= size).unwrap_or(0);
-            let (item, table) = (bench.item(level), bench.item(level + 1));
-            if size == item || table > low(bench.params.max_va - 2) {
+            let mut levels = (0..=bench.params.format.shape().max_level).rev();
+            let level = levels.find(|level| bench.params.format.sizes(*level) & size != 0).unwrap();
+            if size == bench.item(level) || bench.item(level + 1) > low(bench.params.max_va - 2) {
                 continue;
             }
+            let table = bench.item(level + 1);
             // From the middle of one table into the next, all pages of this size: the OA forbids larger ones.
             let leaves = table / size + 1;
             let va = bench.item(level + 1) + table / 2;
@@ -170,7 +170,8 @@ pub fn leak_when_a_tree_is_freed(setup: &Setup) {
     on(setup, |bench| {
         let granule = bench.granule();
         let end = if bench.params.sign { u64::MAX } else { low(bench.params.max_va) };
-        for va in [0, bench.item(1), bench.item(2), end & !(granule - 1)] {
+        let places = [0, bench.item(1), bench.item(2), end & !(granule - 1)];
+        for va in places.into_iter().filter(|va| *va <= end) {
             bench.map(va, 0, granule).unwrap();
         }
         // Empty tables of all levels, and full ones.

@@ -1,10 +1,10 @@
 //! The configurations that everything is run on.
 
-use super::formats::{AmdV1, HwFormat, RiscV, VtdSs, X86};
+use super::formats::{AmdV1, Ept, HwFormat, RiscV, Stage, VtdSs, X86};
 use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
-use generic_pt::fmt::{amdv1, amdv1_mock, riscv_64, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Error, Features, TableConfig};
 use std::rc::Rc;
@@ -26,8 +26,7 @@ impl Setup {
     }
     /// A fresh world for a table of this setup.
     pub fn world(&self) -> Rc<World> {
-        let Params { format, max_va, detailed, incoherent, .. } = self.params();
-        World::new(format, max_va, detailed, incoherent)
+        World::new(self.params())
     }
     pub fn start<'w>(&self, domain: &'w TestDomain) -> Result<Box<dyn Subject + 'w>, Error> {
         (self.start)(domain)
@@ -83,10 +82,46 @@ pub fn vtdss(features: Features, va: u32, oa: u32, top: u32) -> Setup {
     Setup::new::<vtdss::Format>(params(hw, features, top, va, oa), config(features, va, oa, format))
 }
 
-pub fn riscv_64(features: Features, va: u32, oa: u32, top: u32) -> Setup {
-    let features = features | riscv_64::FORCED;
-    let hw = RiscV { napot: features.contains(riscv_64::SVNAPOT_64K), pbmt: features.contains(riscv_64::SVPBMT) };
-    Setup::new::<riscv_64::Format>(params(hw, features, top, va, oa), config(features, va, oa, riscv_64::Config {}))
+/// A function that makes setups of one RISC-V format with 64-bit items.
+macro_rules! riscv_64 {
+    ($name:ident, $stage:expr) => {
+        pub fn $name(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+            let features = features | $name::FORCED;
+            let has = |feature| features.contains(feature);
+            let (napot, pbmt, svadu) = (has($name::SVNAPOT_64K), has($name::SVPBMT), has($name::SVADU));
+            let hw = RiscV { item_bits: 64, stage: $stage, napot, pbmt, svadu };
+            Setup::new::<$name::Format>(params(hw, features, top, va, oa), config(features, va, oa, $name::Config {}))
+        }
+    };
+}
+
+riscv_64!(riscv_64, Stage::First);
+riscv_64!(riscv_64_g, Stage::G);
+
+pub fn ept(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+    let has = |feature| features.contains(feature);
+    let hw = Ept {
+        accessed_dirty: has(ept::ACCESSED_DIRTY),
+        ignore_pat: has(ept::IGNORE_PAT),
+        suppress_ve: has(ept::SUPPRESS_VE),
+        mode_based_execute: has(ept::MODE_BASED_EXECUTE),
+    };
+    let format = ept::Config { top_level: top };
+    Setup::new::<ept::Format>(params(hw, features, top, va, oa), config(features, va, oa, format))
+}
+
+pub fn riscv_32(features: Features, oa: u32) -> Setup {
+    let features = features | riscv_32::FORCED;
+    let svadu = features.contains(riscv_32::SVADU);
+    let hw = RiscV { item_bits: 32, stage: Stage::First, napot: false, pbmt: false, svadu };
+    Setup::new::<riscv_32::Format>(params(hw, features, 1, 32, oa), config(features, 32, oa, riscv_32::Config {}))
+}
+
+pub fn riscv_32_g(features: Features, oa: u32) -> Setup {
+    let features = features | riscv_32_g::FORCED;
+    let svadu = features.contains(riscv_32_g::SVADU);
+    let hw = RiscV { item_bits: 32, stage: Stage::G, napot: false, pbmt: false, svadu };
+    Setup::new::<riscv_32_g::Format>(params(hw, features, 1, 34, oa), config(features, 34, oa, riscv_32_g::Config {}))
 }
 
 pub const NONE: Features = Features::empty();
@@ -121,6 +156,13 @@ setups! {
     riscv_64_sv39_napot = riscv_64(FLUSH | SIGN | riscv_64::SVNAPOT_64K, 39, 56, 2);
     riscv_64_sv48_pbmt = riscv_64(SIGN | riscv_64::SVPBMT, 48, 56, 3);
     riscv_64_sv57_napot_pbmt = riscv_64(FLUSH | riscv_64::SVNAPOT_64K | riscv_64::SVPBMT, 57, 44, 4);
+    riscv_64_sv39_svadu = riscv_64(SIGN | riscv_64::SVNAPOT_64K | riscv_64::SVADU | riscv_64::SVRSW60T59B, 39, 56, 2);
+    riscv_64_g_sv39x4 = riscv_64_g(FLUSH, 41, 56, 2);
+    riscv_64_g_sv57x4_svadu = riscv_64_g(riscv_64_g::SVNAPOT_64K | riscv_64_g::SVADU, 59, 50, 4);
+    ept_48_suppress_ve = ept(FLUSH | ept::ACCESSED_DIRTY | ept::SUPPRESS_VE | ept::IGNORE_PAT, 48, 52, 3);
+    ept_57_mode_based = ept(NO_GAPS | ept::MODE_BASED_EXECUTE, 57, 46, 4);
+    riscv_32_sv32 = riscv_32(FLUSH, 34);
+    riscv_32_g_sv32x4_svadu = riscv_32_g(riscv_32_g::SVADU, 34);
 }
 
 /// Invokes `$stamp! { name }` for each configuration: `configs::name()` makes it.
@@ -132,6 +174,7 @@ macro_rules! for_each_config {
             amdv1_l2_va32 amdv1_mock_l2 amdv1_mock_l4 x86_64_sign48 x86_64_sign57_no_gaps x86_64_plain47
             x86_64_incoherent_no_gaps x86_64_encrypted x86_64_encrypted_incoherent vtdss_39 vtdss_48_incoherent
             vtdss_57_writeable riscv_64_sv39_napot riscv_64_sv48_pbmt riscv_64_sv57_napot_pbmt
+            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu ept_48_suppress_ve ept_57_mode_based riscv_32_sv32 riscv_32_g_sv32x4_svadu
         }
     };
     (@each $stamp:ident $($name:ident)*) => { $($stamp! { $name })* };

@@ -31,9 +31,7 @@ const CHUNK: usize = 16;
 pub fn dump(world: &World) -> Result<Dump, String> {
     let root = world.root.get().ok_or("no root")?;
     let mut dump = Dump::default();
-    let shape = world.format.shape();
-    let bits = if root.level < shape.max_level { shape.item_lg2(root.level + 1) } else { 64 };
-    read(world, &mut dump, root.pa, root.level, 0, bits.min(world.max_va_lg2))?;
+    read(world, &mut dump, root.pa, root.level, 0, world.decoded_bits(root.level))?;
     Ok(dump)
 }
 
@@ -41,12 +39,13 @@ fn read(world: &World, dump: &mut Dump, pa: u64, level: u32, va: u64, bits: u32)
     let format = &world.format;
     let item_lg2 = format.shape().item_lg2(level);
     let count = 1usize << (bits - item_lg2);
+    let empty = format.empty(level);
     let items = world.pages.borrow().items(pa, count)?;
     let seen = world.pages.borrow().hardware_items(pa)?;
     for first in (0..count).step_by(CHUNK) {
         let last = (first + CHUNK).min(count);
         let chunk = &items[first..last];
-        if chunk == &[0; CHUNK][..last - first] && seen.as_ref().is_none_or(|seen| &seen[first..last] == chunk) {
+        if chunk == &[empty; CHUNK][..last - first] && seen.as_ref().is_none_or(|seen| &seen[first..last] == chunk) {
             continue;
         }
         for index in first..last {
@@ -61,7 +60,7 @@ fn read(world: &World, dump: &mut Dump, pa: u64, level: u32, va: u64, bits: u32)
                     seen[index]
                 ));
             }
-            if raw != 0 {
+            if raw != empty {
                 let flush_done = if seen.is_some() { format.flush_done() } else { 0 };
                 read_item(world, dump, RawItem { level, va: item_va, raw, is_leaf: false }, flush_done)?;
             }

@@ -1,6 +1,12 @@
 //! What hardware makes of items: a second implementation of the formats, written from the hardware specifications, that
 //! shares nothing with the library. The simulated walker decodes with it, the model predicts raw items with it.
 
+mod ept;
+mod riscv;
+
+pub use ept::Ept;
+pub use riscv::{RiscV, Stage};
+
 use generic_pt::{Errno, Prot};
 
 /// What hardware makes of one item.
@@ -30,16 +36,27 @@ pub enum Decoded {
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
     pub granule_lg2: u32,
-    /// Items of a table that is not the top.
-    pub index_lg2: u32,
-    pub table_bytes_lg2: u32,
+    pub item_bytes_lg2: u32,
+    /// Whether items have their highest byte first in memory.
+    pub big_endian: bool,
+    /// Items of a table of each level that is not the top.
+    pub index_lg2: [u32; 6],
     pub max_level: u32,
     pub format_max_oa: u32,
 }
 
 impl Shape {
     pub const fn item_lg2(&self, level: u32) -> u32 {
-        self.granule_lg2 + level * self.index_lg2
+        let (mut size, mut below) = (self.granule_lg2, 0);
+        while below < level {
+            size += self.index_lg2[below as usize];
+            below += 1;
+        }
+        size
+    }
+    /// Memory of a table that is not the top.
+    pub const fn table_bytes_lg2(&self, level: u32) -> u32 {
+        self.index_lg2[level as usize] + self.item_bytes_lg2
     }
 }
 
@@ -54,9 +71,21 @@ pub trait HwFormat {
     /// Item `n` of the entry of `2^size_lg2` bytes at `oa`.
     fn leaf(&self, level: u32, size_lg2: u32, oa: u64, n: u64, attrs: u64) -> u64;
     fn table(&self, level: u32, pa: u64) -> u64;
+    /// What an item without translation holds.
+    fn empty(&self, _level: u32) -> u64 {
+        0
+    }
     /// The bit by which hardware notes writes, where the format offers dirty tracking.
     fn dirty_bit(&self) -> Option<u64> {
         None
+    }
+    /// Whether a leaf with these attributes says from the start that it was written.
+    fn starts_dirty(&self, _attrs: u64) -> bool {
+        false
+    }
+    /// The VA bits above the decoded ones.
+    fn va_prefix(&self) -> u64 {
+        0
     }
     /// Whether a leaf with these attributes lets a device write.
     fn writable(&self, attrs: u64) -> bool;
@@ -78,7 +107,8 @@ const fn field(hi: u32, lo: u32) -> u64 {
     low(hi + 1) & !low(lo)
 }
 
-const X64: Shape = Shape { granule_lg2: 12, index_lg2: 9, table_bytes_lg2: 12, max_level: 4, format_max_oa: 52 };
+const X64: Shape =
+    Shape { granule_lg2: 12, item_bytes_lg2: 3, big_endian: false, index_lg2: [9; 6], max_level: 4, format_max_oa: 52 };
 
 /// AMD I/O Virtualization Technology Specification 2.2.3; the mock with its granule of 2 KiB.
 pub struct AmdV1 {
@@ -281,75 +311,5 @@ impl HwFormat for VtdSs {
     }
     fn flush_done(&self) -> u64 {
         1 << 10
-    }
-}
-
-/// RISC-V privileged architecture, Sv39 to Sv57, with Svnapot and Svpbmt.
-pub struct RiscV {
-    pub napot: bool,
-    pub pbmt: bool,
-}
-
-impl RiscV {
-    const N: u64 = 1 << 63;
-    const PPN: u64 = field(53, 10);
-}
-
-impl HwFormat for RiscV {
-    fn shape(&self) -> Shape {
-        Shape { format_max_oa: 56, ..X64 }
-    }
-    fn decode(&self, level: u32, raw: u64) -> Decoded {
-        if raw & 1 == 0 {
-            return Decoded::Empty;
-        }
-        let address = (raw & Self::PPN) >> 10 << 12;
-        if raw & 0b1110 == 0 && level > 0 {
-            return Decoded::Table { pa: address };
-        }
-        let napot = raw & Self::N != 0;
-        // The only size that Svnapot has: page number bits [3:0] = 1000b.
-        let size_lg2 = if napot { 16 } else { self.shape().item_lg2(level) };
-        let well_formed = !napot || self.napot && level == 0 && raw >> 10 & 0xf == 0b1000;
-        if !well_formed {
-            return Decoded::Empty;
-        }
-        let attrs = raw & !(1 | Self::N | Self::PPN);
-        Decoded::Leaf { size_lg2, oa: address & !low(size_lg2), attrs, dirty: false }
-    }
-    fn sizes(&self, level: u32) -> u64 {
-        let napot = if self.napot && level == 0 { 1 << 16 } else { 0 };
-        napot | 1 << self.shape().item_lg2(level)
-    }
-    fn attrs(&self, prot: Prot) -> Result<u64, Errno> {
-        let (r, w, x, u, a, d) = (1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 6, 1 << 7);
-        let mut attrs = a | u;
-        if prot.contains(Prot::READ) {
-            attrs |= r;
-        }
-        if prot.contains(Prot::WRITE) {
-            attrs |= r | w | d;
-        }
-        if !prot.contains(Prot::NOEXEC) {
-            attrs |= x;
-        }
-        if self.pbmt {
-            attrs |= match (prot.contains(Prot::MMIO), prot.contains(Prot::CACHE)) {
-                (true, _) => 2 << 61,
-                (false, false) => 1 << 61,
-                (false, true) => 0,
-            };
-        }
-        if attrs & (r | w | x) == 0 { Err(Errno::EOPNOTSUPP) } else { Ok(attrs) }
-    }
-    fn leaf(&self, level: u32, size_lg2: u32, oa: u64, _n: u64, attrs: u64) -> u64 {
-        let item = 1 | oa >> 12 << 10 | attrs;
-        if size_lg2 == self.shape().item_lg2(level) { item } else { item | Self::N | 1 << 13 }
-    }
-    fn table(&self, _level: u32, pa: u64) -> u64 {
-        1 | pa >> 12 << 10
-    }
-    fn writable(&self, attrs: u64) -> bool {
-        attrs & 1 << 2 != 0
     }
 }

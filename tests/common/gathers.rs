@@ -114,8 +114,11 @@ impl GatherModel {
         synced
     }
 
-    /// Adds leaves that were made clean, as users see them: a plain union.
-    pub fn add_cleaned(&mut self, params: &Params, found: &[(u64, u64)]) {
+    /// Adds leaves of these levels that were made clean, as users see them: a plain union.
+    pub fn add_cleaned(&mut self, params: &Params, found: &[(u64, u64)], levels: u8) {
+        if params.detailed {
+            self.leaf_levels |= levels;
+        }
         for (va, last) in found {
             if !self.queued {
                 self.extend(*va, *last);

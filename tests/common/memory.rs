@@ -2,13 +2,14 @@
 //! at one is caught; physical addresses are simulated, with high bits set; allocations can be made to fail; and an
 //! incoherent walker sees what was last flushed, not what was written.
 
+use super::formats::Shape;
 use super::world::World;
 use generic_pt::memory::{Contents, PageRequest, TableMemory};
 use std::alloc::{Layout, alloc, alloc_zeroed, dealloc};
 use std::collections::BTreeMap;
 use std::ptr::NonNull;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Each page has a slot of 1 MiB of physical addresses for itself.
 const SLOT_LG2: u32 = 20;
@@ -22,13 +23,33 @@ const POISON: u64 = 0xdead_dead_dead_d000;
 /// that are present in every format.
 const GARBAGE: u64 = 0xffff_ffff_ffff_ffff;
 
+/// How items lie in memory.
+#[derive(Clone, Copy)]
+struct Items {
+    bytes_lg2: u32,
+    big_endian: bool,
+}
+
+impl Items {
+    /// An item, from its bytes in the CPU's order and back.
+    fn swapped(self, item: u64) -> u64 {
+        match (self.big_endian, self.bytes_lg2) {
+            (true, 2) => (item as u32).to_be().into(),
+            (false, 2) => (item as u32).to_le().into(),
+            (true, _) => item.to_be(),
+            (false, _) => item.to_le(),
+        }
+    }
+}
+
 struct Page {
     at: NonNull<u8>,
     size_lg2: u32,
     pa: u64,
     live: bool,
-    /// What an incoherent walker sees.
+    /// The items that an incoherent walker sees.
     flushed: Option<Vec<u64>>,
+    items: Items,
 }
 
 impl Page {
@@ -48,6 +69,28 @@ impl Page {
     fn fill(&self, value: u64) {
         (0..self.words()).for_each(|n| self.word(n).store(value, Ordering::Relaxed));
     }
+    fn count(&self) -> usize {
+        1 << (self.size_lg2 - self.items.bytes_lg2)
+    }
+    /// An item of 4 bytes.
+    fn narrow(&self, index: usize) -> &AtomicU32 {
+        assert!(index < 2 * self.words());
+        // SAFETY: as in `word`.
+        unsafe { AtomicU32::from_ptr(self.at.as_ptr().cast::<u32>().add(index)) }
+    }
+    /// The item at `index`, whatever its width and byte order.
+    fn item(&self, index: usize) -> u64 {
+        self.items.swapped(match self.items.bytes_lg2 {
+            2 => self.narrow(index).load(Ordering::Acquire).into(),
+            _ => self.word(index).load(Ordering::Acquire),
+        })
+    }
+    fn set_bits(&self, index: usize, bits: u64) {
+        match self.items.bytes_lg2 {
+            2 => _ = self.narrow(index).fetch_or(self.items.swapped(bits) as u32, Ordering::AcqRel),
+            _ => _ = self.word(index).fetch_or(self.items.swapped(bits), Ordering::AcqRel),
+        }
+    }
 }
 
 /// All pages that ever were, of one world.
@@ -57,14 +100,16 @@ pub struct Pages {
     base: u64,
     incoherent: bool,
     live: usize,
+    items: Items,
 }
 
 /// Where a table page is not what was expected.
 pub type Wrong = String;
 
 impl Pages {
-    pub fn new(incoherent: bool) -> Self {
-        Self { pages: Vec::new(), by_pointer: BTreeMap::new(), base: HIGH_BASE, incoherent, live: 0 }
+    pub fn new(incoherent: bool, shape: &Shape) -> Self {
+        let items = Items { bytes_lg2: shape.item_bytes_lg2, big_endian: shape.big_endian };
+        Self { pages: Vec::new(), by_pointer: BTreeMap::new(), base: HIGH_BASE, incoherent, live: 0, items }
     }
 
     /// Pages handed out and not given back.
@@ -86,8 +131,8 @@ impl Pages {
         assert!(size_lg2 <= SLOT_LG2 && (request.pa_lg2 >= 64 || pa >> request.pa_lg2 == 0), "{request:?}");
         // SAFETY: the layout's size is a power of two, not zero.
         let at = NonNull::new(unsafe { if zeroed { alloc_zeroed(layout) } else { alloc(layout) } })?;
-        let flushed = self.incoherent.then(|| vec![GARBAGE; 1 << (size_lg2 - 3)]);
-        let page = Page { at, size_lg2, pa, live: true, flushed };
+        let mut page = Page { at, size_lg2, pa, live: true, flushed: None, items: self.items };
+        page.flushed = self.incoherent.then(|| vec![GARBAGE; page.count()]);
         if request.contents == Contents::Unknown {
             page.fill(GARBAGE);
         }
@@ -133,10 +178,8 @@ impl Pages {
     /// The items of a live table as the CPU sees them.
     pub fn items(&self, pa: u64, count: usize) -> Result<Vec<u64>, Wrong> {
         let page = self.by_pa(pa)?;
-        assert!(count <= page.words());
-        // SAFETY: an allocation of at least so many initialised words. Nobody writes while this function runs: a world is
-        // of one thread, and is looked at between operations.
-        Ok(unsafe { std::slice::from_raw_parts(page.at.as_ptr().cast::<u64>(), count) }.to_vec())
+        assert!(count <= page.count());
+        Ok((0..count).map(|index| page.item(index)).collect())
     }
 
     /// One item of a live table as hardware sees it.
@@ -144,7 +187,7 @@ impl Pages {
         let page = self.by_pa(pa)?;
         Ok(match &page.flushed {
             Some(flushed) => flushed[index],
-            None => page.word(index).load(Ordering::Acquire),
+            None => page.item(index),
         })
     }
 
@@ -155,7 +198,7 @@ impl Pages {
 
     /// Hardware sets bits of an item.
     pub fn hardware_set(&mut self, pa: u64, index: usize, bits: u64) -> Result<(), Wrong> {
-        self.by_pa(pa)?.word(index).fetch_or(bits, Ordering::AcqRel);
+        self.by_pa(pa)?.set_bits(index, bits);
         let slot = (pa.wrapping_sub(self.base) >> SLOT_LG2) as usize;
         if let Some(flushed) = &mut self.pages[slot].flushed {
             flushed[index] |= bits;
@@ -163,19 +206,20 @@ impl Pages {
         Ok(())
     }
 
-    /// Writes memory back for the incoherent walker. Every word has to be worth it: to differ from what it sees.
+    /// Writes memory back for the incoherent walker. Every item has to be worth it: to differ from what it sees.
     pub fn flush(&mut self, start: NonNull<u8>, bytes: usize) -> Result<(), Wrong> {
         let slot = self.slot_of(start).ok_or("flush of memory that is no table page")?;
         let page = &mut self.pages[slot];
         let first = start.as_ptr().addr() - page.at.as_ptr().addr();
-        let words = first / 8..(first + bytes) / 8;
-        if !page.live || words.end > page.words() || words.is_empty() || (first | bytes) & 7 != 0 {
+        let item = 1 << page.items.bytes_lg2;
+        let items = first / item..(first + bytes) / item;
+        if !page.live || items.end > page.count() || items.is_empty() || (first | bytes) & (item - 1) != 0 {
             return Err(format!("flush of {bytes} bytes from offset {first} of table page {:#x}", page.pa));
         }
         let Some(mut flushed) = page.flushed.take() else { return Err("flush of a coherent table".into()) };
         let mut vain = None;
-        for (n, seen) in flushed.iter_mut().enumerate().take(words.end).skip(words.start) {
-            let now = page.word(n).load(Ordering::Acquire);
+        for (n, seen) in flushed.iter_mut().enumerate().take(items.end).skip(items.start) {
+            let now = page.item(n);
             if now == *seen {
                 vain = Some(n);
             }

@@ -88,7 +88,15 @@ impl Params {
     }
     /// The VA that users see for one in index space.
     pub fn real(&self, va: u64) -> u64 {
-        if self.sign && va >> (self.max_va - 1) & 1 != 0 { va | !low(self.max_va) } else { va }
+        if self.sign && va >> (self.max_va - 1) & 1 != 0 {
+            va | !low(self.max_va)
+        } else {
+            va | self.first(self.max_va)
+        }
+    }
+    /// The first VA of a table that decodes so many bits; with sign extension of the lower half.
+    pub fn first(&self, bits: u32) -> u64 {
+        self.format.va_prefix() & !low(bits)
     }
     /// The highest level that the table can grow to.
     pub fn highest(&self) -> u32 {
@@ -100,7 +108,11 @@ impl Params {
         oa & !self.format.encryption_mask()
     }
     fn fits(&self, va: u64, last: u64, bits: u32) -> bool {
-        if self.sign { last <= low(bits - 1) || va >= !low(bits - 1) } else { last <= low(bits) }
+        if self.sign {
+            last <= low(bits - 1) || va >= !low(bits - 1)
+        } else {
+            (self.first(bits)..=self.first(bits) | low(bits)).contains(&va) && last <= self.first(bits) | low(bits)
+        }
     }
     pub fn all_sizes(&self) -> u64 {
         let shape = self.format.shape();
@@ -114,7 +126,8 @@ impl Params {
         let level = if self.dynamic { self.format.shape().max_level } else { self.start_level };
         let bits = self.top_va(level) - u32::from(self.sign);
         let upper_first = self.sign.then_some(!low(bits));
-        Error::VaRange { va, last, valid_first: 0, valid_last: low(bits), upper_first }
+        let valid_first = self.first(bits);
+        Error::VaRange { va, last, valid_first, valid_last: valid_first | low(bits), upper_first }
     }
     fn level_of(&self, size_lg2: u32) -> u32 {
         let levels = 0..=self.format.shape().max_level;
@@ -210,7 +223,7 @@ impl Model {
     fn allocate(&self, level: u32, va: u64, left: &mut Option<u32>) -> Result<(), Error> {
         match left {
             Some(0) => {
-                let size_lg2 = self.params.format.shape().table_bytes_lg2;
+                let size_lg2 = self.params.format.shape().table_bytes_lg2(level);
                 Err(Error::OutOfMemory { level, va: self.params.real(va), size_lg2 })
             }
             Some(left) => {
@@ -288,7 +301,8 @@ impl Model {
                 mapped.replaced.push(Replaced { va: item_va, last: item_last, tables });
             }
         }
-        self.leaves.insert(va, Leaf { size_lg2, level, oa, attrs, dirty: false });
+        let dirty = self.params.format.starts_dirty(attrs);
+        self.leaves.insert(va, Leaf { size_lg2, level, oa, attrs, dirty });
         Ok(())
     }
 
@@ -327,8 +341,9 @@ impl Model {
         removed
     }
 
-    /// The dirty leaves that touch the range, joined, as users see them; and made clean if asked for.
-    pub fn dirty(&mut self, iova: u64, len: u64, clear: bool) -> Result<Vec<(u64, u64)>, Error> {
+    /// The dirty leaves that touch the range, joined, as users see them, and a bit for each level that has some; and made
+    /// clean if asked for.
+    pub fn dirty(&mut self, iova: u64, len: u64, clear: bool) -> Result<(Vec<(u64, u64)>, u8), Error> {
         let name = "";
         if self.params.format.dirty_bit().is_none() {
             return Err(Error::NotOffered { operation: name, format: name });
@@ -339,16 +354,17 @@ impl Model {
         }
         let (va, last) = (self.params.index_space(iova), self.params.index_space(real_last));
         let first = self.leaf_at(va).map_or(va, |(start, _)| start);
-        let mut found: Vec<(u64, u64)> = Vec::new();
+        let (mut found, mut levels): (Vec<(u64, u64)>, u8) = (Vec::new(), 0);
         for (start, leaf) in self.leaves.range_mut(first..=last).filter(|(_, leaf)| leaf.dirty) {
             let (start, end) = (self.params.real(*start), self.params.real(*start | low(leaf.size_lg2)));
             leaf.dirty &= !clear;
+            levels |= 1 << leaf.level;
             match found.last_mut() {
                 Some((_, before)) if before.checked_add(1) == Some(start) => *before = end,
                 _ => found.push((start, end)),
             }
         }
-        Ok(found)
+        Ok((found, levels))
     }
 
     pub fn set_dirty(&mut self, iova: u64) -> Result<(), Error> {

@@ -192,14 +192,15 @@ impl Place {
             5 => end.wrapping_sub(item(1)),
             6 => item(2) * 5,
             7 => item(3.min(params.format.shape().max_level)),
-            8 => params.real(params.index_space(end.wrapping_sub(item(2)))),
+            8 if params.sign => params.real(params.index_space(end.wrapping_sub(item(2)))),
+            8 => end.wrapping_sub(item(2)),
             // Where a growing top has to grow.
             9 => item(params.start_level + 1),
             10 => item(2).wrapping_sub(item(1)),
             _ => item(1) * 4,
         };
         let moved = (self.units as i64 as u64).wrapping_mul(1 << unit(params, self.unit, 8));
-        anchor.wrapping_add(moved).wrapping_add(self.skew.into())
+        anchor.wrapping_add(moved).wrapping_add(self.skew.into()).wrapping_add(params.first(params.max_va))
     }
 }
 

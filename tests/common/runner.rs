@@ -299,12 +299,12 @@ impl<'w> Runner<'w> {
         let mode = if clear { DirtyMode::Clear } else { DirtyMode::Peek };
         let got = self.table.dirty(iova, len, mode, gather);
         match (&got, &predicted) {
-            (Ok(got), Ok(predicted)) => equal("dirty", got, predicted)?,
+            (Ok(got), Ok((predicted, _))) => equal("dirty", got, predicted)?,
             (Err(got), Err(predicted)) if same_error(got, predicted) => {}
             _ => return Err(format!("dirty: got {got:x?}, predicted {predicted:x?}")),
         }
-        if clear && let Ok(found) = &predicted {
-            self.gathers[gather].add_cleaned(&self.model.params, found);
+        if clear && let Ok((found, levels)) = &predicted {
+            self.gathers[gather].add_cleaned(&self.model.params, found, *levels);
         }
         self.check(&[])
     }

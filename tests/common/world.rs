@@ -3,6 +3,7 @@
 use super::formats::{Decoded, HwFormat};
 use super::hardware::Caches;
 use super::memory::{Pages, TestMemory};
+use super::model::{Params, low};
 use generic_pt::format::Top;
 use generic_pt::{Domain, Driver, Invalidation, LevelSet};
 use std::cell::{Cell, RefCell};
@@ -22,14 +23,16 @@ pub enum Event {
 }
 
 /// An empty table of the largest size, to go on with after a violation.
-#[repr(align(4096))]
-pub struct EmptyTable([AtomicU64; 512]);
+#[repr(align(16384))]
+pub struct EmptyTable([AtomicU64; 2048]);
 
 /// Memory and hardware of one domain.
 pub struct World {
     pub format: Rc<dyn HwFormat>,
     /// VA bits that the table decodes, at most.
     pub max_va_lg2: u32,
+    /// Whether the top grows.
+    pub dynamic: bool,
     pub detailed: bool,
     pub pages: RefCell<Pages>,
     pub caches: RefCell<Caches>,
@@ -53,12 +56,13 @@ pub struct World {
 pub type TestDomain = Domain<TestMemory, SimDriver>;
 
 impl World {
-    pub fn new(format: Rc<dyn HwFormat>, max_va_lg2: u32, detailed: bool, incoherent: bool) -> Rc<Self> {
+    pub fn new(params: Params) -> Rc<Self> {
         Rc::new(Self {
-            format,
-            max_va_lg2,
-            detailed,
-            pages: RefCell::new(Pages::new(incoherent)),
+            max_va_lg2: params.max_va,
+            dynamic: params.dynamic,
+            detailed: params.detailed,
+            pages: RefCell::new(Pages::new(params.incoherent, &params.format.shape())),
+            format: params.format,
             caches: RefCell::new(Caches::default()),
             root: Cell::new(None),
             hot: RefCell::default(),
@@ -66,7 +70,7 @@ impl World {
             allocations_left: Cell::new(None),
             allocations: Cell::new(0),
             flushed_bytes: Cell::new(0),
-            empty_table: EmptyTable([const { AtomicU64::new(0) }; 512]),
+            empty_table: EmptyTable([const { AtomicU64::new(0) }; 2048]),
             wrong: RefCell::default(),
             random: Cell::new(0x1234_5678_9abc_def1),
             busy: Cell::new(0),
@@ -123,6 +127,24 @@ impl World {
         self.events.take()
     }
 
+    /// VA bits that a top of this level decodes.
+    pub fn decoded_bits(&self, level: u32) -> u32 {
+        let shape = self.format.shape();
+        if self.dynamic && level < shape.max_level {
+            self.max_va_lg2.min(shape.item_lg2(level + 1))
+        } else {
+            self.max_va_lg2
+        }
+    }
+
+    /// The index of a VA in a table: of the top the bits that are left.
+    fn index(&self, va: u64, level: u32, top: u32) -> usize {
+        let shape = self.format.shape();
+        let item_lg2 = shape.item_lg2(level);
+        let bits = if level == top { self.decoded_bits(level) - item_lg2 } else { shape.index_lg2[level as usize] };
+        (va >> item_lg2 & low(bits)) as usize
+    }
+
     /// Several walks of the hardware, at addresses of interest.
     pub fn hardware_runs(&self) {
         for _ in 0..self.busy.get() {
@@ -141,8 +163,7 @@ impl World {
     pub fn walk(&self, va: u64) {
         let Some(root) = self.root.get() else { return };
         let shape = self.format.shape();
-        let fits = |lg2: u32| lg2 >= 64 || va >> lg2 == 0;
-        if root.level < shape.max_level && !fits(shape.item_lg2(root.level + 1)) {
+        if va & !low(self.decoded_bits(root.level)) != 0 {
             return self.caches.borrow_mut().keep_empty(va, shape.granule_lg2);
         }
         let cached = self.caches.borrow().pointers_over(va);
@@ -150,7 +171,7 @@ impl World {
         let (mut pa, mut level) = cached.get(pick).copied().unwrap_or((root.pa, root.level));
         loop {
             let item_lg2 = shape.item_lg2(level);
-            let index = (va >> item_lg2) as usize & ((1 << shape.index_lg2) - 1);
+            let index = self.index(va, level, root.level);
             let raw = match self.pages.borrow().hardware_item(pa, index) {
                 Ok(raw) => raw,
                 Err(wrong) => return self.violation(format!("hardware walk of {va:#x}: {wrong}")),
@@ -175,13 +196,12 @@ impl World {
     /// whether it did so now.
     pub fn device_writes(&self, va: u64) -> bool {
         let (Some(root), Some(dirty_bit)) = (self.root.get(), self.format.dirty_bit()) else { return false };
-        let shape = self.format.shape();
         let (mut pa, mut level) = (root.pa, root.level);
-        if level < shape.max_level && shape.item_lg2(level + 1) < 64 && va >> shape.item_lg2(level + 1) != 0 {
+        if va & !low(self.decoded_bits(level)) != 0 {
             return false;
         }
         loop {
-            let index = (va >> shape.item_lg2(level)) as usize & ((1 << shape.index_lg2) - 1);
+            let index = self.index(va, level, root.level);
             let Ok(raw) = self.pages.borrow().hardware_item(pa, index) else { return false };
             match self.format.decode(level, raw) {
                 Decoded::Table { pa: lower } if level > 0 => (pa, level) = (lower, level - 1),
@@ -199,11 +219,10 @@ impl World {
 
     /// What the CPU wrote into the item that translates `va` reaches an incoherent walker without a flush.
     pub fn hardware_catches_up(&self, va: u64) {
-        let shape = self.format.shape();
         let Some(root) = self.root.get() else { return };
         let (mut pa, mut level) = (root.pa, root.level);
         loop {
-            let index = (va >> shape.item_lg2(level)) as usize & ((1 << shape.index_lg2) - 1);
+            let index = self.index(va, level, root.level);
             let Ok(items) = self.pages.borrow().items(pa, index + 1) else { return };
             match self.format.decode(level, items[index]) {
                 Decoded::Table { pa: lower } if level > 0 => (pa, level) = (lower, level - 1),

@@ -24,6 +24,7 @@ generic_pt::define_pt_format!(
             va_prefix: 0xc012_3456_7000_0000,
             min_top_level: 0,
             link_lo: 8,
+            break_before_make: true,
         };
         const SUPPORTED: Features = FLUSH_RANGE | FLUSH_RANGE_NO_GAPS | DETAILED_GATHER | DMA_INCOHERENT;
         enum Bits {

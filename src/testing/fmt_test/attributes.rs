@@ -55,7 +55,7 @@ fn one_entry<F: Walkers>(level: &Level<'_, F>, run: &Range<usize>, leaf: Leaf<F:
             let marked = raw | F::Item::from_u64(lg2::pow2(*position));
             ensure_eq!(rebuilt(marked), raw, "{what}: the item rebuilt with software bit {bit} set");
         }
-        if F::HAS_DIRTY {
+        if F::tracks_dirty(common) {
             let clean = F::clean_item(common, n, raw);
             let dirty = F::dirty_item(common, n, raw);
             ensure_eq!(rebuilt(dirty), rebuilt(clean), "{what}: the item rebuilt when dirty, against when clean");

@@ -18,6 +18,9 @@ pub(super) fn dirty<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
     if !F::HAS_DIRTY {
         skip!("no dirty tracking");
     }
+    if !F::tracks_dirty(test.subject()?.common()) {
+        return not_offered(test);
+    }
     test.at_every_level(|level, _| {
         level.for_each_size(|size_lg2, run| {
             let Some(oa) = level.oas(size_lg2).next() else { return Ok(()) };
@@ -27,6 +30,18 @@ pub(super) fn dirty<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
         })
     })?;
     by_operations(test)
+}
+
+/// Without dirty tracking in this configuration the operations say so.
+fn not_offered<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
+    let mut subject = test.subject()?;
+    let va = subject.range.va;
+    let scan = subject.table.read_and_clear_dirty(va, 1, DirtyMode::Peek, &mut subject.gather, |_| ());
+    for result in [scan, subject.table.set_dirty(va)] {
+        let errno = result.err().map(|error| error.errno().name());
+        ensure_eq!(errno, Some("EOPNOTSUPP"), "no dirty tracking in this configuration: error of the operations");
+    }
+    skip!("no dirty tracking in this configuration");
 }
 
 fn dirty_items<F: Walkers>(level: &Level<'_, F>, run: &Range<usize>) -> Vec<usize> {
