@@ -6,6 +6,7 @@
 use crate::formats::Shape;
 use crate::rows::{Per, Row};
 use crate::{BenchDomain, Purpose};
+use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::Walkers;
 use generic_pt::{DirtyMode, Features, GatherMode, Prot, PtIommu, TableConfig};
 use std::fmt;
@@ -154,6 +155,11 @@ impl Layout {
         }
     }
 
+    /// The same, each in another lowest table: no call finds anything where the one before left it.
+    pub const fn far_apart(self) -> Self {
+        Self { stride: (1 << 22) + self.len, ..self }
+    }
+
     /// For formats in which each range is one leaf.
     pub const fn of_one_size(self) -> Self {
         Self { page_lg2: Some(self.len.trailing_zeros()), ..self }
@@ -180,7 +186,7 @@ impl Layout {
 
     /// Whether it is of what every library has: single pages of the usual sizes, or ranges of 4 KiB pages.
     pub const fn is_plain(&self) -> bool {
-        self.len == self.stride && self.len != 1 << 16 && self.len != 1 << 20
+        self.stride != 1 << 34 && self.len != 1 << 16 && self.len != 1 << 20
     }
 
     /// With lower tables that are there, and empty, before a run that maps.
@@ -285,6 +291,8 @@ pub struct Limits {
     pub oa_bits: u32,
     /// Sizes of leaves, one bit each.
     pub page_sizes: u64,
+    /// What a lowest table spans.
+    pub lowest_table_lg2: u32,
 }
 
 impl Limits {
@@ -309,15 +317,21 @@ pub fn case<F: Walkers + 'static>(
     }
     let mut table = table::<F>(domain, &shape, row.features)?;
     let info = table.info();
-    let limits = Limits { last_iova: info.aperture.last, oa_bits: info.max_oa_lg2, page_sizes: info.page_sizes };
+    let limits = Limits {
+        last_iova: info.aperture.last,
+        oa_bits: info.max_oa_lg2,
+        page_sizes: info.page_sizes,
+        lowest_table_lg2: item_size_lg2::<F>(1),
+    };
     match row.operation {
         Operation::ReadAndClearDirty { len_lg2, one_in } => {
             let len = 1u64 << len_lg2;
-            let fits = F::HAS_DIRTY && limits.hold(IOVA, PADDR + PAGE, len) && limits.have_size(12);
-            fits.then(|| {
-                assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name);
-                Box::new(Dirty { table, len, one_in }) as Box<dyn Case>
-            })
+            if !limits.hold(IOVA, PADDR + PAGE, len) || !limits.have_size(12) {
+                return None;
+            }
+            assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name);
+            // Some formats have it in some configurations.
+            table.set_dirty(IOVA).ok().map(|()| Box::new(Dirty { table, len, one_in }) as Box<dyn Case>)
         }
         Operation::Scatter { pages } => {
             let lists = if purpose == Purpose::Count { 8 } else { 16 };
@@ -363,7 +377,8 @@ pub fn common_case<T: Target + 'static>(
             let span = layout.stride * (count - 1) + layout.len;
             let fits = limits.hold(layout.iova, layout.paddr, span)
                 && limits.have_size(12)
-                && layout.page_lg2.is_none_or(|size| limits.have_size(size));
+                && layout.page_lg2.is_none_or(|size| limits.have_size(size))
+                && (layout.tables == Tables::Stay || layout.len >> limits.lowest_table_lg2 > 0);
             fits.then(|| {
                 let units = if row.per == Per::Leaf { count * (layout.len / PAGE) } else { count };
                 let mut case = Ranges { target, action, layout, count, units, are_mapped: false };

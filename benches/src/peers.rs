@@ -51,7 +51,8 @@ fn case<T: Target + 'static>(
     if !is_possible || row.features != Features::empty() {
         return None;
     }
-    let limits = Limits { last_iova: (1 << 47) - 1, oa_bits: 48, page_sizes: 1 << 12 | 1 << 21 | 1 << 30 };
+    let page_sizes = 1 << 12 | 1 << 21 | 1 << 30;
+    let limits = Limits { last_iova: (1 << 47) - 1, oa_bits: 48, page_sizes, lowest_table_lg2: 21 };
     common_case(new(domain), limits, row, purpose)
 }
 
