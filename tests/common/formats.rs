@@ -2,9 +2,15 @@
 //! shares nothing with the library. The simulated walker decodes with it, the model predicts raw items with it.
 
 mod ept;
+mod pae;
+mod ppc;
 mod riscv;
+mod s390;
 
 pub use ept::Ept;
+pub use pae::Pae;
+pub use ppc::PpcRadix;
+pub use s390::S390;
 pub use riscv::{RiscV, Stage};
 
 use generic_pt::{Errno, Prot};
