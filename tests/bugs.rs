@@ -15,12 +15,11 @@
 //! * *AMDv1: level skipping* concerns walkers of foreign tables; that the operations never make a skip is part of every
 //!   comparison (`dump`).
 //!
-//! What comes with formats that are not there yet: *ARM stage 2 never-execute*, *ARM contiguous runs*, *ARM DBM*, *52-bit
-//! addresses in other places*, *Sv32 items of 4 bytes*. (Private formats with 32-bit items, addresses in two pieces and inverted
-//! dirty bits run in the suite: `tests/own_format.rs`.)
 
 mod common;
 
+#[path = "bugs/arm.rs"]
+mod arm;
 #[path = "bugs/formats.rs"]
 mod formats;
 #[path = "bugs/generic.rs"]
