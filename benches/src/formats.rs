@@ -62,4 +62,9 @@ formats! {
     x86_64: 48, Features::SIGN_EXTEND, Config { top_level: 3, encryption_mask: 0 };
     vtdss: 48, Features::empty(), Config { top_level: 3 };
     riscv_64: 48, Features::SIGN_EXTEND | SVNAPOT_64K, Config {};
+    riscv_64_g: 50, SVNAPOT_64K, Config {};
+    riscv_32: 32, Features::empty(), Config {};
+    riscv_32_g: 34, Features::empty(), Config {};
+    ept: 48, ACCESSED_DIRTY, Config { top_level: 3 };
+    armv8_4k: 48, Features::empty(), Config {};
 }

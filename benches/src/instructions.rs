@@ -1,6 +1,6 @@
 //! Counts the instructions of every case, exactly: this program runs itself again under callgrind.
 //!
-//! Callgrind collects only inside of [`counted_region`], and writes a part of its profile after each. So one process counts all
+//! Callgrind collects only inside of `counted_region`, and writes a part of its profile after each. So one process counts all
 //! cases, and nothing but a case's [`run`](Case::run) is in its count. No page is zeroed in there: every free page is
 //! zeroed before ([`BenchMemory::clean`](crate::memory::BenchMemory::clean)), and that it was enough is checked.
 

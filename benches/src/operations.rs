@@ -6,6 +6,7 @@
 use crate::formats::Shape;
 use crate::rows::{Per, Row};
 use crate::{BenchDomain, Purpose};
+use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::Walkers;
 use generic_pt::{DirtyMode, Features, GatherMode, Prot, PtIommu, TableConfig};
 use std::fmt;
@@ -76,6 +77,18 @@ pub enum Operation {
         /// Bytes mapped.
         len_lg2: u32,
     },
+    /// Maps lists of pages that are nowhere contiguous, one call for each list.
+    Scatter {
+        /// Pages in a list.
+        pages: u64,
+    },
+    /// Translates a range of 4 KiB leaves to runs, in one call.
+    TranslateRange {
+        /// Bytes mapped.
+        len_lg2: u32,
+        /// How the leaves are laid out.
+        runs: Runs,
+    },
     /// Scans a range of 4 KiB leaves for dirty ones and makes them clean, in one call.
     ReadAndClearDirty {
         /// Bytes mapped.
@@ -83,6 +96,15 @@ pub enum Operation {
         /// One leaf of so many is dirty.
         one_in: u64,
     },
+}
+
+/// How leaves are laid out in physical memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Runs {
+    /// All of them make one run.
+    One,
+    /// Each is a run.
+    EachLeaf,
 }
 
 /// Ranges to map or unmap.
@@ -133,6 +155,11 @@ impl Layout {
         }
     }
 
+    /// The same, each in another lowest table: no call finds anything where the one before left it.
+    pub const fn far_apart(self) -> Self {
+        Self { stride: (1 << 22) + self.len, ..self }
+    }
+
     /// For formats in which each range is one leaf.
     pub const fn of_one_size(self) -> Self {
         Self { page_lg2: Some(self.len.trailing_zeros()), ..self }
@@ -159,7 +186,7 @@ impl Layout {
 
     /// Whether it is of what every library has: single pages of the usual sizes, or ranges of 4 KiB pages.
     pub const fn is_plain(&self) -> bool {
-        self.len == self.stride && self.len != 1 << 16 && self.len != 1 << 20
+        self.stride != 1 << 34 && self.len != 1 << 16 && self.len != 1 << 20
     }
 
     /// With lower tables that are there, and empty, before a run that maps.
@@ -264,6 +291,8 @@ pub struct Limits {
     pub oa_bits: u32,
     /// Sizes of leaves, one bit each.
     pub page_sizes: u64,
+    /// What a lowest table spans.
+    pub lowest_table_lg2: u32,
 }
 
 impl Limits {
@@ -288,14 +317,44 @@ pub fn case<F: Walkers + 'static>(
     }
     let mut table = table::<F>(domain, &shape, row.features)?;
     let info = table.info();
-    let limits = Limits { last_iova: info.aperture.last, oa_bits: info.max_oa_lg2, page_sizes: info.page_sizes };
+    let limits = Limits {
+        last_iova: info.aperture.last,
+        oa_bits: info.max_oa_lg2,
+        page_sizes: info.page_sizes,
+        lowest_table_lg2: item_size_lg2::<F>(1),
+    };
     match row.operation {
         Operation::ReadAndClearDirty { len_lg2, one_in } => {
             let len = 1u64 << len_lg2;
-            let fits = F::HAS_DIRTY && limits.hold(IOVA, PADDR + PAGE, len) && limits.have_size(12);
-            fits.then(|| {
-                assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name);
-                Box::new(Dirty { table, len, one_in }) as Box<dyn Case>
+            if !limits.hold(IOVA, PADDR + PAGE, len) || !limits.have_size(12) {
+                return None;
+            }
+            assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name);
+            // Some formats have it in some configurations.
+            table.set_dirty(IOVA).ok().map(|()| Box::new(Dirty { table, len, one_in }) as Box<dyn Case>)
+        }
+        Operation::Scatter { pages } => {
+            let lists = if purpose == Purpose::Count { 8 } else { 16 };
+            let fits =
+                limits.hold(IOVA, PADDR, (lists * Scatter::<F>::STRIDE).max(pages * PAGE * 2)) && limits.have_size(12);
+            (fits && HAS_MAP_SG).then(|| {
+                let mut case = Scatter { table, segments: scattered(pages), lists, are_mapped: false };
+                case.map_all();
+                case.unmap_all();
+                Box::new(case) as Box<dyn Case>
+            })
+        }
+        Operation::TranslateRange { len_lg2, runs } => {
+            let len = 1u64 << len_lg2;
+            let fits = limits.hold(IOVA, PADDR + PAGE, 2 * len) && limits.have_size(12);
+            (fits && HAS_TRANSLATE_RANGE).then(|| {
+                match runs {
+                    Runs::One => assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name),
+                    Runs::EachLeaf => scattered(len / PAGE).iter().zip(0..).for_each(|(segment, page)| {
+                        assert!(table.map(IOVA + page * PAGE, segment.paddr, segment.len, PROT), "{}", row.name);
+                    }),
+                }
+                Box::new(TranslateRange { table, len, runs }) as Box<dyn Case>
             })
         }
         _ => common_case(table, limits, row, purpose),
@@ -318,7 +377,8 @@ pub fn common_case<T: Target + 'static>(
             let span = layout.stride * (count - 1) + layout.len;
             let fits = limits.hold(layout.iova, layout.paddr, span)
                 && limits.have_size(12)
-                && layout.page_lg2.is_none_or(|size| limits.have_size(size));
+                && layout.page_lg2.is_none_or(|size| limits.have_size(size))
+                && (layout.tables == Tables::Stay || layout.len >> limits.lowest_table_lg2 > 0);
             fits.then(|| {
                 let units = if row.per == Per::Leaf { count * (layout.len / PAGE) } else { count };
                 let mut case = Ranges { target, action, layout, count, units, are_mapped: false };
@@ -359,7 +419,7 @@ pub fn common_case<T: Target + 'static>(
                 Box::new(case) as Box<dyn Case>
             })
         }
-        Operation::ReadAndClearDirty { .. } => None,
+        Operation::Scatter { .. } | Operation::TranslateRange { .. } | Operation::ReadAndClearDirty { .. } => None,
     }
 }
 
@@ -475,34 +535,32 @@ struct Translate<T> {
     count: u64,
 }
 
+impl<T: Target> Translate<T> {
+    /// Translates offsets into the range, from 0 on; `next` gives the next of each, which may be beyond the range.
+    #[inline(always)]
+    fn translate_all(&self, next: impl Fn(u64) -> u64) {
+        let (paddr, offset_mask) = black_box((self.paddr, (1 << self.len_lg2) - 1));
+        // A hole and a wrong answer leave bits in it.
+        let mut wrong = 0;
+        let mut offset = 0;
+        for _ in 0..self.count {
+            wrong |= self.target.translate(IOVA + offset).unwrap_or(0) ^ (paddr + offset);
+            offset = next(offset) & offset_mask;
+        }
+        assert_eq!(wrong, 0, "translated");
+    }
+}
+
 impl<T: Target> Case for Translate<T> {
     fn prepare(&mut self) {}
 
     fn run(&mut self) {
-        let (page_lg2, pages_lg2) = black_box((self.page_lg2, self.len_lg2 - self.page_lg2));
-        let pages_mask = (1 << pages_lg2) - 1;
-        // Offsets, so that a hole and a wrong answer show in the sum.
-        let mut wrong = 0;
-        let mut page = 0u64;
-        let mut check = |page: u64| {
-            let offset = page << page_lg2;
-            wrong |= self.target.translate(IOVA + offset).unwrap_or(0) ^ (self.paddr + offset);
-        };
+        let page = black_box(1u64 << self.page_lg2);
         match self.order {
-            Order::Sequential => {
-                for _ in 0..self.count {
-                    check(page);
-                    page = (page + 1) & pages_mask;
-                }
-            }
-            Order::Random => {
-                for _ in 0..self.count {
-                    page = page.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                    check((page >> 40) & pages_mask);
-                }
-            }
+            Order::Sequential => self.translate_all(|offset| offset + page),
+            // Visits every page, in an order that no prefetcher knows.
+            Order::Random => self.translate_all(|offset| offset.wrapping_mul(1_664_525).wrapping_add(page)),
         }
-        assert_eq!(wrong, 0, "translated");
     }
 
     fn units(&self) -> u64 {
@@ -528,6 +586,116 @@ impl<F: Walkers> Case for Dirty<F> {
     fn run(&mut self) {
         let found = read_and_clear_dirty(&mut self.table, black_box(IOVA), black_box(self.len));
         assert_eq!(found, self.len / PAGE / self.one_in, "dirty leaves");
+    }
+
+    fn units(&self) -> u64 {
+        self.len / PAGE
+    }
+}
+
+/// Whether the library can do these yet.
+const HAS_MAP_SG: bool = cfg!(has_map_sg);
+const HAS_TRANSLATE_RANGE: bool = cfg!(has_translate_range);
+
+/// Pages in descending order with gaps, so that no two are contiguous.
+fn scattered(pages: u64) -> Vec<Segment> {
+    (0..pages).rev().map(|page| Segment { paddr: PADDR + page * 2 * PAGE, len: PAGE }).collect()
+}
+
+#[cfg(not(has_map_sg))]
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    paddr: u64,
+    len: u64,
+}
+
+#[inline(never)]
+fn map_sg<F: Walkers>(table: &mut Table<F>, iova: u64, segments: &[Segment]) -> u64 {
+    #[cfg(has_map_sg)]
+    let mapped = table.map_sg(iova, segments.iter().copied(), black_box(PROT)).unwrap_or(0);
+    #[cfg(not(has_map_sg))]
+    let mapped = (0..)
+        .step_by(PAGE as usize)
+        .zip(segments)
+        .filter(|(offset, segment)| table.map(iova + offset, segment.paddr, segment.len, PROT))
+        .count() as u64
+        * PAGE;
+    mapped
+}
+
+/// Maps scatter lists.
+#[derive(Debug)]
+struct Scatter<F: Walkers> {
+    table: Table<F>,
+    segments: Vec<Segment>,
+    lists: u64,
+    are_mapped: bool,
+}
+
+impl<F: Walkers> Scatter<F> {
+    /// One list in each table of 2 MiB, from its second quarter on: so it is never covered whole, and stays.
+    const STRIDE: u64 = 1 << 21;
+    const FIRST: u64 = IOVA + Self::STRIDE / 4;
+
+    fn map_all(&mut self) {
+        let mut mapped = 0;
+        let mut iova = black_box(Self::FIRST);
+        for _ in 0..self.lists {
+            mapped += map_sg(&mut self.table, iova, &self.segments);
+            iova += Self::STRIDE;
+        }
+        assert_eq!(mapped, self.units() * PAGE, "mapped");
+        self.are_mapped = true;
+    }
+
+    fn unmap_all(&mut self) {
+        let len = self.segments.len() as u64 * PAGE;
+        for list in 0..self.lists {
+            assert_eq!(self.table.unmap(Self::FIRST + list * Self::STRIDE, len, Tables::Stay), len, "unmapped");
+        }
+        self.are_mapped = false;
+    }
+}
+
+impl<F: Walkers> Case for Scatter<F> {
+    fn prepare(&mut self) {
+        if self.are_mapped {
+            self.unmap_all();
+        }
+    }
+
+    fn run(&mut self) {
+        self.map_all();
+    }
+
+    fn units(&self) -> u64 {
+        self.lists * self.segments.len() as u64
+    }
+}
+
+#[inline(never)]
+fn translate_range<F: Walkers>(table: &Table<F>, iova: u64, len: u64) -> (u64, u64) {
+    #[cfg(has_translate_range)]
+    let found = table.translate_range(iova, len).fold((0, 0), |(runs, bytes), run| (runs + 1, bytes + run.len));
+    #[cfg(not(has_translate_range))]
+    let found = (table.iova_to_phys(iova).map_or(0, |_| 1), len);
+    found
+}
+
+/// Translates a range to runs.
+#[derive(Debug)]
+struct TranslateRange<F: Walkers> {
+    table: Table<F>,
+    len: u64,
+    runs: Runs,
+}
+
+impl<F: Walkers> Case for TranslateRange<F> {
+    fn prepare(&mut self) {}
+
+    fn run(&mut self) {
+        let runs = if self.runs == Runs::One { 1 } else { self.units() };
+        assert_eq!(translate_range(&self.table, black_box(IOVA), black_box(self.len)), (runs, self.len));
     }
 
     fn units(&self) -> u64 {

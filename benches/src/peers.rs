@@ -31,7 +31,8 @@ pub const NOTES: &[&str] = &[
     "`page_table_multiarch` (`PageTable64` with x86_64 items): `map_region` and `unmap_region`; it frees lower tables only with the \
      whole table, so its unmap of a range does less than the others.",
     "`aarch64-paging` (`Mapping`, stage 1, four levels): `map_range` with and without `VALID`, which overwrites what is mapped \
-     without a word; addresses are translated through `walk_range`, as it has nothing else.",
+     without a word, and frees tables that a range covers whole without looking into them: it says neither how much was removed nor \
+     where it ended. Addresses are translated through `walk_range`, as it has nothing else.",
 ];
 
 /// The case of a row for a peer.
@@ -50,7 +51,8 @@ fn case<T: Target + 'static>(
     if !is_possible || row.features != Features::empty() {
         return None;
     }
-    let limits = Limits { last_iova: (1 << 47) - 1, oa_bits: 48, page_sizes: 1 << 12 | 1 << 21 | 1 << 30 };
+    let page_sizes = 1 << 12 | 1 << 21 | 1 << 30;
+    let limits = Limits { last_iova: (1 << 47) - 1, oa_bits: 48, page_sizes, lowest_table_lg2: 21 };
     common_case(new(domain), limits, row, purpose)
 }
 

@@ -12,8 +12,8 @@ pub use armv8::Armv8;
 pub use ept::Ept;
 pub use pae::Pae;
 pub use ppc::PpcRadix;
-pub use s390::S390;
 pub use riscv::{RiscV, Stage};
+pub use s390::S390;
 
 use generic_pt::{Errno, Prot};
 

@@ -34,7 +34,8 @@ impl HwFormat for PpcRadix {
         }
         if raw & Self::L == 0 {
             // The walk goes on with as many bits as the pointer says; another number is another format.
-            let fits = level > 0 && raw & 0x1f == self.lower_index_lg2(level) && raw & (field(7, 5) | field(61, 60)) == 0;
+            let fits =
+                level > 0 && raw & 0x1f == self.lower_index_lg2(level) && raw & (field(7, 5) | field(61, 60)) == 0;
             return if fits { Decoded::Table { pa: raw & field(59, 8) } } else { Decoded::Empty };
         }
         let size_lg2 = self.shape().item_lg2(level);
