@@ -4,12 +4,18 @@
 mod armv7s;
 mod armv8;
 mod ept;
+mod pae;
+mod ppc;
 mod riscv;
+mod s390;
 
 pub use armv7s::Armv7s;
 pub use armv8::Armv8;
 pub use ept::Ept;
+pub use pae::Pae;
+pub use ppc::PpcRadix;
 pub use riscv::{RiscV, Stage};
+pub use s390::S390;
 
 use generic_pt::{Errno, Prot};
 
