@@ -1,8 +1,8 @@
 //! What documents and printed forms say is what the code does.
 
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss,
-    x86_64,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, dart, dart_16k, dart_v2, ept, mali_lpae, riscv_32,
+    riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
 };
 use generic_pt::format::Groups;
 use generic_pt::{Domain, Features, HeapMemory, NoHardware, Prot, TableConfig};
@@ -47,6 +47,10 @@ fn the_readme_tells_each_format() {
     assert_row_is_true::<riscv_64::Format>();
     assert_row_is_true::<riscv_64_g::Format>();
     assert_row_is_true::<armv7s::Format>();
+    assert_row_is_true::<mali_lpae::Format>();
+    assert_row_is_true::<dart_v2::Format>();
+    assert_row_is_true::<dart_16k::Format>();
+    assert_row_is_true::<dart::Format>();
     assert_row_is_true::<armv8_4k::Format>();
     assert_row_is_true::<armv8_16k::Format>();
     assert_row_is_true::<armv8_64k::Format>();
