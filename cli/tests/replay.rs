@@ -8,8 +8,21 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
 
-const FORMATS: &[&str] =
-    &["amdv1", "amdv1_mock", "x86_64", "vtdss", "ept", "riscv_64", "riscv_64_g", "armv8_4k", "riscv_32", "riscv_32_g"];
+const FORMATS: &[&str] = &[
+    "amdv1",
+    "amdv1_mock",
+    "x86_64",
+    "vtdss",
+    "ept",
+    "x86_pae",
+    "ppc64_radix",
+    "s390",
+    "riscv_64",
+    "riscv_64_g",
+    "armv8_4k",
+    "riscv_32",
+    "riscv_32_g",
+];
 
 #[test]
 fn without_arguments_it_shows_all_formats_side_by_side() {
