@@ -1,7 +1,7 @@
 //! What documents and printed forms say is what the code does.
 
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
     riscv_64, riscv_64_g, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::format::Groups;
@@ -50,6 +50,7 @@ fn the_readme_tells_each_format() {
     assert_row_is_true::<s390::Format>();
     assert_row_is_true::<riscv_64::Format>();
     assert_row_is_true::<riscv_64_g::Format>();
+    assert_row_is_true::<armv7s::Format>();
     assert_row_is_true::<armv8_4k::Format>();
     assert_row_is_true::<armv8_16k::Format>();
     assert_row_is_true::<armv8_64k::Format>();

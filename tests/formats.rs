@@ -6,6 +6,7 @@ fn main() -> std::process::ExitCode {
     Suite::new()
         .format(fmt::amdv1::TEST_CONFIGS)
         .format(fmt::amdv1_mock::TEST_CONFIGS)
+        .format(fmt::armv7s::TEST_CONFIGS)
         .format(fmt::armv8_4k::TEST_CONFIGS)
         .format(fmt::armv8_16k::TEST_CONFIGS)
         .format(fmt::armv8_64k::TEST_CONFIGS)

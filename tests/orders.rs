@@ -31,6 +31,8 @@ fn order_of_map_errors(setup: &Setup) {
     let granule = 1u64 << params.item_lg2(0);
     // None is too high if all 64 bits are output address.
     let too_high = 1u64.checked_shl(params.max_oa).unwrap_or(0);
+    // A page that can be there.
+    let last = params.smallest_at_end_of_oa();
     let outside = if params.max_va < 64 { 1 << params.max_va } else { 0 };
     let refused = [Prot::READ, Prot::READ | Prot::NOEXEC, Prot::WRITE].map(|prot| (prot, params.format.attrs(prot)));
     with_table(setup, |table, _| {
@@ -72,8 +74,8 @@ fn order_of_map_errors(setup: &Setup) {
             check(outside + 1, 0, granule, RW, Errno::ENXIO);
             check(outside, 0, granule, RW, Errno::ERANGE);
         }
-        check(0, too_high.wrapping_sub(granule), 2 * granule, RW, Errno::ERANGE);
-        check(outside, too_high.wrapping_sub(granule), 2 * granule, RW, Errno::ERANGE);
+        check(0, too_high.wrapping_sub(last), 2 * last, RW, Errno::ERANGE);
+        check(outside, too_high.wrapping_sub(last), 2 * last, RW, Errno::ERANGE);
     });
 }
 
@@ -83,7 +85,8 @@ fn fields_of_map_errors(setup: &Setup) {
     let granule = 1u64 << params.item_lg2(0);
     with_table(setup, |table, _| {
         let mut error = |iova, paddr, len| table.map(iova, paddr, len, RW).unwrap_err().error;
-        let (paddr, len) = (low(params.max_oa) - (granule - 1), 2 * granule);
+        let last = params.smallest_at_end_of_oa();
+        let (paddr, len) = (low(params.max_oa) - (last - 1), 2 * last);
         assert_eq!(error(0, paddr, len), Error::PaRange { paddr, len, max_oa_lg2: params.max_oa });
         assert_eq!(error(u64::MAX, 0, granule), Error::Overflow { va: u64::MAX, len: granule });
         let page_sizes = params.all_sizes();

@@ -4,7 +4,7 @@
 //! with `objdump`.
 
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
     riscv_64, riscv_64_g, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::format::{Description, Groups};
@@ -53,6 +53,7 @@ fn all_expected() -> Vec<String> {
     names.extend(expected::<s390::Format>());
     names.extend(expected::<riscv_64::Format>());
     names.extend(expected::<riscv_64_g::Format>());
+    names.extend(expected::<armv7s::Format>());
     names.extend(expected::<armv8_4k::Format>());
     names.extend(expected::<armv8_16k::Format>());
     names.extend(expected::<armv8_64k::Format>());

@@ -20,6 +20,7 @@ const FORMATS: &[&str] = &[
     "riscv_64",
     "riscv_64_g",
     "armv8_4k",
+    "armv7s",
     "riscv_32",
     "riscv_32_g",
 ];

@@ -10,6 +10,8 @@ mod golden;
 #[cfg(target_has_atomic = "64")]
 #[path = "amdv1.rs"]
 mod amdv1_description;
+#[path = "armv7s.rs"]
+mod armv7s_description;
 #[cfg(target_has_atomic = "64")]
 #[path = "armv8.rs"]
 mod armv8_description;
@@ -39,6 +41,7 @@ mod x86_pae_description;
 
 #[cfg(target_has_atomic = "64")]
 pub use amdv1_description::amdv1_family::{amdv1, amdv1_mock};
+pub use armv7s_description::armv7s;
 #[cfg(target_has_atomic = "64")]
 pub use armv8_description::armv8_family::{armv8_4k, armv8_16k, armv8_64k};
 #[cfg(target_has_atomic = "64")]

@@ -1,11 +1,11 @@
 //! The configurations that everything is run on.
 
-use super::formats::{AmdV1, Armv8, Ept, HwFormat, Pae, PpcRadix, RiscV, S390, Stage, VtdSs, X86};
+use super::formats::{AmdV1, Armv7s, Armv8, Ept, HwFormat, Pae, PpcRadix, RiscV, S390, Stage, VtdSs, X86};
 use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
     riscv_64, riscv_64_g, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::iommu::Walkers;
@@ -177,6 +177,11 @@ armv8! {
     armv8_64k 16;
 }
 
+pub fn armv7s(features: Features, va: u32, oa: u32) -> Setup {
+    let hw = Armv7s { non_secure: features.contains(armv7s::NON_SECURE) };
+    Setup::new::<armv7s::Format>(params(hw, features, 1, va, oa), config(features, va, oa, armv7s::Config {}))
+}
+
 pub const DETAILED: Features = Features::DETAILED_GATHER;
 pub const NONE: Features = Features::empty();
 pub const FLUSH: Features = Features::FLUSH_RANGE;
@@ -226,6 +231,9 @@ setups! {
     s390_64 = s390(FLUSH, 64, 64, 4);
     riscv_32_sv32 = riscv_32(FLUSH, 34);
     riscv_32_g_sv32x4_svadu = riscv_32_g(riscv_32_g::SVADU, 34);
+    armv7s_oa40 = armv7s(FLUSH, 32, 40);
+    armv7s_oa32_ns = armv7s(NO_GAPS | armv7s::NON_SECURE, 32, 32);
+    armv7s_va28 = armv7s(DETAILED, 28, 34);
     armv8_4k_s1_48 = armv8_4k(FLUSH, 48, 48, 3);
     armv8_4k_s1_39_dirty = armv8_4k(FLUSH | armv8_4k::DIRTY_TRACKING, 39, 40, 2);
     armv8_4k_s1_upper_48_ns = armv8_4k(NO_GAPS | armv8_4k::UPPER_HALF | armv8_4k::NON_SECURE, 48, 48, 3);
@@ -251,13 +259,11 @@ macro_rules! for_each_config {
             amdv1_l2_va32 amdv1_mock_l2 amdv1_mock_l4 x86_64_sign48 x86_64_sign57_no_gaps x86_64_plain47
             x86_64_incoherent_no_gaps x86_64_encrypted x86_64_encrypted_incoherent vtdss_39 vtdss_48_incoherent
             vtdss_57_writeable riscv_64_sv39_napot riscv_64_sv48_pbmt riscv_64_sv57_napot_pbmt
-            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu ept_48_suppress_ve ept_57_mode_based
-            x86_pae_xd x86_pae_oa36
-            ppc64_radix_rc ppc64_radix_64k_plain s390_31 s390_42_no_gaps s390_64
-            riscv_32_sv32 riscv_32_g_sv32x4_svadu
+            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu ept_48_suppress_ve ept_57_mode_based x86_pae_xd x86_pae_oa36 ppc64_radix_rc ppc64_radix_64k_plain s390_31 s390_42_no_gaps s390_64 riscv_32_sv32 riscv_32_g_sv32x4_svadu armv7s_oa40 armv7s_oa32_ns armv7s_va28
             armv8_4k_s1_48 armv8_4k_s1_39_dirty armv8_4k_s2_40_2_tops armv8_4k_s2_52_lpa2_dirty
             armv8_16k_s1_47_incoherent armv8_16k_s1_52_lpa2_dirty armv8_16k_s2_40_16_tops_fwb armv8_64k_s1_42_dirty
             armv8_64k_s2_45_8_tops
+
         }
     };
     (@each $stamp:ident $($name:ident)*) => { $($stamp! { $name })* };
