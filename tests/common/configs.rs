@@ -259,11 +259,15 @@ macro_rules! for_each_config {
             amdv1_l2_va32 amdv1_mock_l2 amdv1_mock_l4 x86_64_sign48 x86_64_sign57_no_gaps x86_64_plain47
             x86_64_incoherent_no_gaps x86_64_encrypted x86_64_encrypted_incoherent vtdss_39 vtdss_48_incoherent
             vtdss_57_writeable riscv_64_sv39_napot riscv_64_sv48_pbmt riscv_64_sv57_napot_pbmt
-            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu ept_48_suppress_ve ept_57_mode_based x86_pae_xd x86_pae_oa36 ppc64_radix_rc ppc64_radix_64k_plain s390_31 s390_42_no_gaps s390_64 riscv_32_sv32 riscv_32_g_sv32x4_svadu armv7s_oa40 armv7s_oa32_ns armv7s_va28
+            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu riscv_32_sv32 riscv_32_g_sv32x4_svadu
+            ept_48_suppress_ve ept_57_mode_based
+            x86_pae_xd x86_pae_oa36
+            ppc64_radix_rc ppc64_radix_64k_plain
+            s390_31 s390_42_no_gaps s390_64
+            armv7s_oa40 armv7s_oa32_ns armv7s_va28
             armv8_4k_s1_48 armv8_4k_s1_39_dirty armv8_4k_s2_40_2_tops armv8_4k_s2_52_lpa2_dirty
             armv8_16k_s1_47_incoherent armv8_16k_s1_52_lpa2_dirty armv8_16k_s2_40_16_tops_fwb armv8_64k_s1_42_dirty
             armv8_64k_s2_45_8_tops
-
         }
     };
     (@each $stamp:ident $($name:ident)*) => { $($stamp! { $name })* };
