@@ -14,8 +14,8 @@ use common::ops::at_most;
 use common::runner::Runner;
 use common::world::TestDomain;
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, s390, vtdss,
-    x86_64, x86_pae,
+    amdv1, amdv1_mock, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2,
+    s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::iommu::{DirtyMode, GatherMode, PtIommu, Walkers};
 use generic_pt::{Error, Features, MapError, Prot, TableConfig};
@@ -327,6 +327,11 @@ fn any_configuration_of_ppc64_radix() {
         use_wild::<ppc64_radix::Format>(wild, ppc64_radix::Config { quadrant: wild.level })?;
         use_wild::<ppc64_radix_64k::Format>(wild, ppc64_radix_64k::Config { quadrant: wild.level })
     });
+}
+
+#[test]
+fn any_configuration_of_rockchip_v2() {
+    any_configuration(|wild| use_wild::<rockchip_v2::Format>(wild, rockchip_v2::Config {}));
 }
 
 #[test]

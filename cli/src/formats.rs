@@ -89,6 +89,7 @@ formats! {
     x86_pae: "x86 PAE, 32 bits", va [32], Features::empty(), |_| Config {};
     ppc64_radix: "PowerPC radix trees, 4 KiB pages", va [52], Features::empty(), |_| Config { quadrant: 0 };
     ppc64_radix_64k: "PowerPC radix trees, 64 KiB pages", va [52], Features::empty(), |_| Config { quadrant: 0 };
+    rockchip_v2: "Rockchip IOMMU v2", va [32], Features::empty(), |_| Config {};
     s390: "s390 zPCI", va [42, 53, 64], Features::empty(),
         |bits| Config { top_level: if bits > 53 { 4 } else if bits > 42 { 3 } else { 2 } };
     riscv_32: "RISC-V Sv32", va [32], Features::empty(), |_| Config {};

@@ -17,6 +17,7 @@ const FORMATS: &[&str] = &[
     "x86_pae",
     "ppc64_radix",
     "s390",
+    "rockchip_v2",
     "riscv_64",
     "riscv_64_g",
     "armv8_4k",

@@ -3,7 +3,7 @@
 use super::common::configs::{self, Setup};
 use super::common::world::{Event, TestDomain, World};
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, ept, ppc64_radix_64k, riscv_32, riscv_64, riscv_64_g, s390, vtdss, x86_64, x86_pae,
+    amdv1, amdv1_mock, ept, ppc64_radix_64k, riscv_32, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::{DirtyMode, Gather, GatherMode, PtIommu, Synced, Walkers};
@@ -196,6 +196,8 @@ gathers! {
     ppc64_radix_64k_gathers: ppc64_radix_64k, configs::ppc64_radix_64k_plain(),
         config(ppc64_radix_64k::RC_UPDATES, 52, 57, ppc64_radix_64k::Config { quadrant: 0 }),
         [dirty_scan_with_another_domain];
+    rockchip_v2_gathers: rockchip_v2, configs::rockchip_v2_oa40(), config(configs::FLUSH, 32, 40, rockchip_v2::Config {}),
+        [];
     s390_gathers: s390, configs::s390_42_no_gaps(), config(configs::FLUSH, 42, 64, s390::Config { top_level: 2 }), [];
     ept_gathers: ept, configs::ept_48_suppress_ve(),
         config(ept::ACCESSED_DIRTY | ept::SUPPRESS_VE, 48, 52, ept::Config { top_level: 3 }),

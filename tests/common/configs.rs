@@ -1,12 +1,12 @@
 //! The configurations that everything is run on.
 
-use super::formats::{AmdV1, Armv7s, Armv8, Ept, HwFormat, Pae, PpcRadix, RiscV, S390, Stage, VtdSs, X86};
+use super::formats::{AmdV1, Armv7s, Armv8, Ept, HwFormat, Pae, PpcRadix, RiscV, RockchipV2, S390, Stage, VtdSs, X86};
 use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
 use generic_pt::fmt::{
     amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
-    riscv_64, riscv_64_g, s390, vtdss, x86_64, x86_pae,
+    riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::iommu::Walkers;
 use generic_pt::{Error, Features, TableConfig};
@@ -132,6 +132,11 @@ pub fn ppc64_radix_64k(features: Features, oa: u32, quadrant: u32) -> Setup {
     Setup::new::<ppc64_radix_64k::Format>(params(hw, features, 3, 52, oa), config(features, 52, oa, format))
 }
 
+pub fn rockchip_v2(features: Features, oa: u32) -> Setup {
+    let format = rockchip_v2::Config {};
+    Setup::new::<rockchip_v2::Format>(params(RockchipV2, features, 1, 32, oa), config(features, 32, oa, format))
+}
+
 pub fn s390(features: Features, va: u32, oa: u32, top: u32) -> Setup {
     let format = s390::Config { top_level: top };
     Setup::new::<s390::Format>(params(S390, features, top, va, oa), config(features, va, oa, format))
@@ -226,6 +231,8 @@ setups! {
     ppc64_radix_quadrant_3 = ppc64_radix(Features::DETAILED_GATHER, 53, 3);
     ppc64_radix_64k_plain = ppc64_radix_64k(FLUSH, 53, 0);
     ppc64_radix_64k_quadrant_3_rc = ppc64_radix_64k(ppc64_radix_64k::RC_UPDATES, 57, 3);
+    rockchip_v2_oa40 = rockchip_v2(FLUSH, 40);
+    rockchip_v2_oa34_no_gaps = rockchip_v2(NO_GAPS, 34);
     s390_31 = s390(FLUSH, 31, 64, 1);
     s390_42_no_gaps = s390(NO_GAPS, 42, 44, 2);
     s390_64 = s390(FLUSH, 64, 64, 4);
@@ -263,6 +270,7 @@ macro_rules! for_each_config {
             ept_48_suppress_ve ept_57_mode_based
             x86_pae_xd x86_pae_oa36
             ppc64_radix_rc ppc64_radix_64k_plain
+            rockchip_v2_oa40 rockchip_v2_oa34_no_gaps
             s390_31 s390_42_no_gaps s390_64
             armv7s_oa40 armv7s_oa32_ns armv7s_va28
             armv8_4k_s1_48 armv8_4k_s1_39_dirty armv8_4k_s2_40_2_tops armv8_4k_s2_52_lpa2_dirty

@@ -7,6 +7,7 @@ mod ept;
 mod pae;
 mod ppc;
 mod riscv;
+mod rockchip;
 mod s390;
 
 pub use armv7s::Armv7s;
@@ -15,6 +16,7 @@ pub use ept::Ept;
 pub use pae::Pae;
 pub use ppc::PpcRadix;
 pub use riscv::{RiscV, Stage};
+pub use rockchip::RockchipV2;
 pub use s390::S390;
 
 use generic_pt::{Errno, Prot};
