@@ -190,8 +190,8 @@ impl<'t, F: Groups> Table<'t, F> {
     #[inline(always)]
     pub(crate) fn is_run_empty(&self, common: &Common<F>, first: usize, count: usize) -> bool {
         self.items.get(first..first + count).is_some_and(|run| {
-            let (eights, rest) = run.as_chunks::<8>();
-            eights.iter().all(|eight| self.are_empty(common, eight)) && self.are_empty(common, rest)
+            let (groups, rest) = run.as_chunks::<32>();
+            groups.iter().all(|group| self.are_empty(common, group)) && self.are_empty(common, rest)
         })
     }
 
@@ -199,7 +199,7 @@ impl<'t, F: Groups> Table<'t, F> {
     fn are_empty(&self, common: &Common<F>, slots: &[<F::Item as Item>::Atomic]) -> bool {
         let empty = to_memory::<F>(F::empty_item(common, self.level));
         let differing =
-            slots.iter().fold(F::Item::ZERO, |bits, slot| bits | (F::Item::load(slot, Ordering::Acquire) ^ empty));
+            slots.iter().fold(F::Item::ZERO, |bits, slot| bits | (F::Item::load(slot, Ordering::Relaxed) ^ empty));
         differing == F::Item::ZERO
     }
 
@@ -210,7 +210,7 @@ impl<'t, F: Groups> Table<'t, F> {
         let (eights, _) = run.get(..count.min(run.len())).unwrap_or(&[]).as_chunks::<8>();
         let of_eight = |eight: &&[<F::Item as Item>::Atomic; 8]| {
             // All are looked at, whatever the first ones say: the tests of eight become one.
-            eight.iter().fold(true, |all, slot| all & holds(from_memory::<F>(F::Item::load(slot, Ordering::Acquire))))
+            eight.iter().fold(true, |all, slot| all & holds(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed))))
         };
         eights.iter().take_while(of_eight).count() * 8
     }
@@ -222,14 +222,14 @@ impl<'t, F: Groups> Table<'t, F> {
         let Some(run) = self.items.get(first..first + count) else { return false };
         let all_ones = !F::Item::ZERO;
         // Several at a time, which do not wait for each other.
-        let (eights, rest) = run.as_chunks::<8>();
+        let (groups, rest) = run.as_chunks::<32>();
         let mut common_bits = [all_ones; 4];
-        for eight in eights {
-            for (n, slot) in eight.iter().enumerate() {
-                common_bits[n % 4] = common_bits[n % 4] & F::Item::load(slot, Ordering::Acquire);
+        for group in groups {
+            for (n, slot) in group.iter().enumerate() {
+                common_bits[n % 4] = common_bits[n % 4] & F::Item::load(slot, Ordering::Relaxed);
             }
         }
-        let rest = rest.iter().fold(all_ones, |bits, slot| bits & F::Item::load(slot, Ordering::Acquire));
+        let rest = rest.iter().fold(all_ones, |bits, slot| bits & F::Item::load(slot, Ordering::Relaxed));
         common_bits.into_iter().fold(rest, |all, some| all & some) & bits != F::Item::ZERO
     }
 

@@ -7,7 +7,7 @@ use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
-use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
+use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, item_step, items_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
@@ -101,14 +101,21 @@ impl<F: Walkers, H: Host> Core<F, H> {
         if !common.holds_oa(paddr) {
             return pa_range(paddr);
         }
-        let attrs = F::attrs(common, prot)?;
+        let attrs = match self.pages.attrs(prot) {
+            Some(attrs) => attrs,
+            // For the error.
+            None => F::attrs(common, prot)?,
+        };
         let range = VaRange::new(iova, len)?;
         let sizes = self.page_sizes;
         let first_sizes = F::sizes_for_oa(common, sizes, paddr);
-        let size_lg2 = best_page_size(first_sizes, iova, range.last, paddr);
-        let (Some(size_lg2), true) = (size_lg2, lg2::is_aligned(len, sizes.trailing_zeros())) else {
+        // Some size fits if the smallest does.
+        let smallest = |sizes: u64| sizes & sizes.wrapping_neg();
+        let inside = |sizes| smallest(sizes).wrapping_sub(1);
+        let misaligned = (iova | paddr) & inside(first_sizes) | len & inside(sizes);
+        if misaligned != 0 || first_sizes == 0 || len < smallest(first_sizes) {
             return Err(Error::Alignment { va: iova, paddr, len, page_sizes: sizes });
-        };
+        }
         match paddr.checked_add(len - 1) {
             Some(last) if common.holds_oa(last) => {}
             _ => return pa_range(paddr),
@@ -125,7 +132,14 @@ impl<F: Walkers, H: Host> Core<F, H> {
             sizes,
             replaced: None,
         };
-        Ok((cx, level_of_size::<F>(common, size_lg2)))
+        // Where the top cannot grow, there is a size in the bitmap only if it is not above the top.
+        let leaf_level = if common.has(Features::DYNAMIC_TOP) {
+            let size_lg2 = best_page_size(first_sizes, iova, range.last, paddr).unwrap_or(0);
+            level_of_size::<F>(common, size_lg2)
+        } else {
+            0
+        };
+        Ok((cx, leaf_level))
     }
 }
 
@@ -217,7 +231,13 @@ impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
         if here == 0 {
             return None;
         }
-        best_page_size(F::sizes_for_oa(self.common, here, self.oa), self.va, last, self.oa)
+        let here = F::sizes_for_oa(self.common, here, self.oa);
+        let item_lg2 = item_size_lg2::<F>(level);
+        if F::HAS_CONTIGUOUS && here != lg2::pow2(item_lg2) {
+            return best_page_size(here, self.va, last, self.oa);
+        }
+        let inside = lg2::low_mask(item_lg2);
+        ((self.va | self.oa) & inside == 0 && last.wrapping_sub(self.va) >= inside && here != 0).then_some(item_lg2)
     }
 
     /// The leaf at the position, of pages of `size_lg2`.
@@ -270,8 +290,18 @@ impl<'a, F: Groups> Leaf<'a, F> {
     #[inline(always)]
     fn steps(&self, count: usize) -> Option<Steps<F>> {
         let (item, last) = (self.item(0), count as u64 - 1);
-        // The difference, without a subtraction: `-x` is `!x + 1`.
-        let step = self.item(1).wrapping_add((!item).wrapping_add(F::Item::from_u64(1)));
+        // What one page more adds to an address: the description says it, or it is seen where nothing can carry.
+        let step = match self.level {
+            0 => const { item_step::<F>(0) },
+            1 => const { item_step::<F>(1) },
+            2 => const { item_step::<F>(2) },
+            _ => 0,
+        };
+        let step = if step != 0 {
+            F::Item::from_u64(step)
+        } else {
+            Self { oa: 0, ..*self }.item(0) ^ Self { oa: 0, ..*self }.item(1)
+        };
         let is_regular = item.wrapping_add(step.wrapping_times(last)) == self.item(last);
         is_regular.then_some(Steps { item, step })
     }
@@ -336,8 +366,14 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
 ) -> Result<(), Stop> {
     let contig_lg2 = size_lg2 - item_size_lg2::<F>(LEVEL);
     let in_table_leaves = (table.items() - index) >> contig_lg2;
-    let sizes = F::sizes_for_oa(cx.common, cx.sizes, cx.oa);
-    let leaves = count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2);
+    // Sizes of the levels above begin to fit where this table ends.
+    let sizes = F::sizes_for_oa(cx.common, cx.sizes & F::possible_sizes(cx.common, LEVEL), cx.oa);
+    let leaves = if F::HAS_CONTIGUOUS && sizes != lg2::pow2(size_lg2) {
+        count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2)
+    } else {
+        // At least one fits.
+        (cx.last.wrapping_sub(cx.va).wrapping_sub(lg2::low_mask(size_lg2)) >> (size_lg2 & 63)).saturating_add(1)
+    };
     let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves.min(in_table_leaves as u64)) as usize;
     check_leaf::<F, H>(cx, LEVEL, size_lg2)?;
     let leaf = cx.leaf(LEVEL, size_lg2);
