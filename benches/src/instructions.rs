@@ -4,8 +4,8 @@
 //! cases, and nothing but a case's [`run`](Case::run) is in its count. No page is zeroed in there: every free page is
 //! zeroed before ([`BenchMemory::clean`](crate::memory::BenchMemory::clean)), and that it was enough is checked.
 
+use crate::cases::Case;
 use crate::formats::{Column, FORMATS};
-use crate::operations::Case;
 use crate::peers::PEERS;
 use crate::rows::ROWS;
 use crate::{Purpose, domain};

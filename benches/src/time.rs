@@ -1,6 +1,6 @@
 //! Times a case.
 
-use crate::operations::Case;
+use crate::cases::Case;
 use std::time::{Duration, Instant};
 
 /// How much is measured.
