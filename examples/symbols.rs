@@ -1,6 +1,8 @@
 //! Uses every operation of every format once: the binary whose symbols `tests/symbols.rs` looks at.
 
-use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::fmt::{
+    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
+};
 use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
 use std::hint::black_box;
 
@@ -44,6 +46,9 @@ fn main() {
     exercise!(ept, 48, ACCESSED_DIRTY | SUPPRESS_VE, Config { top_level: 3 });
     exercise!(riscv_64, 48, FORCED | Features::FLUSH_RANGE, Config {});
     exercise!(riscv_64_g, 50, FORCED | SVADU, Config {});
+    exercise!(armv8_4k, 48, Features::FLUSH_RANGE | DIRTY_TRACKING, Config {});
+    exercise!(armv8_16k, 48, STAGE_2 | DIRTY_TRACKING, Config {});
+    exercise!(armv8_64k, 48, STAGE_2 | LPA | DIRTY_TRACKING, Config {});
     exercise!(riscv_32, 32, FORCED | Features::FLUSH_RANGE, Config {});
     exercise!(riscv_32_g, 34, FORCED | SVADU, Config {});
 }

@@ -82,7 +82,10 @@ pub const fn highest_set(value: u64) -> Option<u32> {
 /// `low_part` for the low `n` bits, the rest from `value`: the exact address inside a page.
 #[inline(always)]
 pub const fn replace_low(value: u64, low_part: u64, n: u32) -> u64 {
-    (value & !low_mask(n)) | (low_part & low_mask(n))
+    // Not `(value & !mask) | (low_part & mask)`: for 32-bit targets without an and-not instruction, LLVM 21 and 22 lose the
+    // high half of that if `n` is one of several constants up to 32. See "Masked merges are written with exclusive or" in
+    // docs/decisions.md. For 64-bit targets this is as fast.
+    value ^ ((value ^ low_part) & low_mask(n))
 }
 
 /// Whether `a` and `b` agree in all bits from `n` upwards: are in the same `2^n`-sized, naturally aligned block.

@@ -8,7 +8,8 @@
 //!
 //! * the formats [`amdv1`](fmt::amdv1), [`x86_64`](fmt::x86_64), [`vtdss`](fmt::vtdss),
 //!   [`riscv_64`](fmt::riscv_64), [`riscv_64_g`](fmt::riscv_64_g), [`riscv_32`](fmt::riscv_32),
-//!   [`riscv_32_g`](fmt::riscv_32_g), [`ept`](fmt::ept), and private ones defined in other crates;
+//!   [`riscv_32_g`](fmt::riscv_32_g), [`ept`](fmt::ept), [`armv8_4k`](fmt::armv8_4k), [`armv8_16k`](fmt::armv8_16k),
+//!   [`armv8_64k`](fmt::armv8_64k), and private ones defined in other crates;
 //! * [map](PtIommu::map_range) of any range with the largest pages that fit, contiguous entries included;
 //!   [unmap](PtIommu::unmap_range); [translate](PtIommu::iova_to_phys);
 //!   [dirty tracking](PtIommu::read_and_clear_dirty); replacing empty tables by larger leaves;

@@ -44,6 +44,9 @@ pub struct Seeking<'a, F: Groups, M, S> {
     pub(crate) seek: S,
 }
 
+/// The table that a walk is at, and the walk.
+pub type At<'a, F, M, S> = (Table<'a, F>, Seeking<'a, F, M, S>);
+
 /// Where a step leads.
 #[allow(missing_debug_implementations, reason = "only named by expansions")]
 pub enum Step<'a, 't, F: Groups, M, S: Seek<F>> {

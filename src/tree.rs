@@ -6,7 +6,7 @@ use crate::format::{Common, Groups, Kind, MAX_LEVELS, item_size_lg2};
 use crate::lg2;
 use crate::memory::{Contents, TableMemory};
 use crate::range;
-use crate::seek::Seeking;
+use crate::seek::{At, Seeking};
 use crate::table::{NewTable, Table, top_items_lg2, top_size_lg2, top_va_lg2};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicPtr, Ordering};
@@ -108,22 +108,16 @@ impl<F: Groups, H: Host> Tree<F, H> {
     /// Whether a top of `LEVEL` decodes `va`.
     #[inline(always)]
     fn decodes<const LEVEL: u32>(&self, va: u64) -> bool {
-        let biased = if F::SUPPORTED.contains(Features::SIGN_EXTEND) {
-            va.wrapping_add(self.bias)
-        } else {
-            va.wrapping_sub(F::va_prefix(&self.common))
-        };
+        // For most formats without sign extension the prefix is the constant zero.
+        let is_plain = !F::SUPPORTED.contains(Features::SIGN_EXTEND) && F::va_prefix(&self.common) == 0;
+        let biased = if is_plain { va } else { va.wrapping_add(self.bias) };
         let grown = !self.common.has(Features::DYNAMIC_TOP) || LEVEL >= F::MAX_TOP_LEVEL;
         biased <= self.decoded && (grown || lg2::shr(va, item_size_lg2::<F>(LEVEL + 1)) == 0)
     }
 
     /// Begins a walk to `va` at the top, if that is of `LEVEL` and decodes it.
     #[inline(always)]
-    pub(crate) fn enter<S, const LEVEL: u32>(
-        &self,
-        va: u64,
-        seek: S,
-    ) -> Option<(Table<'_, F>, Seeking<'_, F, H::Memory, S>)> {
+    pub(crate) fn enter<S, const LEVEL: u32>(&self, va: u64, seek: S) -> Option<At<'_, F, H::Memory, S>> {
         let top = self.top();
         let items = self.top_items[const { if LEVEL < MAX_LEVELS as u32 { LEVEL as usize } else { 0 } }];
         if top.level != LEVEL || !self.decodes::<LEVEL>(va) {

@@ -1,6 +1,8 @@
 //! What documents and printed forms say is what the code does.
 
-use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::fmt::{
+    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
+};
 use generic_pt::format::Groups;
 use generic_pt::{Domain, Features, HeapMemory, NoHardware, Prot, TableConfig};
 
@@ -43,6 +45,9 @@ fn the_readme_tells_each_format() {
     assert_row_is_true::<ept::Format>();
     assert_row_is_true::<riscv_64::Format>();
     assert_row_is_true::<riscv_64_g::Format>();
+    assert_row_is_true::<armv8_4k::Format>();
+    assert_row_is_true::<armv8_16k::Format>();
+    assert_row_is_true::<armv8_64k::Format>();
     assert_row_is_true::<riscv_32::Format>();
     assert_row_is_true::<riscv_32_g::Format>();
 }

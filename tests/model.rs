@@ -36,3 +36,4 @@ macro_rules! random_operations {
 }
 
 for_each_config!(random_operations);
+for_each_upper_config!(random_operations);

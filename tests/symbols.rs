@@ -3,7 +3,9 @@
 //! Builds `examples/symbols.rs` optimised, with the feature `frames` (each walker stays a function), and reads the binary
 //! with `objdump`.
 
-use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::fmt::{
+    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
+};
 use generic_pt::format::{Description, Groups};
 use std::collections::BTreeMap;
 use std::fs;
@@ -46,6 +48,9 @@ fn all_expected() -> Vec<String> {
     names.extend(expected::<ept::Format>());
     names.extend(expected::<riscv_64::Format>());
     names.extend(expected::<riscv_64_g::Format>());
+    names.extend(expected::<armv8_4k::Format>());
+    names.extend(expected::<armv8_16k::Format>());
+    names.extend(expected::<armv8_64k::Format>());
     names.extend(expected::<riscv_32::Format>());
     names.extend(expected::<riscv_32_g::Format>());
     names

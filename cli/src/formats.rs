@@ -79,6 +79,9 @@ formats! {
         |_| Config {};
     riscv_64_g: "RISC-V G-stage, Sv48x4 or Sv57x4 with Svnapot", va [50, 59], SVNAPOT_64K,
         |_| Config {};
+    armv8_4k: "ARMv8 stage 1, 4 KiB granule (CPUs, SMMU)", va [48], Features::empty(), |_| Config {};
+    armv8_16k: "ARMv8 stage 1, 16 KiB granule", va [48], Features::empty(), |_| Config {};
+    armv8_64k: "ARMv8 stage 1, 64 KiB granule", va [48], Features::empty(), |_| Config {};
     riscv_32: "RISC-V Sv32", va [32], Features::empty(), |_| Config {};
     riscv_32_g: "RISC-V G-stage, Sv32x4", va [34], Features::empty(), |_| Config {};
 }

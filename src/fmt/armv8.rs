@@ -163,8 +163,7 @@ crate::define_pt_format!(
             #[inline(always)]
             fn kind(common: &Common<Self>, level: u32, raw: u64) -> Kind {
                 // In table pointers; permissions for all below are not.
-                let ours = V.mask() | TYPE.mask() | OA.mask() | OA_HIGH.mask() | AF.mask() | NS_TABLE.mask();
-                let ours = ours | SOFTWARE.mask() | 1 << 55;
+                let ours = OA.mask() | OA_HIGH.mask() | AF.mask() | NS_TABLE.mask() | SOFTWARE.mask() | 1 << 55 | 0b11;
                 let wide_only = OA_HIGH.mask() | (OA.mask() & !lg2::low_mask(48));
                 let is_ours = raw & (!ours | wide_only) == 0 || (raw & !ours == 0 && common.has(WIDE));
                 let run_exists = !CONTIGUOUS.is_set(raw) || ARM.runs_lg2[level as usize & 7] != 0;

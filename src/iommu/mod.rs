@@ -46,7 +46,7 @@ pub mod level {
         tree: &Tree<F, H>,
         va: u64,
         seek: S,
-    ) -> Option<(Table<'_, F>, Seeking<'_, F, H::Memory, S>)> {
+    ) -> Option<crate::seek::At<'_, F, H::Memory, S>> {
         tree.enter::<S, LEVEL>(va, seek)
     }
 

@@ -285,7 +285,7 @@ fn ps_and_pat_share_a_bit(#[case] setup: Setup) {
     let granule = 1 << 12;
     runner.map(0, 0x5000, 2 * granule, RW, None).unwrap().result.unwrap();
     let table = dump(&world).unwrap().tables[&(0, 0)];
-    world.pages.borrow_mut().hardware_set(table, 0, 1 << 7).unwrap();
+    world.pages.borrow_mut().hardware_set(table, 0, |raw| raw | 1 << 7).unwrap();
     // The model does not know of it: from here on without.
     let Runner { mut table, .. } = runner;
     assert_eq!(table.translate(0x123), Some(0x5123));

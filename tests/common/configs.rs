@@ -1,10 +1,12 @@
 //! The configurations that everything is run on.
 
-use super::formats::{AmdV1, Ept, HwFormat, RiscV, Stage, VtdSs, X86};
+use super::formats::{AmdV1, Armv8, Ept, HwFormat, RiscV, Stage, VtdSs, X86};
 use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
-use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::fmt::{
+    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
+};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Error, Features, TableConfig};
 use std::rc::Rc;
@@ -124,6 +126,33 @@ pub fn riscv_32_g(features: Features, oa: u32) -> Setup {
     Setup::new::<riscv_32_g::Format>(params(hw, features, 1, 34, oa), config(features, 34, oa, riscv_32_g::Config {}))
 }
 
+/// Functions that make setups of the ARMv8 formats: features, VA and OA width, level and number of tables of the top.
+macro_rules! armv8 {
+    ($($name:ident $granule_lg2:literal;)*) => {
+        $(pub fn $name(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+            let has = |feature| features.contains(feature);
+            let hw = Armv8 {
+                granule_lg2: $granule_lg2,
+                stage_2: has($name::STAGE_2),
+                upper: has($name::UPPER_HALF),
+                lpa: has($name::LPA),
+                lpa2: has($name::LPA2),
+                dirty: has($name::DIRTY_TRACKING),
+                fwb: has($name::S2FWB),
+                non_secure: has($name::NON_SECURE),
+            };
+            Setup::new::<$name::Format>(params(hw, features, top, va, oa), config(features, va, oa, $name::Config {}))
+        })*
+    };
+}
+
+armv8! {
+    armv8_4k 12;
+    armv8_16k 14;
+    armv8_64k 16;
+}
+
+pub const DETAILED: Features = Features::DETAILED_GATHER;
 pub const NONE: Features = Features::empty();
 pub const FLUSH: Features = Features::FLUSH_RANGE;
 pub const NO_GAPS: Features = Features::FLUSH_RANGE_NO_GAPS;
@@ -163,9 +192,23 @@ setups! {
     ept_57_mode_based = ept(NO_GAPS | ept::MODE_BASED_EXECUTE, 57, 46, 4);
     riscv_32_sv32 = riscv_32(FLUSH, 34);
     riscv_32_g_sv32x4_svadu = riscv_32_g(riscv_32_g::SVADU, 34);
+    armv8_4k_s1_48 = armv8_4k(FLUSH, 48, 48, 3);
+    armv8_4k_s1_39_dirty = armv8_4k(FLUSH | armv8_4k::DIRTY_TRACKING, 39, 40, 2);
+    armv8_4k_s1_upper_48_ns = armv8_4k(NO_GAPS | armv8_4k::UPPER_HALF | armv8_4k::NON_SECURE, 48, 48, 3);
+    armv8_4k_s1_upper_52_lpa2 = armv8_4k(FLUSH | DETAILED | armv8_4k::UPPER_HALF | armv8_4k::LPA2, 52, 52, 4);
+    armv8_4k_s2_40_2_tops = armv8_4k(FLUSH | INCOHERENT | armv8_4k::STAGE_2, 40, 40, 2);
+    armv8_4k_s2_52_lpa2_dirty =
+        armv8_4k(FLUSH | armv8_4k::STAGE_2 | armv8_4k::LPA2 | armv8_4k::DIRTY_TRACKING, 52, 52, 3);
+    armv8_16k_s1_47_incoherent = armv8_16k(FLUSH | INCOHERENT, 47, 48, 2);
+    armv8_16k_s1_52_lpa2_dirty = armv8_16k(FLUSH | armv8_16k::LPA2 | armv8_16k::DIRTY_TRACKING, 52, 52, 3);
+    armv8_16k_s2_40_16_tops_fwb =
+        armv8_16k(NO_GAPS | armv8_16k::STAGE_2 | armv8_16k::S2FWB | armv8_16k::DIRTY_TRACKING, 40, 40, 1);
+    armv8_64k_s1_upper_52_lpa = armv8_64k(FLUSH | armv8_64k::UPPER_HALF | armv8_64k::LVA | armv8_64k::LPA, 52, 52, 2);
+    armv8_64k_s1_42_dirty = armv8_64k(DETAILED | armv8_64k::DIRTY_TRACKING, 42, 44, 1);
+    armv8_64k_s2_45_8_tops = armv8_64k(FLUSH | armv8_64k::STAGE_2, 45, 48, 1);
 }
 
-/// Invokes `$stamp! { name }` for each configuration: `configs::name()` makes it.
+/// Invokes `$stamp! { name }` for each configuration with VA from 0: `configs::name()` makes it.
 #[macro_export]
 macro_rules! for_each_config {
     ($stamp:ident) => {
@@ -174,8 +217,22 @@ macro_rules! for_each_config {
             amdv1_l2_va32 amdv1_mock_l2 amdv1_mock_l4 x86_64_sign48 x86_64_sign57_no_gaps x86_64_plain47
             x86_64_incoherent_no_gaps x86_64_encrypted x86_64_encrypted_incoherent vtdss_39 vtdss_48_incoherent
             vtdss_57_writeable riscv_64_sv39_napot riscv_64_sv48_pbmt riscv_64_sv57_napot_pbmt
-            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu ept_48_suppress_ve ept_57_mode_based riscv_32_sv32 riscv_32_g_sv32x4_svadu
+            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu ept_48_suppress_ve ept_57_mode_based
+            riscv_32_sv32 riscv_32_g_sv32x4_svadu
+            armv8_4k_s1_48 armv8_4k_s1_39_dirty armv8_4k_s2_40_2_tops armv8_4k_s2_52_lpa2_dirty
+            armv8_16k_s1_47_incoherent armv8_16k_s1_52_lpa2_dirty armv8_16k_s2_40_16_tops_fwb armv8_64k_s1_42_dirty
+            armv8_64k_s2_45_8_tops
         }
     };
     (@each $stamp:ident $($name:ident)*) => { $($stamp! { $name })* };
+}
+
+/// The same for the configurations whose VA do not start at 0.
+#[macro_export]
+macro_rules! for_each_upper_config {
+    ($stamp:ident) => {
+        $crate::for_each_config! { @each $stamp
+            armv8_4k_s1_upper_48_ns armv8_4k_s1_upper_52_lpa2 armv8_64k_s1_upper_52_lpa
+        }
+    };
 }

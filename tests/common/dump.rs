@@ -119,7 +119,6 @@ pub fn compare(world: &World, found: &Dump, model: &Model) -> Result<(), String>
     if found.leaves.len() != model.leaves.len() {
         return Err(format!("leaves are {:x?}, not {:x?}", found.leaves, model.leaves));
     }
-    let dirty_bit = world.format.dirty_bit().unwrap_or(0);
     let mut items = found.items.iter().filter(|item| item.is_leaf);
     for ((va, leaf), (seen_va, seen)) in model.leaves.iter().zip(&found.leaves) {
         let oa = model.params.readable(leaf.oa);
@@ -131,7 +130,7 @@ pub fn compare(world: &World, found: &Dump, model: &Model) -> Result<(), String>
         for n in 0..1 << (leaf.size_lg2 - item_lg2) {
             let expected = world.format.leaf(leaf.level, leaf.size_lg2, leaf.oa, n, leaf.attrs);
             let item = RawItem { level: leaf.level, va: va + (n << item_lg2), raw: expected, is_leaf: true };
-            let found = items.next().copied().map(|found| RawItem { raw: found.raw & !dirty_bit, ..found });
+            let found = items.next().copied().map(|found| RawItem { raw: world.format.unwritten(found.raw), ..found });
             if found != Some(item) {
                 return Err(format!("found {found:x?}, predicted {item:x?}"));
             }

@@ -1,9 +1,11 @@
 //! What hardware makes of items: a second implementation of the formats, written from the hardware specifications, that
 //! shares nothing with the library. The simulated walker decodes with it, the model predicts raw items with it.
 
+mod armv8;
 mod ept;
 mod riscv;
 
+pub use armv8::Armv8;
 pub use ept::Ept;
 pub use riscv::{RiscV, Stage};
 
@@ -68,7 +70,7 @@ pub trait HwFormat {
     fn sizes(&self, level: u32) -> u64;
     /// Attribute bits of a leaf, or the errno for a protection that the format refuses.
     fn attrs(&self, prot: Prot) -> Result<u64, Errno>;
-    /// Item `n` of the entry of `2^size_lg2` bytes at `oa`.
+    /// Item `n` of the entry of `2^size_lg2` bytes at `oa`, not written to yet.
     fn leaf(&self, level: u32, size_lg2: u32, oa: u64, n: u64, attrs: u64) -> u64;
     fn table(&self, level: u32, pa: u64) -> u64;
     /// What an item without translation holds.
@@ -78,6 +80,18 @@ pub trait HwFormat {
     /// The bit by which hardware notes writes, where the format offers dirty tracking.
     fn dirty_bit(&self) -> Option<u64> {
         None
+    }
+    /// The item of a leaf as hardware leaves it when it notes a write.
+    fn written(&self, raw: u64) -> u64 {
+        raw | self.dirty_bit().unwrap_or(0)
+    }
+    /// The item of a leaf as if nothing was written.
+    fn unwritten(&self, raw: u64) -> u64 {
+        raw & !self.dirty_bit().unwrap_or(0)
+    }
+    /// Whether writes are noted in leaves with these attributes.
+    fn notes_writes(&self, _attrs: u64) -> bool {
+        true
     }
     /// Whether a leaf with these attributes says from the start that it was written.
     fn starts_dirty(&self, _attrs: u64) -> bool {
@@ -89,6 +103,10 @@ pub trait HwFormat {
     }
     /// Whether a leaf with these attributes lets a device write.
     fn writable(&self, attrs: u64) -> bool;
+    /// Whether hardware must have forgotten a table before a page takes its place.
+    fn break_before_make(&self) -> bool {
+        false
+    }
     /// The item bit that says *flush done* in a table item, for formats that can be incoherent.
     fn flush_done(&self) -> u64 {
         0

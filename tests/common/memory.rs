@@ -85,10 +85,10 @@ impl Page {
             _ => self.word(index).load(Ordering::Acquire),
         })
     }
-    fn set_bits(&self, index: usize, bits: u64) {
+    fn set_item(&self, index: usize, item: u64) {
         match self.items.bytes_lg2 {
-            2 => _ = self.narrow(index).fetch_or(self.items.swapped(bits) as u32, Ordering::AcqRel),
-            _ => _ = self.word(index).fetch_or(self.items.swapped(bits), Ordering::AcqRel),
+            2 => self.narrow(index).store(self.items.swapped(item) as u32, Ordering::Release),
+            _ => self.word(index).store(self.items.swapped(item), Ordering::Release),
         }
     }
 }
@@ -119,7 +119,9 @@ impl Pages {
 
     fn alloc(&mut self, request: PageRequest) -> Option<NonNull<u8>> {
         if self.pages.is_empty() && request.pa_lg2 < 51 {
-            self.base = LOW_BASE;
+            // As high as the limit allows.
+            let high = HIGH_BASE & ((1 << request.pa_lg2) - 1);
+            self.base = if high == 0 { LOW_BASE } else { high };
         }
         let size_lg2 = request.size_lg2.max(3);
         let layout = Layout::from_size_align(1 << size_lg2, 1 << size_lg2).ok()?;
@@ -196,12 +198,13 @@ impl Pages {
         Ok(self.by_pa(pa)?.flushed.clone())
     }
 
-    /// Hardware sets bits of an item.
-    pub fn hardware_set(&mut self, pa: u64, index: usize, bits: u64) -> Result<(), Wrong> {
-        self.by_pa(pa)?.set_bits(index, bits);
+    /// Hardware changes an item. (A world is of one thread, so nobody else changes it meanwhile.)
+    pub fn hardware_set(&mut self, pa: u64, index: usize, change: impl Fn(u64) -> u64) -> Result<(), Wrong> {
+        let page = self.by_pa(pa)?;
+        page.set_item(index, change(page.item(index)));
         let slot = (pa.wrapping_sub(self.base) >> SLOT_LG2) as usize;
         if let Some(flushed) = &mut self.pages[slot].flushed {
-            flushed[index] |= bits;
+            flushed[index] = change(flushed[index]);
         }
         Ok(())
     }

@@ -375,7 +375,8 @@ impl Model {
             return Err(self.params.range_error(iova, iova));
         }
         let (start, _) = self.leaf_at(self.params.index_space(iova)).ok_or(Error::NotMapped { va: iova })?;
-        self.leaves.get_mut(&start).expect("just found").dirty = true;
+        let leaf = self.leaves.get_mut(&start).expect("just found");
+        leaf.dirty |= self.params.format.notes_writes(leaf.attrs);
         Ok(())
     }
 }

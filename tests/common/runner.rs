@@ -153,7 +153,9 @@ impl<'w> Runner<'w> {
         self.hot(iova, len);
         let mapped = self.model.map(iova, paddr, len, prot, fail);
         self.world.allocations_left.set(fail);
+        self.world.mapping.set(true);
         let got = self.table.map(iova, paddr, len, prot);
+        self.world.mapping.set(false);
         self.world.allocations_left.set(None);
         let told = got.err().map_or(if mapped.result.is_ok() { len } else { 0 }, |error| error.mapped);
         match (&got, &mapped.result) {
@@ -178,6 +180,9 @@ impl<'w> Runner<'w> {
             // Freed when the map returns, so where they were does not matter: they may be as new as the map's own top.
             let tables = replaced.tables.iter().map(|(level, va)| (*level, 0, *va)).collect();
             events.extend(self.add_to(&mut gather, Addition { va, last, leaves: Vec::new(), tables })?);
+            if self.world.format.break_before_make() {
+                events.extend(gather.sync());
+            }
         }
         events.extend(gather.sync());
         self.check(&events)?;

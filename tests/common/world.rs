@@ -23,8 +23,8 @@ pub enum Event {
 }
 
 /// An empty table of the largest size, to go on with after a violation.
-#[repr(align(16384))]
-pub struct EmptyTable([AtomicU64; 2048]);
+#[repr(align(65536))]
+pub struct EmptyTable([AtomicU64; 8192]);
 
 /// Memory and hardware of one domain.
 pub struct World {
@@ -41,6 +41,8 @@ pub struct World {
     /// Addresses of interest to walkers.
     pub hot: RefCell<Vec<u64>>,
     pub events: RefCell<Vec<Event>>,
+    /// Whether a map is under way: what it syncs are tables that a page replaces.
+    pub mapping: Cell<bool>,
     /// Allocations that still succeed; `None` for all.
     pub allocations_left: Cell<Option<u32>>,
     pub allocations: Cell<u32>,
@@ -67,10 +69,11 @@ impl World {
             root: Cell::new(None),
             hot: RefCell::default(),
             events: RefCell::default(),
+            mapping: Cell::new(false),
             allocations_left: Cell::new(None),
             allocations: Cell::new(0),
             flushed_bytes: Cell::new(0),
-            empty_table: EmptyTable([const { AtomicU64::new(0) }; 2048]),
+            empty_table: EmptyTable([const { AtomicU64::new(0) }; 8192]),
             wrong: RefCell::default(),
             random: Cell::new(0x1234_5678_9abc_def1),
             busy: Cell::new(0),
@@ -195,7 +198,7 @@ impl World {
     /// A device writes: hardware notes that in the item that translates `va`, unless it knows that it did. Returns
     /// whether it did so now.
     pub fn device_writes(&self, va: u64) -> bool {
-        let (Some(root), Some(dirty_bit)) = (self.root.get(), self.format.dirty_bit()) else { return false };
+        let (Some(root), Some(_)) = (self.root.get(), self.format.dirty_bit()) else { return false };
         let (mut pa, mut level) = (root.pa, root.level);
         if va & !low(self.decoded_bits(level)) != 0 {
             return false;
@@ -207,8 +210,9 @@ impl World {
                 Decoded::Table { pa: lower } if level > 0 => (pa, level) = (lower, level - 1),
                 leaf @ Decoded::Leaf { attrs, .. } if self.format.writable(attrs) => {
                     let known = !self.caches.borrow_mut().note_write(va, level, leaf);
-                    if !known && let Err(wrong) = self.pages.borrow_mut().hardware_set(pa, index, dirty_bit) {
-                        self.violation(wrong);
+                    if !known {
+                        let set = self.pages.borrow_mut().hardware_set(pa, index, |raw| self.format.written(raw));
+                        set.unwrap_or_else(|wrong| self.violation(wrong));
                     }
                     return !known;
                 }
@@ -227,9 +231,25 @@ impl World {
             match self.format.decode(level, items[index]) {
                 Decoded::Table { pa: lower } if level > 0 => (pa, level) = (lower, level - 1),
                 _ => {
-                    let set = self.pages.borrow_mut().hardware_set(pa, index, items[index]);
+                    let set = self.pages.borrow_mut().hardware_set(pa, index, |raw| raw | items[index]);
                     return set.unwrap_or_else(|wrong| self.violation(wrong));
                 }
+            }
+        }
+    }
+
+    /// The tables that a map replaces are forgotten before a page is where they were.
+    fn check_break_before_make(&self, va: u64) {
+        let Some(root) = self.root.get() else { return };
+        let (mut pa, mut level) = (root.pa, root.level);
+        while self.mapping.get() && self.format.break_before_make() {
+            let Ok(raw) = self.pages.borrow().hardware_item(pa, self.index(va, level, root.level)) else { return };
+            match self.format.decode(level, raw) {
+                Decoded::Table { pa: lower } if level > 0 => (pa, level) = (lower, level - 1),
+                Decoded::Leaf { .. } => {
+                    return self.violation(format!("a page at {va:#x} before the sync of tables there"));
+                }
+                _ => return,
             }
         }
     }
@@ -266,6 +286,7 @@ pub struct SimDriver(pub Rc<World>);
 impl Driver for SimDriver {
     fn sync(&self, invalidation: &Invalidation) {
         self.0.hardware_runs();
+        self.0.check_break_before_make(self.0.index_space(invalidation.va));
         self.0.events.borrow_mut().push(Event::Sync(*invalidation));
         self.0.invalidate(invalidation);
         self.0.hardware_runs();
