@@ -450,7 +450,14 @@ pub trait Groups: PtFormat {
     /// The exact output address of `va`, which the entry of this leaf item covers.
     #[inline(always)]
     fn exact_oa(common: &Common<Self>, level: u32, raw: Self::Item, va: u64) -> u64 {
-        lg2::replace_low(Self::stored_oa(common, level, raw), va, Self::entry_size_lg2(common, level, raw))
+        let (stored, item_lg2) = (Self::stored_oa(common, level, raw), item_size_lg2::<Self>(level));
+        let contig_lg2 = Self::contig_lg2(common, level, raw);
+        if contig_lg2 == 0 {
+            return lg2::replace_low(stored, va, item_lg2);
+        }
+        // Most leaves have one item, and then the size is a constant.
+        core::hint::cold_path();
+        lg2::replace_low(stored, va, item_lg2 + contig_lg2)
     }
 }
 

@@ -117,6 +117,7 @@ mod near;
 pub mod ns;
 pub mod range;
 #[doc(hidden)]
+#[allow(unsafe_code, reason = "the top's index was checked against what the top decodes")]
 pub mod seek;
 #[allow(unsafe_code, reason = "makes references to table memory")]
 mod table;

@@ -130,6 +130,17 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
+    /// The item at `index`.
+    ///
+    /// # Safety
+    /// `index` is below the number of items.
+    #[inline(always)]
+    pub(crate) unsafe fn load_inside(&self, common: &Common<F>, index: usize) -> Entry<F> {
+        // SAFETY: the caller's promise.
+        let item = unsafe { self.items.get_unchecked(index) };
+        Entry::new(common, self.level, from_memory::<F>(F::Item::load(item, Ordering::Acquire)))
+    }
+
     /// Writes a run of items, one by one, in order.
     #[inline(always)]
     pub(crate) fn store_run(&self, first: usize, count: usize, mut item: impl FnMut(usize) -> F::Item) {

@@ -16,10 +16,11 @@ use crate::near::{LEVELS, Near};
 use crate::range::VaRange;
 use crate::seek::{Seek, Slot};
 
-/// Runs `$run` with the level of the top as the constant `$TOP`; `$other` where the format has no such top.
+/// Runs `$run` with the level of the top as the constant `$TOP`, the top as `$top`; `$other` where the format has no such top.
 macro_rules! with_top_level {
-    ($table:expr, |$TOP:ident| $run:expr, else $other:expr) => {
-        match $table.top_level() {
+    ($table:expr, |$top:ident: $TOP:ident| $run:expr, else $other:expr) => {{
+        let $top = $table.tree.top();
+        match $top.level {
             0 if F::can_be_top(0) => {
                 const $TOP: u32 = 0;
                 $run
@@ -46,7 +47,7 @@ macro_rules! with_top_level {
             }
             _ => $other,
         }
-    };
+    }};
 }
 pub(super) use with_top_level;
 
@@ -158,7 +159,7 @@ pub(super) fn map_far<F: Walkers, H: Host>(
             let Some(leaf) = leaf::<F, H, LEVEL>(core, oa, prot) else { return Done::No };
             with_top_level!(
                 core,
-                |TOP| F::map_page::<H, _, TOP>(&core.tree, va, MapPage::<F, H, LEVEL> { core, near, va, leaf })
+                |top: TOP| F::map_page::<H, _, TOP>(&core.tree, top, va, MapPage::<F, H, LEVEL> { core, near, va, leaf })
                     .unwrap_or(Done::No),
                 else Done::No
             )
@@ -263,7 +264,7 @@ pub(super) fn unmap_far<F: Walkers, H: Host>(
         if is_page_to_unmap::<F>(va, len),
         |LEVEL| with_top_level!(
             core,
-            |TOP| F::unmap_page::<H, _, TOP>(&core.tree, va, UnmapPage::<F, H, LEVEL> { core, near, va, gather })
+            |top: TOP| F::unmap_page::<H, _, TOP>(&core.tree, top, va, UnmapPage::<F, H, LEVEL> { core, near, va, gather })
                 .unwrap_or(Done::No),
             else Done::No
         ),
