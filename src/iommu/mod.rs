@@ -75,9 +75,24 @@ use core::fmt;
 pub trait Walkers: Groups {
     fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
-    fn translate<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, top: TopPtr, va: u64, seek: S) -> Option<S::Out>;
-    fn map_page<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, top: TopPtr, va: u64, seek: S) -> Option<S::Out>;
-    fn unmap_page<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, top: TopPtr, va: u64, seek: S) -> Option<S::Out>;
+    fn translate<H: Host, S: Seek<Self>, const TOP: u32>(
+        tree: &Tree<Self, H>,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<S::Out>;
+    fn map_page<H: Host, S: Seek<Self>, const TOP: u32>(
+        tree: &Tree<Self, H>,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<S::Out>;
+    fn unmap_page<H: Host, S: Seek<Self>, const TOP: u32>(
+        tree: &Tree<Self, H>,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<S::Out>;
     fn dirty<H: Host, R: FnMut(VaRange)>(
         table: &Table<'_, Self>,
         cx: &mut dirty::Cx<'_, Self, H, R>,
