@@ -5,7 +5,7 @@ use crate::feature::Features;
 use crate::format::{Common, Description, Groups, Kind, MAX_LEVELS, item_size_lg2};
 use crate::lg2;
 use crate::memory::{Contents, TableMemory};
-use crate::range;
+use crate::range::{self, VaRange};
 use crate::seek::{At, Seeking};
 use crate::table::{NewTable, Table, top_items_lg2, top_size_lg2, top_va_lg2};
 use core::ptr::NonNull;
@@ -107,6 +107,15 @@ impl<F: Groups, H: Host> Tree<F, H> {
     pub(crate) fn publish_top(&self, table: NewTable<'_, F, H::Memory>) {
         let level = table.level();
         self.top.store(join::<F>(table.keep(), level), Ordering::Release);
+    }
+
+    /// Whether the highest top decodes the range.
+    #[inline(always)]
+    pub(crate) fn decodes_range(&self, range: VaRange) -> bool {
+        let decodes = |va: u64| va.wrapping_add(self.bias) <= self.decoded;
+        // With sign extension, not from one half into the other.
+        let same_half = !self.common.has(Features::SIGN_EXTEND) || (range.va ^ range.last) >> (u64::BITS - 1) == 0;
+        decodes(range.va) && decodes(range.last) && same_half
     }
 
     /// Whether a top of `LEVEL` decodes `va`.

@@ -83,6 +83,12 @@ impl<F: Groups> Prepared<F> {
         Self { attrs, len: [NO_PAGE; LEVELS] }
     }
 
+    /// The attributes for a protection; `None` for one that map refuses.
+    #[inline(always)]
+    pub(super) fn attrs(&self, prot: Prot) -> Option<F::Attrs> {
+        self.attrs[usize::from(prot.bits()) % PROTS]
+    }
+
     /// Permits the page sizes of the bitmap `sizes`.
     pub(super) fn permit(&mut self, common: &Common<F>, sizes: u64) {
         for (level, len) in (0..).zip(&mut self.len) {
@@ -175,7 +181,7 @@ fn leaf<F: Walkers, H: Host, const LEVEL: u32>(core: &Core<F, H>, oa: u64, prot:
     if oa & core.tree.oa_beyond != 0 || F::sizes_for_oa(common, lg2::pow2(size_lg2), oa) == 0 {
         return None;
     }
-    let attrs = core.pages.attrs[usize::from(prot.bits()) % PROTS]?;
+    let attrs = core.pages.attrs(prot)?;
     let leaf = F::leaf_item(common, LeafRequest { level: LEVEL, size_lg2, oa, attrs });
     // As everywhere, a leaf is only written if it is read as one.
     (F::kind(common, LEVEL, leaf) == Kind::Leaf).then_some(leaf)
