@@ -7,7 +7,7 @@
 
 use crate::error::Error;
 use crate::feature::{Features, Prot};
-use crate::field::FieldInfo;
+use crate::field::{FieldInfo, FieldKind, ItemKind};
 use crate::item::Item;
 use crate::lg2;
 use core::fmt::Debug;
@@ -225,6 +225,26 @@ pub const fn item_size_lg2<F: Description>(level: u32) -> u32 {
 #[inline(always)]
 pub const fn items_lg2<F: Description>(level: u32) -> u32 {
     F::ITEM_SIZES_LG2[level as usize + 1] - F::ITEM_SIZES_LG2[level as usize]
+}
+
+/// What one page of `level` more adds to a leaf item there, where its address lies in one field of one piece in every table;
+/// else zero.
+pub(crate) const fn item_step<F: Description>(level: u32) -> u64 {
+    let size_lg2 = F::ITEM_SIZES_LG2[level as usize];
+    let mut step = 0;
+    let mut n = 0;
+    while n < F::FIELDS.len() {
+        let field = &F::FIELDS[n];
+        if matches!(field.kind, FieldKind::Address) && field.scope.contains(level, ItemKind::PlainLeaf) {
+            let [piece] = field.pieces else { return 0 };
+            if step != 0 || piece.value_lo > size_lg2 || piece.value_hi() < size_lg2 {
+                return 0;
+            }
+            step = 1 << (piece.lo + size_lg2 - piece.value_lo);
+        }
+        n += 1;
+    }
+    step
 }
 
 /// What a leaf is to hold.
@@ -459,7 +479,14 @@ pub trait Groups: PtFormat {
     /// The exact output address of `va`, which the entry of this leaf item covers.
     #[inline(always)]
     fn exact_oa(common: &Common<Self>, level: u32, raw: Self::Item, va: u64) -> u64 {
-        lg2::replace_low(Self::stored_oa(common, level, raw), va, Self::entry_size_lg2(common, level, raw))
+        let (stored, item_lg2) = (Self::stored_oa(common, level, raw), item_size_lg2::<Self>(level));
+        let contig_lg2 = Self::contig_lg2(common, level, raw);
+        if contig_lg2 == 0 {
+            return lg2::replace_low(stored, va, item_lg2);
+        }
+        // Most leaves have one item, and then the size is a constant.
+        core::hint::cold_path();
+        lg2::replace_low(stored, va, item_lg2 + contig_lg2)
     }
 }
 

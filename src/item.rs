@@ -54,6 +54,10 @@ pub trait Item:
     fn to_u64(self) -> u64;
     /// Reverses the byte order.
     fn swap_bytes(self) -> Self;
+    /// The sum, modulo `2^BITS`.
+    fn wrapping_add(self, other: Self) -> Self;
+    /// The product with a count, modulo `2^BITS`.
+    fn wrapping_times(self, count: u64) -> Self;
     /// One single-copy atomic load.
     fn load(from: &Self::Atomic, order: Ordering) -> Self;
     /// One single-copy atomic store.
@@ -92,6 +96,14 @@ macro_rules! impl_item {
             #[inline(always)]
             fn swap_bytes(self) -> Self {
                 <$int>::swap_bytes(self)
+            }
+            #[inline(always)]
+            fn wrapping_add(self, other: Self) -> Self {
+                <$int>::wrapping_add(self, other)
+            }
+            #[inline(always)]
+            fn wrapping_times(self, count: u64) -> Self {
+                <$int>::wrapping_mul(self, count as Self)
             }
             #[inline(always)]
             fn load(from: &$atomic, order: Ordering) -> Self {

@@ -229,6 +229,7 @@ macro_rules! __pt_walkers {
         #[inline(always)]
         fn $function<H: $crate::Host, S: $crate::iommu::level::Seek<Self>, const TOP: $crate::__private::u32>(
             tree: &$crate::iommu::level::Tree<Self, H>,
+            top: $crate::iommu::level::TopPtr,
             va: $crate::__private::u64,
             seek: S,
         ) -> $crate::__private::Option<S::Out> {
@@ -239,12 +240,12 @@ macro_rules! __pt_walkers {
                             LEVEL if LEVEL <= <Format as $crate::format::Description>::MAX_TOP_LEVEL
                                 && LEVEL >= <Format as $crate::format::Description>::MIN_TOP_LEVEL =>
                             {
-                                let (table, walk) = $crate::iommu::level::enter::<_, _, _, LEVEL>(tree, va, seek)?;
+                                let (table, walk) = $crate::iommu::level::enter::<_, _, _, LEVEL>(tree, top, va, seek)?;
                                 $crate::__private::Option::Some([<$name _ $operation _l LEVEL>](&table, walk))
                             }
                         )*
                         0 if <Format as $crate::format::Description>::MIN_TOP_LEVEL == 0 => {
-                            let (table, walk) = $crate::iommu::level::enter::<_, _, _, 0>(tree, va, seek)?;
+                            let (table, walk) = $crate::iommu::level::enter::<_, _, _, 0>(tree, top, va, seek)?;
                             $crate::__private::Option::Some([<$name _ $operation _l0>](&table, walk))
                         }
                         _ => $crate::__private::Option::None,

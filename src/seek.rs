@@ -66,7 +66,9 @@ pub fn seek_level<'a, 't, F: Groups, M: TableMemory, S: Seek<F>, const LEVEL: u3
 ) -> Step<'a, 't, F, M, S> {
     let table = &table.at_level::<LEVEL>();
     let index = walk.index;
-    let entry = table.load(&walk.common, index);
+    // SAFETY: `index` was made for this table: by `Tree::enter`, of a VA cut to what the top decodes, which has an item for
+    // all of that; or by the step before, from `Table::index`, which is below the number of items.
+    let entry = unsafe { table.load_inside(&walk.common, index) };
     if LEVEL > S::LOWEST && entry.kind == Kind::Table && S::enters(&walk.common, entry.raw) {
         let lower = table.lower(&walk.common, walk.memory, entry);
         walk.index = lower.index(walk.va);

@@ -130,6 +130,17 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
+    /// The item at `index`.
+    ///
+    /// # Safety
+    /// `index` is below the number of items.
+    #[inline(always)]
+    pub(crate) unsafe fn load_inside(&self, common: &Common<F>, index: usize) -> Entry<F> {
+        // SAFETY: the caller's promise.
+        let item = unsafe { self.items.get_unchecked(index) };
+        Entry::new(common, self.level, from_memory::<F>(F::Item::load(item, Ordering::Acquire)))
+    }
+
     /// Writes a run of items, one by one, in order.
     #[inline(always)]
     pub(crate) fn store_run(&self, first: usize, count: usize, mut item: impl FnMut(usize) -> F::Item) {
@@ -138,6 +149,88 @@ impl<'t, F: Groups> Table<'t, F> {
                 F::Item::store(slot, to_memory::<F>(item(n)), Ordering::Release);
             }
         }
+    }
+
+    /// Writes items from `first` on, as long as those there are empty, at most `count`. Returns how many.
+    ///
+    /// `next` is called once for each item written, in their order.
+    #[inline(always)]
+    pub(crate) fn store_where_empty(
+        &self,
+        common: &Common<F>,
+        first: usize,
+        count: usize,
+        mut next: impl FnMut() -> F::Item,
+    ) -> usize {
+        let Some(run) = self.items.get(first..first + count) else { return 0 };
+        let mut done = 0;
+        // Eight at a time: looked at together, then written.
+        let (eights, _) = run.as_chunks::<8>();
+        for eight in eights {
+            if !self.are_empty(common, eight) {
+                break;
+            }
+            for slot in eight {
+                F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
+            }
+            done += 8;
+        }
+        for slot in run.get(done..).unwrap_or(&[]) {
+            let entry = Entry::new(common, self.level, from_memory::<F>(F::Item::load(slot, Ordering::Acquire)));
+            if entry.kind != Kind::Empty {
+                return done;
+            }
+            F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
+            done += 1;
+        }
+        done
+    }
+
+    /// Whether a run of items is what empty items are. (The format may take others for empty too.)
+    #[inline(always)]
+    pub(crate) fn is_run_empty(&self, common: &Common<F>, first: usize, count: usize) -> bool {
+        self.items.get(first..first + count).is_some_and(|run| {
+            let (groups, rest) = run.as_chunks::<32>();
+            groups.iter().all(|group| self.are_empty(common, group)) && self.are_empty(common, rest)
+        })
+    }
+
+    #[inline(always)]
+    fn are_empty(&self, common: &Common<F>, slots: &[<F::Item as Item>::Atomic]) -> bool {
+        let empty = to_memory::<F>(F::empty_item(common, self.level));
+        let differing =
+            slots.iter().fold(F::Item::ZERO, |bits, slot| bits | (F::Item::load(slot, Ordering::Relaxed) ^ empty));
+        differing == F::Item::ZERO
+    }
+
+    /// The number of items from `first` on, in groups of eight, at most `count`, for all of which `holds`.
+    #[inline(always)]
+    pub(crate) fn count_eights(&self, first: usize, count: usize, holds: impl Fn(F::Item) -> bool) -> usize {
+        let run = self.items.get(first..).unwrap_or(&[]);
+        let (eights, _) = run.get(..count.min(run.len())).unwrap_or(&[]).as_chunks::<8>();
+        let of_eight = |eight: &&[<F::Item as Item>::Atomic; 8]| {
+            // All are looked at, whatever the first ones say: the tests of eight become one.
+            eight.iter().fold(true, |all, slot| all & holds(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed))))
+        };
+        eights.iter().take_while(of_eight).count() * 8
+    }
+
+    /// Whether all of a run of items are surely not empty: they have a bit in common that says so.
+    #[inline(always)]
+    pub(crate) fn is_run_used(&self, common: &Common<F>, first: usize, count: usize) -> bool {
+        let bits = to_memory::<F>(F::nonempty_bits(common, self.level));
+        let Some(run) = self.items.get(first..first + count) else { return false };
+        let all_ones = !F::Item::ZERO;
+        // Several at a time, which do not wait for each other.
+        let (groups, rest) = run.as_chunks::<32>();
+        let mut common_bits = [all_ones; 4];
+        for group in groups {
+            for (n, slot) in group.iter().enumerate() {
+                common_bits[n % 4] = common_bits[n % 4] & F::Item::load(slot, Ordering::Relaxed);
+            }
+        }
+        let rest = rest.iter().fold(all_ones, |bits, slot| bits & F::Item::load(slot, Ordering::Relaxed));
+        common_bits.into_iter().fold(rest, |all, some| all & some) & bits != F::Item::ZERO
     }
 
     /// Writes one item, with release order.

@@ -2,10 +2,10 @@
 
 use crate::driver::Host;
 use crate::feature::Features;
-use crate::format::{Common, Groups, Kind, MAX_LEVELS, item_size_lg2};
+use crate::format::{Common, Description, Groups, Kind, MAX_LEVELS, item_size_lg2};
 use crate::lg2;
 use crate::memory::{Contents, TableMemory};
-use crate::range;
+use crate::range::{self, VaRange};
 use crate::seek::{At, Seeking};
 use crate::table::{NewTable, Table, top_items_lg2, top_size_lg2, top_va_lg2};
 use core::ptr::NonNull;
@@ -35,14 +35,15 @@ pub struct Tree<F: Groups, H: Host> {
 }
 
 /// A top table: which one, and its level.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TopPtr {
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TopPtr {
     pub(crate) page: NonNull<u8>,
     pub(crate) level: u32,
 }
 
-fn join(page: NonNull<u8>, level: u32) -> *mut u8 {
-    page.as_ptr().map_addr(|address| address | level as usize)
+fn join<F: Description>(page: NonNull<u8>, level: u32) -> *mut u8 {
+    let level = if F::SUPPORTED.contains(Features::DYNAMIC_TOP) { level as usize } else { 0 };
+    page.as_ptr().map_addr(|address| address | level)
 }
 
 impl<F: Groups, H: Host> Tree<F, H> {
@@ -61,7 +62,7 @@ impl<F: Groups, H: Host> Tree<F, H> {
         if common.has(Features::DMA_INCOHERENT) {
             top.flush(&domain.driver);
         }
-        let top = AtomicPtr::new(join(top.keep(), level));
+        let top = AtomicPtr::new(join::<F>(top.keep(), level));
         let mut top_items = [0; MAX_LEVELS];
         for (level, items) in (0..=F::MAX_TOP_LEVEL).zip(&mut top_items) {
             if F::QUIRKS.deep_top || item_size_lg2::<F>(level) <= top_va_lg2(&common, level) {
@@ -91,10 +92,13 @@ impl<F: Groups, H: Host> Tree<F, H> {
     /// The top of this moment.
     #[inline(always)]
     pub(crate) fn top(&self) -> TopPtr {
-        let word = self.top.load(Ordering::Acquire);
-        let fixed = !F::SUPPORTED.contains(Features::DYNAMIC_TOP);
-        let level = if fixed { self.fixed_level } else { (word.addr() & LEVEL_MASK) as u32 };
-        let page = word.map_addr(|address| address & !LEVEL_MASK);
+        let (page, level) = if F::SUPPORTED.contains(Features::DYNAMIC_TOP) {
+            let word = self.top.load(Ordering::Acquire);
+            (word.map_addr(|address| address & !LEVEL_MASK), (word.addr() & LEVEL_MASK) as u32)
+        } else {
+            // The word is only the page. It never changes, so whoever has the tree sees it.
+            (self.top.load(Ordering::Relaxed), self.fixed_level)
+        };
         // SAFETY: the word was made by `join` from a page, which is not null and has no bits where the level is.
         TopPtr { page: unsafe { NonNull::new_unchecked(page) }, level }
     }
@@ -102,7 +106,16 @@ impl<F: Groups, H: Host> Tree<F, H> {
     /// Makes `table`, which links to the old top, the top. The driver's top lock is held.
     pub(crate) fn publish_top(&self, table: NewTable<'_, F, H::Memory>) {
         let level = table.level();
-        self.top.store(join(table.keep(), level), Ordering::Release);
+        self.top.store(join::<F>(table.keep(), level), Ordering::Release);
+    }
+
+    /// Whether the highest top decodes the range.
+    #[inline(always)]
+    pub(crate) fn decodes_range(&self, range: VaRange) -> bool {
+        let decodes = |va: u64| va.wrapping_add(self.bias) <= self.decoded;
+        // With sign extension, not from one half into the other.
+        let same_half = !self.common.has(Features::SIGN_EXTEND) || (range.va ^ range.last) >> (u64::BITS - 1) == 0;
+        decodes(range.va) && decodes(range.last) && same_half
     }
 
     /// Whether a top of `LEVEL` decodes `va`.
@@ -115,10 +128,9 @@ impl<F: Groups, H: Host> Tree<F, H> {
         biased <= self.decoded && (grown || lg2::shr(va, item_size_lg2::<F>(LEVEL + 1)) == 0)
     }
 
-    /// Begins a walk to `va` at the top, if that is of `LEVEL` and decodes it.
+    /// Begins a walk to `va` at `top`, which [`top`](Self::top) gave, if that is of `LEVEL` and decodes it.
     #[inline(always)]
-    pub(crate) fn enter<S, const LEVEL: u32>(&self, va: u64, seek: S) -> Option<At<'_, F, H::Memory, S>> {
-        let top = self.top();
+    pub(crate) fn enter<S, const LEVEL: u32>(&self, top: TopPtr, va: u64, seek: S) -> Option<At<'_, F, H::Memory, S>> {
         let items = self.top_items[const { if LEVEL < MAX_LEVELS as u32 { LEVEL as usize } else { 0 } }];
         if top.level != LEVEL || !self.decodes::<LEVEL>(va) {
             return None;

@@ -28,8 +28,9 @@ fn scenarios(params: &Params) -> Vec<Scenario> {
     let end = if params.sign { u64::MAX } else { low(params.max_va) };
     let max_oa = params.oa_bits(granule);
     let oa = 0x0003_1415_9260_0000 & low(max_oa) & !low(params.item_lg2(1)) & !params.format.encryption_mask();
-    // The highest level whose items are well within the table: 2, or 1 of tables with two levels.
-    let high = if params.item_lg2(2) < params.max_va - 1 { 2 } else { 1 };
+    // The highest level whose items are well within the table, and not of millions of pages.
+    let has_large_pages = params.all_sizes() >> params.item_lg2(1) != 0;
+    let high = if has_large_pages && params.item_lg2(2) < params.max_va - 1 { 2 } else { 1 };
     let below_high = item(high - 1) + granule;
     let plain = |name, iova, paddr, len| Scenario { name, emptied: Vec::new(), iova, paddr, len };
     vec![

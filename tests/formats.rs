@@ -21,6 +21,7 @@ fn main() -> std::process::ExitCode {
         .format(fmt::riscv_32_g::TEST_CONFIGS)
         .format(fmt::riscv_64::TEST_CONFIGS)
         .format(fmt::riscv_64_g::TEST_CONFIGS)
+        .format(fmt::rockchip_v2::TEST_CONFIGS)
         .format(fmt::s390::TEST_CONFIGS)
         .format(fmt::vtdss::TEST_CONFIGS)
         .format(fmt::x86_64::TEST_CONFIGS)

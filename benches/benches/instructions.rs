@@ -7,8 +7,8 @@
 
 #![allow(missing_docs, reason = "gungraun's macros make public items")]
 
+use generic_pt_benches::cases::Case;
 use generic_pt_benches::formats::FORMATS;
-use generic_pt_benches::operations::Case;
 use generic_pt_benches::rows::ROWS;
 use generic_pt_benches::{Purpose, domain};
 use gungraun::prelude::*;

@@ -3,8 +3,8 @@
 //! `cargo bench -p generic-pt-benches --bench time -- WORD` times those whose name contains the word.
 
 use criterion::{BenchmarkId, Criterion};
+use generic_pt_benches::cases::Case;
 use generic_pt_benches::formats::{Column, FORMATS};
-use generic_pt_benches::operations::Case;
 use generic_pt_benches::peers::PEERS;
 use generic_pt_benches::rows::ROWS;
 use generic_pt_benches::time::{clock_ns, run_ns};

@@ -1,6 +1,6 @@
 //! The formats, one line each.
 
-use crate::operations::{self, Case};
+use crate::cases::{self, Case};
 use crate::rows::Row;
 use crate::traces::{self, Trace};
 use crate::{BenchDomain, Purpose};
@@ -44,7 +44,7 @@ macro_rules! formats {
         pub const FORMATS: &[Column] = &[$(Column {
             name: stringify!($name),
             case: |domain, row, purpose| {
-                operations::case::<generic_pt::fmt::$name::Format>(domain, $name(), row, purpose)
+                cases::case::<generic_pt::fmt::$name::Format>(domain, $name(), row, purpose)
             },
             replay: |domain, trace| traces::replay::<generic_pt::fmt::$name::Format>(domain, $name(), trace),
         }),*];

@@ -1,7 +1,7 @@
 //! What the benchmarks of generic-pt share: one table of cases, with what the reference costs and what is allowed.
 //!
 //! * [`rows`]: the cases as data: names, reference figures, limits;
-//! * [`operations`]: what a case does, for any format;
+//! * [`operations`]: what a row does, as data; [`cases`]: doing it, with a table of any format; [`target`]: tables;
 //! * [`formats`]: the formats, one line each;
 //! * [`peers`]: other libraries that do the same work;
 //! * [`traces`]: real traces of IOMMU events, to replay;
@@ -11,6 +11,7 @@
 
 #![deny(missing_debug_implementations)]
 
+pub mod cases;
 pub mod formats;
 pub mod instructions;
 pub mod memory;
@@ -19,6 +20,7 @@ pub mod peers;
 pub mod recorded;
 pub mod rows;
 pub mod stages;
+pub mod target;
 pub mod time;
 pub mod traces;
 

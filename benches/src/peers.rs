@@ -3,9 +3,11 @@
 //! Each does what it does best: ranges by its own range operation where it has one, single pages by its operation for single
 //! pages. None of them has gathers, deferred frees, or exact counts of what was mapped before an error.
 
+use crate::cases::{Case, common_case};
 use crate::formats::{Column, MakeCase};
-use crate::operations::{Case, Limits, Operation, Tables, Target, common_case};
+use crate::operations::Operation;
 use crate::rows::Row;
+use crate::target::{Limits, Tables, Target};
 use crate::{BenchDomain, Purpose};
 use generic_pt::memory::{Contents, PageRequest, TableMemory};
 use generic_pt::{Features, Prot};

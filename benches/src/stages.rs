@@ -22,9 +22,10 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Adds a case.
+    /// Adds a case; of two times of the same case the shorter one stays.
     pub fn insert(&mut self, column: &str, name: &str, figures: Figures) {
-        self.figures.insert((column.to_owned(), name.to_owned()), figures);
+        let entry = self.figures.entry((column.to_owned(), name.to_owned())).or_insert(figures);
+        entry.ns = entry.ns.min(figures.ns);
     }
 
     /// The figures of a case.

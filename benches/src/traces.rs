@@ -1,8 +1,9 @@
 //! Real traces of IOMMU map and unmap events of Linux, replayed in memory.
 
 use crate::BenchDomain;
+use crate::cases::Case;
 use crate::formats::Shape;
-use crate::operations::{Case, PROT, Table, Tables, Target, table};
+use crate::target::{PROT, Table, Tables, Target, table};
 use flate2::read::GzDecoder;
 use generic_pt::Features;
 use generic_pt::iommu::Walkers;

@@ -109,13 +109,20 @@ crate::define_pt_format!(
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
-                if !PR.is_set(raw) {
+                // A table first: NL has to be the level, or one is skipped.
+                if level > 0 && raw & (PR.mask() | NL.mask()) == PR.mask() | NL.put(level.into()) {
+                    Kind::Table
+                } else if !PR.is_set(raw) {
                     Kind::Empty
-                } else if level == 0 || NL.get(raw) == 0 || NL.get(raw) == SIZE_ENCODED {
+                } else if NL.get(raw) == 0 || NL.get(raw) == SIZE_ENCODED {
                     Kind::Leaf
                 } else {
-                    Kind::Table
+                    Kind::Foreign
                 }
+            }
+            #[inline(always)]
+            fn nonempty_bits(_: &Common<Self>, _: u32) -> u64 {
+                PR.mask()
             }
             #[inline(always)]
             fn table_item(common: &Common<Self>, level: u32, table_pa: u64) -> u64 {

@@ -37,6 +37,8 @@ mod riscv_32_description;
 #[cfg(target_has_atomic = "64")]
 #[path = "riscv_64.rs"]
 mod riscv_64_description;
+#[path = "rockchip_v2.rs"]
+mod rockchip_v2_description;
 #[cfg(target_has_atomic = "64")]
 #[path = "s390.rs"]
 mod s390_description;
@@ -68,6 +70,7 @@ pub use ppc64_radix_description::ppc64_radix_family::{ppc64_radix, ppc64_radix_6
 pub use riscv_32_description::riscv_32_family::{riscv_32, riscv_32_g};
 #[cfg(target_has_atomic = "64")]
 pub use riscv_64_description::riscv_64_family::{riscv_64, riscv_64_g};
+pub use rockchip_v2_description::rockchip_v2;
 #[cfg(target_has_atomic = "64")]
 pub use s390_description::s390;
 #[cfg(target_has_atomic = "64")]

@@ -139,14 +139,15 @@ crate::define_pt_format!(
 
         impl PtFormat for Format {
             #[inline(always)]
-            fn kind(common: &Common<Self>, level: u32, raw: u64) -> Kind {
-                let ours = if common.has(SVRSW60T59B) { RSW60T59B.mask() } else { 0 };
-                if !V.is_set(raw) {
+            fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
+                // RSW60T59B is let through, so that the mask is a constant: without the extension hardware reserves it.
+                let in_tables = G.mask() | RSW.mask() | PPN.mask() | RSW60T59B.mask();
+                if level > 0 && raw & !in_tables == V.mask() {
+                    Kind::Table
+                } else if !V.is_set(raw) {
                     Kind::Empty
                 } else if raw & (R.mask() | W.mask() | X.mask()) != 0 {
                     Kind::Leaf
-                } else if level > 0 && raw & !(V.mask() | G.mask() | RSW.mask() | PPN.mask() | ours) == 0 {
-                    Kind::Table
                 } else {
                     Kind::Foreign
                 }
@@ -232,8 +233,9 @@ crate::define_pt_format!(
 
         impl Contiguous for Format {
             #[inline(always)]
-            fn contig_lg2(common: &Common<Self>, level: u32, raw: u64) -> u32 {
-                if level == 0 && common.has(SVNAPOT_64K) && N.is_set(raw) { NAPOT_LG2 } else { 0 }
+            fn contig_lg2(_: &Common<Self>, level: u32, raw: u64) -> u32 {
+                // Not set without SVNAPOT_64K.
+                if level == 0 && N.is_set(raw) { NAPOT_LG2 } else { 0 }
             }
         }
 

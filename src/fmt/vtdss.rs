@@ -65,13 +65,20 @@ crate::define_pt_format!(
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
-                if raw == 0 {
+                let access = R.mask() | W.mask();
+                if level > 0 && raw & (access | PS.mask()) == access {
+                    Kind::Table
+                } else if raw == 0 {
                     Kind::Empty
-                } else if level == 0 || (level <= 2 && PS.is_set(raw)) {
+                } else if raw & access != 0 && (level == 0 || (level <= 2 && PS.is_set(raw))) {
                     Kind::Leaf
                 } else {
-                    Kind::Table
+                    Kind::Foreign
                 }
+            }
+            #[inline(always)]
+            fn nonempty_bits(_: &Common<Self>, _: u32) -> u64 {
+                R.mask() | W.mask()
             }
             #[inline(always)]
             fn table_item(_: &Common<Self>, _: u32, table_pa: u64) -> u64 {

@@ -75,13 +75,19 @@ crate::define_pt_format!(
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
-                if !P.is_set(raw) {
+                if level > 0 && raw & (P.mask() | PS.mask()) == P.mask() {
+                    Kind::Table
+                } else if !P.is_set(raw) {
                     Kind::Empty
-                } else if level == 0 || (level <= 2 && PS.is_set(raw)) {
+                } else if level <= 2 {
                     Kind::Leaf
                 } else {
-                    Kind::Table
+                    Kind::Foreign
                 }
+            }
+            #[inline(always)]
+            fn nonempty_bits(_: &Common<Self>, _: u32) -> u64 {
+                P.mask()
             }
             #[inline(always)]
             fn table_item(common: &Common<Self>, _: u32, table_pa: u64) -> u64 {

@@ -44,7 +44,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     ///
     /// # Errors
     /// In this order: [`Error::NotOffered`] by formats without dirty bits, [`Error::ZeroLength`], [`Error::Overflow`],
-    /// [`Error::VaRange`]. [`Error::Foreign`] ends the scan; what was found before it is reported.
+    /// [`Error::VaRange`]. [`Error::Foreign`] ends the scan; what was found before it is reported. (Items of the lowest
+    /// level are only looked at for that if they or their neighbours are dirty.)
     pub fn read_and_clear_dirty(
         &mut self,
         iova: u64,
@@ -101,6 +102,19 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     let mut va = range.va;
     let mut index = table.index(va);
     loop {
+        if LEVEL == 0 {
+            let clean = clean_eights::<F>(table, common, index, va, range.last);
+            index += clean;
+            if clean != 0 {
+                let clean_last = va.wrapping_add(lg2::shl(clean as u64, item_size_lg2::<F>(0)).wrapping_sub(1));
+                let clean_last =
+                    clean_last & !lg2::low_mask(item_size_lg2::<F>(0)) | lg2::low_mask(item_size_lg2::<F>(0));
+                if clean_last >= range.last || index >= table.items() {
+                    return Ok(());
+                }
+                va = clean_last + 1;
+            }
+        }
         let entry = table.load(common, index);
         let mut items = 1;
         let mut entry_last = va | lg2::low_mask(item_size_lg2::<F>(LEVEL));
@@ -131,6 +145,16 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
         }
         va = entry_last + 1;
     }
+}
+
+/// The number of items from `index` on, a multiple of eight, of which none is dirty, and none is behind the range.
+///
+/// Clean leaves need no look at each; and tables there are none at the lowest level.
+#[inline(always)]
+fn clean_eights<F: Groups>(table: &Table<'_, F>, common: &Common<F>, index: usize, va: u64, last: u64) -> usize {
+    let wanted = lg2::shr(last - va, item_size_lg2::<F>(0));
+    let items = usize::try_from(wanted).unwrap_or(usize::MAX);
+    table.count_eights(index, items, |raw| !F::is_dirty(common, 0, raw))
 }
 
 /// Looks at one leaf, which covers `range`.

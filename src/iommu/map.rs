@@ -7,7 +7,7 @@ use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
-use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
+use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, item_step, items_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
@@ -101,14 +101,21 @@ impl<F: Walkers, H: Host> Core<F, H> {
         if !common.holds_oa(paddr) {
             return pa_range(paddr);
         }
-        let attrs = F::attrs(common, prot)?;
+        let attrs = match self.pages.attrs(prot) {
+            Some(attrs) => attrs,
+            // For the error.
+            None => F::attrs(common, prot)?,
+        };
         let range = VaRange::new(iova, len)?;
         let sizes = self.page_sizes;
         let first_sizes = F::sizes_for_oa(common, sizes, paddr);
-        let size_lg2 = best_page_size(first_sizes, iova, range.last, paddr);
-        let (Some(size_lg2), true) = (size_lg2, lg2::is_aligned(len, sizes.trailing_zeros())) else {
+        // Some size fits if the smallest does.
+        let smallest = |sizes: u64| sizes & sizes.wrapping_neg();
+        let inside = |sizes| smallest(sizes).wrapping_sub(1);
+        let misaligned = (iova | paddr) & inside(first_sizes) | len & inside(sizes);
+        if misaligned != 0 || first_sizes == 0 || len < smallest(first_sizes) {
             return Err(Error::Alignment { va: iova, paddr, len, page_sizes: sizes });
-        };
+        }
         match paddr.checked_add(len - 1) {
             Some(last) if common.holds_oa(last) => {}
             _ => return pa_range(paddr),
@@ -125,7 +132,14 @@ impl<F: Walkers, H: Host> Core<F, H> {
             sizes,
             replaced: None,
         };
-        Ok((cx, level_of_size::<F>(common, size_lg2)))
+        // Where the top cannot grow, there is a size in the bitmap only if it is not above the top.
+        let leaf_level = if common.has(Features::DYNAMIC_TOP) {
+            let size_lg2 = best_page_size(first_sizes, iova, range.last, paddr).unwrap_or(0);
+            level_of_size::<F>(common, size_lg2)
+        } else {
+            0
+        };
+        Ok((cx, leaf_level))
     }
 }
 
@@ -196,7 +210,7 @@ fn level_of_size<F: Groups>(common: &Common<F>, size_lg2: u32) -> u32 {
     level
 }
 
-impl<F: Groups, H: Host> Cx<'_, F, H> {
+impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
     #[inline(always)]
     fn domain(&self) -> &Domain<H::Memory, H::Driver> {
         self.host.domain()
@@ -217,19 +231,96 @@ impl<F: Groups, H: Host> Cx<'_, F, H> {
         if here == 0 {
             return None;
         }
-        best_page_size(F::sizes_for_oa(self.common, here, self.oa), self.va, last, self.oa)
+        let here = F::sizes_for_oa(self.common, here, self.oa);
+        let item_lg2 = item_size_lg2::<F>(level);
+        if F::HAS_CONTIGUOUS && here != lg2::pow2(item_lg2) {
+            return best_page_size(here, self.va, last, self.oa);
+        }
+        let inside = lg2::low_mask(item_lg2);
+        ((self.va | self.oa) & inside == 0 && last.wrapping_sub(self.va) >= inside && here != 0).then_some(item_lg2)
     }
 
-    /// A leaf item `n` items after the position, of pages of `size_lg2`.
+    /// The leaf at the position, of pages of `size_lg2`.
     #[inline(always)]
-    fn leaf_item(&self, level: u32, size_lg2: u32, n: usize) -> F::Item {
-        let item_lg2 = item_size_lg2::<F>(level);
-        let oa = self.oa.wrapping_add(lg2::shl(n as u64, item_lg2));
+    fn leaf(&self, level: u32, size_lg2: u32) -> Leaf<'a, F> {
+        Leaf { common: self.common, level, size_lg2, oa: self.oa, attrs: self.attrs }
+    }
+}
+
+/// A leaf, and the items from it on.
+#[derive(Clone, Copy)]
+struct Leaf<'a, F: Groups> {
+    common: &'a Common<F>,
+    level: u32,
+    size_lg2: u32,
+    /// Of the leaf.
+    oa: u64,
+    attrs: F::Attrs,
+}
+
+impl<'a, F: Groups> Leaf<'a, F> {
+    /// The `n`-th item from the leaf's first on, in this leaf or in those behind it.
+    #[inline(always)]
+    fn item(&self, n: u64) -> F::Item {
+        let oa = self.oa.wrapping_add(lg2::shl(n, item_size_lg2::<F>(self.level)));
         let oa = match F::OA_STYLE {
-            OaStyle::Entry => lg2::align_down(oa, size_lg2),
+            OaStyle::Entry => lg2::align_down(oa, self.size_lg2),
             OaStyle::Item => oa,
         };
-        F::leaf_item(self.common, LeafRequest { level, size_lg2, oa, attrs: self.attrs })
+        let Self { level, size_lg2, attrs, .. } = *self;
+        F::leaf_item(self.common, LeafRequest { level, size_lg2, oa, attrs })
+    }
+
+    /// The leaf so many bytes behind this one.
+    #[inline(always)]
+    fn behind(self, bytes: u64) -> Self {
+        Self { oa: self.oa.wrapping_add(bytes), ..self }
+    }
+
+    /// The items, without an end.
+    #[inline(always)]
+    fn items(self) -> impl Iterator<Item = F::Item> + use<'a, F> {
+        (0..).map(move |n| self.item(n))
+    }
+
+    /// The first `count` items, where each is the one before plus the same number: then nothing has to be worked out for
+    /// each. `None` where the address lies in pieces and crosses from one to the other.
+    ///
+    /// Such a crossing shows at the last item: it adds there what the sum has elsewhere.
+    #[inline(always)]
+    fn steps(&self, count: usize) -> Option<Steps<F>> {
+        let (item, last) = (self.item(0), count as u64 - 1);
+        // What one page more adds to an address: the description says it, or it is seen where nothing can carry.
+        let step = match self.level {
+            0 => const { item_step::<F>(0) },
+            1 => const { item_step::<F>(1) },
+            2 => const { item_step::<F>(2) },
+            _ => 0,
+        };
+        let step = if step != 0 {
+            F::Item::from_u64(step)
+        } else {
+            Self { oa: 0, ..*self }.item(0) ^ Self { oa: 0, ..*self }.item(1)
+        };
+        let is_regular = item.wrapping_add(step.wrapping_times(last)) == self.item(last);
+        is_regular.then_some(Steps { item, step })
+    }
+}
+
+/// Items of which each is the one before plus a number.
+struct Steps<F: Groups> {
+    item: F::Item,
+    step: F::Item,
+}
+
+impl<F: Groups> Iterator for Steps<F> {
+    type Item = F::Item;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<F::Item> {
+        let item = self.item;
+        self.item = item.wrapping_add(self.step);
+        Some(item)
     }
 }
 
@@ -275,24 +366,25 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
 ) -> Result<(), Stop> {
     let contig_lg2 = size_lg2 - item_size_lg2::<F>(LEVEL);
     let in_table_leaves = (table.items() - index) >> contig_lg2;
-    let sizes = F::sizes_for_oa(cx.common, cx.sizes, cx.oa);
-    let leaves = count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2);
+    // Sizes of the levels above begin to fit where this table ends.
+    let sizes = F::sizes_for_oa(cx.common, cx.sizes & F::possible_sizes(cx.common, LEVEL), cx.oa);
+    let leaves = if F::HAS_CONTIGUOUS && sizes != lg2::pow2(size_lg2) {
+        count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2)
+    } else {
+        // At least one fits.
+        (cx.last.wrapping_sub(cx.va).wrapping_sub(lg2::low_mask(size_lg2)) >> (size_lg2 & 63)).saturating_add(1)
+    };
     let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves.min(in_table_leaves as u64)) as usize;
-    let items_per_leaf = 1usize << contig_lg2;
-
     check_leaf::<F, H>(cx, LEVEL, size_lg2)?;
-    let mut done_leaves = 0;
-    let mut result = Ok(());
-    while done_leaves < leaves {
-        let first = index + (done_leaves << contig_lg2);
-        result = make_room::<F, H, LEVEL>(table, cx, first, items_per_leaf, lg2::shl(done_leaves as u64, size_lg2));
-        if result.is_err() {
-            break;
+    let leaf = cx.leaf(LEVEL, size_lg2);
+    let (done_leaves, result) = if contig_lg2 == 0 {
+        match leaf.steps(leaves) {
+            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, leaves, steps),
+            None => write_plain::<F, H, LEVEL>(table, cx, index, leaves, leaf.items()),
         }
-        let offset = done_leaves << contig_lg2;
-        table.store_run(first, items_per_leaf, |n| cx.leaf_item(LEVEL, size_lg2, offset + n));
-        done_leaves += 1;
-    }
+    } else {
+        write_contiguous::<F, H, LEVEL>(table, cx, index, leaves, leaf)
+    };
     if done_leaves != 0 {
         if cx.common.has(Features::DMA_INCOHERENT) {
             table.flush(cx.domain(), index, done_leaves << contig_lg2);
@@ -302,11 +394,69 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     result
 }
 
+/// Writes leaves of one item, as far as the items there are empty or can be made so. How many, and what was in the way.
+#[inline(always)]
+fn write_plain<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    leaves: usize,
+    mut items: impl Iterator<Item = F::Item>,
+) -> (usize, Result<(), Stop>) {
+    let mut done = 0;
+    loop {
+        // The iterator has no end.
+        let next = || items.next().unwrap_or(F::Item::ZERO);
+        done += table.store_where_empty(cx.common, index + done, leaves - done, next);
+        if done >= leaves {
+            return (done, Ok(()));
+        }
+        let done_bytes = lg2::shl(done as u64, item_size_lg2::<F>(LEVEL));
+        if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, index + done, 1, done_bytes) {
+            return (done, Err(stop));
+        }
+    }
+}
+
+/// Writes leaves of several items: each only when all its items are empty.
+#[inline(always)]
+fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    leaves: usize,
+    leaf: Leaf<'_, F>,
+) -> (usize, Result<(), Stop>) {
+    let contig_lg2 = leaf.size_lg2 - item_size_lg2::<F>(LEVEL);
+    let items_per_leaf = 1usize << contig_lg2;
+    for done in 0..leaves {
+        let first = index + (done << contig_lg2);
+        if !table.is_run_empty(cx.common, first, items_per_leaf) {
+            let done_bytes = lg2::shl(done as u64, leaf.size_lg2);
+            if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, first, items_per_leaf, done_bytes) {
+                return (done, Err(stop));
+            }
+        }
+        let leaf = leaf.behind(lg2::shl(done as u64, leaf.size_lg2));
+        match (F::OA_STYLE, leaf.steps(items_per_leaf)) {
+            (OaStyle::Entry, _) => {
+                let item = leaf.item(0);
+                table.store_run(first, items_per_leaf, |_| item);
+            }
+            (OaStyle::Item, Some(mut steps)) => {
+                table.store_run(first, items_per_leaf, |_| steps.next().unwrap_or(F::Item::ZERO));
+            }
+            (OaStyle::Item, None) => table.store_run(first, items_per_leaf, |n| leaf.item(n as u64)),
+        }
+    }
+    (leaves, Ok(()))
+}
+
 /// That the format reads the leaf at the position as a leaf: otherwise it might be followed as a table. A constant for most
 /// formats.
 #[inline(always)]
 fn check_leaf<F: Groups, H: Host>(cx: &Cx<'_, F, H>, level: u32, size_lg2: u32) -> Result<(), Stop> {
-    match F::kind(cx.common, level, cx.leaf_item(level, size_lg2, 0)) {
+    match F::kind(cx.common, level, cx.leaf(level, size_lg2).item(0)) {
         Kind::Leaf => Ok(()),
         Kind::Empty | Kind::Table | Kind::Foreign => Err(Error::LeafNotRead { va: cx.va, level }),
     }
@@ -474,6 +624,13 @@ fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Op
         return Some(Err(error));
     }
     let memory = &cx.host.domain().memory;
-    let table = NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |n| cx.leaf_item(LEVEL - 1, size_lg2, n));
+    let leaf = cx.leaf(LEVEL - 1, size_lg2);
+    let is_plain = size_lg2 == item_size_lg2::<F>(LEVEL - 1);
+    let table = match leaf.steps(1 << items_lg2::<F>(LEVEL - 1)) {
+        Some(mut steps) if is_plain || F::OA_STYLE == OaStyle::Item => {
+            NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |_| steps.next().unwrap_or(F::Item::ZERO))
+        }
+        _ => NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |n| leaf.item(n as u64)),
+    };
     Some(table.map(|table| (table, Some(bytes_minus_1))))
 }

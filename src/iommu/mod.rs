@@ -38,16 +38,17 @@ pub mod level {
     pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_level};
     pub use crate::seek::{Seek, Seeking, Step, seek_level};
     pub use crate::table::Table;
-    pub use crate::tree::Tree;
+    pub use crate::tree::{TopPtr, Tree};
 
     /// Begins a walk at the top, which is of `LEVEL`, if it decodes `va`.
     #[inline(always)]
     pub fn enter<F: crate::format::Groups, H: crate::driver::Host, S, const LEVEL: u32>(
         tree: &Tree<F, H>,
+        top: TopPtr,
         va: u64,
         seek: S,
     ) -> Option<crate::seek::At<'_, F, H::Memory, S>> {
-        tree.enter::<S, LEVEL>(va, seek)
+        tree.enter::<S, LEVEL>(top, va, seek)
     }
 
     /// The level of a table.
@@ -63,7 +64,7 @@ use crate::near::Near;
 use crate::range::VaRange;
 use crate::seek::Seek;
 use crate::table::Table;
-use crate::tree::Tree;
+use crate::tree::{TopPtr, Tree};
 use crate::walk::TableView;
 use core::fmt;
 
@@ -74,9 +75,24 @@ use core::fmt;
 pub trait Walkers: Groups {
     fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
-    fn translate<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
-    fn map_page<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
-    fn unmap_page<H: Host, S: Seek<Self>, const TOP: u32>(tree: &Tree<Self, H>, va: u64, seek: S) -> Option<S::Out>;
+    fn translate<H: Host, S: Seek<Self>, const TOP: u32>(
+        tree: &Tree<Self, H>,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<S::Out>;
+    fn map_page<H: Host, S: Seek<Self>, const TOP: u32>(
+        tree: &Tree<Self, H>,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<S::Out>;
+    fn unmap_page<H: Host, S: Seek<Self>, const TOP: u32>(
+        tree: &Tree<Self, H>,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<S::Out>;
     fn dirty<H: Host, R: FnMut(VaRange)>(
         table: &Table<'_, Self>,
         cx: &mut dirty::Cx<'_, Self, H, R>,

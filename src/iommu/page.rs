@@ -16,10 +16,11 @@ use crate::near::{LEVELS, Near};
 use crate::range::VaRange;
 use crate::seek::{Seek, Slot};
 
-/// Runs `$run` with the level of the top as the constant `$TOP`; `$other` where the format has no such top.
+/// Runs `$run` with the level of the top as the constant `$TOP`, the top as `$top`; `$other` where the format has no such top.
 macro_rules! with_top_level {
-    ($table:expr, |$TOP:ident| $run:expr, else $other:expr) => {
-        match $table.top_level() {
+    ($table:expr, |$top:ident: $TOP:ident| $run:expr, else $other:expr) => {{
+        let $top = $table.tree.top();
+        match $top.level {
             0 if F::can_be_top(0) => {
                 const $TOP: u32 = 0;
                 $run
@@ -46,7 +47,7 @@ macro_rules! with_top_level {
             }
             _ => $other,
         }
-    };
+    }};
 }
 pub(super) use with_top_level;
 
@@ -80,6 +81,12 @@ impl<F: Groups> Prepared<F> {
             if prot.intersects(Prot::READ.union(Prot::WRITE)) { F::attrs(common, prot).ok() } else { None }
         });
         Self { attrs, len: [NO_PAGE; LEVELS] }
+    }
+
+    /// The attributes for a protection; `None` for one that map refuses.
+    #[inline(always)]
+    pub(super) fn attrs(&self, prot: Prot) -> Option<F::Attrs> {
+        self.attrs[usize::from(prot.bits()) % PROTS]
     }
 
     /// Permits the page sizes of the bitmap `sizes`.
@@ -158,7 +165,7 @@ pub(super) fn map_far<F: Walkers, H: Host>(
             let Some(leaf) = leaf::<F, H, LEVEL>(core, oa, prot) else { return Done::No };
             with_top_level!(
                 core,
-                |TOP| F::map_page::<H, _, TOP>(&core.tree, va, MapPage::<F, H, LEVEL> { core, near, va, leaf })
+                |top: TOP| F::map_page::<H, _, TOP>(&core.tree, top, va, MapPage::<F, H, LEVEL> { core, near, va, leaf })
                     .unwrap_or(Done::No),
                 else Done::No
             )
@@ -174,7 +181,7 @@ fn leaf<F: Walkers, H: Host, const LEVEL: u32>(core: &Core<F, H>, oa: u64, prot:
     if oa & core.tree.oa_beyond != 0 || F::sizes_for_oa(common, lg2::pow2(size_lg2), oa) == 0 {
         return None;
     }
-    let attrs = core.pages.attrs[usize::from(prot.bits()) % PROTS]?;
+    let attrs = core.pages.attrs(prot)?;
     let leaf = F::leaf_item(common, LeafRequest { level: LEVEL, size_lg2, oa, attrs });
     // As everywhere, a leaf is only written if it is read as one.
     (F::kind(common, LEVEL, leaf) == Kind::Leaf).then_some(leaf)
@@ -263,7 +270,7 @@ pub(super) fn unmap_far<F: Walkers, H: Host>(
         if is_page_to_unmap::<F>(va, len),
         |LEVEL| with_top_level!(
             core,
-            |TOP| F::unmap_page::<H, _, TOP>(&core.tree, va, UnmapPage::<F, H, LEVEL> { core, near, va, gather })
+            |top: TOP| F::unmap_page::<H, _, TOP>(&core.tree, top, va, UnmapPage::<F, H, LEVEL> { core, near, va, gather })
                 .unwrap_or(Done::No),
             else Done::No
         ),

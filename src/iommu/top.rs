@@ -19,6 +19,9 @@ impl<F: Walkers, H: Host> Core<F, H> {
     /// Whether `range` lies in what `top` decodes.
     #[inline(always)]
     pub(super) fn is_in_top(&self, range: VaRange, top: TopPtr) -> bool {
+        if !self.common().has(Features::DYNAMIC_TOP) {
+            return self.tree.decodes_range(range);
+        }
         range::fits(self.common(), range, top_va_lg2(self.common(), top.level))
     }
 
@@ -34,15 +37,15 @@ impl<F: Walkers, H: Host> Core<F, H> {
     /// # Errors
     /// [`Error::VaRange`] if no level would do, before any allocation; [`Error::OutOfMemory`], with the top unchanged.
     pub(super) fn ensure_top(&self, range: VaRange, leaf_level: u32) -> Result<TopPtr, Error> {
+        if !self.common().has(Features::DYNAMIC_TOP) {
+            return if self.tree.decodes_range(range) { Ok(self.tree.top()) } else { Err(self.range_error(range)) };
+        }
         let holds =
             |level: u32| level >= leaf_level && range::fits(self.common(), range, top_va_lg2(self.common(), level));
         loop {
             let old = self.tree.top();
             if holds(old.level) {
                 return Ok(old);
-            }
-            if !self.common().has(Features::DYNAMIC_TOP) {
-                return Err(self.range_error(range));
             }
             // Levels above one that decodes all of max VA do not exist for this table.
             let levels = (old.level + 1..=F::MAX_TOP_LEVEL)

@@ -15,7 +15,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         let core = &self.core;
         with_top_level!(
             core,
-            |TOP| F::translate::<H, _, TOP>(&core.tree, iova, Translate { va: iova })?,
+            |top: TOP| F::translate::<H, _, TOP>(&core.tree, top, iova, Translate { va: iova })?,
             else None
         )
     }

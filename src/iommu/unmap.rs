@@ -123,44 +123,59 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
     below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Outcome,
 ) -> Outcome {
     let table = &table.at_level::<LEVEL>();
-    let covered = cx.covered;
-    let first = table.index(cx.va);
+    let (common, covered) = (cx.common, cx.covered);
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    let mut va = cx.va;
+    let first = table.index(va);
     // The run of items that changed: those of leaves and of unlinked tables, which are adjacent.
     let mut changed = first..first;
+    let mut below_changed = BelowChanged::Leaves;
     let mut index = first;
+    if let Some(run) = leaves_at_once::<F, LEVEL>(table, common, cx, first) {
+        changed.end = run.end;
+        index = run.end;
+        va = run.next_va;
+        cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
+    }
     let outcome = loop {
-        let entry = table.load(cx.common, index);
+        if index != first {
+            // The address before is the last that was removed.
+            if va.wrapping_sub(1) >= cx.last {
+                break Outcome::Finished;
+            }
+            if index >= table.items() {
+                break Outcome::Removed;
+            }
+        }
+        let entry = table.load(common, index);
         match entry.kind {
             Kind::Empty | Kind::Foreign => break Outcome::Stopped,
             Kind::Leaf => {
-                let contig_lg2 = F::contig_lg2(cx.common, LEVEL, entry.raw);
-                let size_lg2 = item_size_lg2::<F>(LEVEL) + contig_lg2;
-                if !lg2::is_aligned(cx.va, size_lg2) {
+                let contig_lg2 = F::contig_lg2(common, LEVEL, entry.raw);
+                let size_lg2 = item_lg2 + contig_lg2;
+                if !lg2::is_aligned(va, size_lg2) {
                     break Outcome::Stopped;
                 }
-                let leaf_last = cx.va | lg2::low_mask(size_lg2);
                 cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
-                cx.va = leaf_last.wrapping_add(1);
+                va = (va | lg2::low_mask(size_lg2)).wrapping_add(1);
                 index += 1 << contig_lg2;
                 changed.end = index;
-                if leaf_last >= cx.last {
-                    break Outcome::Finished;
-                }
             }
             Kind::Table => {
-                let item_lg2 = item_size_lg2::<F>(LEVEL);
-                let item_last = cx.va | lg2::low_mask(item_lg2);
-                let whole = lg2::is_aligned(cx.va, item_lg2) && item_last <= cx.last;
+                let item_last = va | lg2::low_mask(item_lg2);
+                let whole = lg2::is_aligned(va, item_lg2) && item_last <= cx.last;
                 cx.covered = if whole { Covered::Whole } else { Covered::Partly };
+                cx.va = va;
                 let memory = &cx.host.domain().memory;
-                let common = cx.common;
                 let outcome = table.descend(common, memory, entry, |lower| below(lower, cx));
+                va = cx.va;
                 if outcome == Outcome::Stopped {
                     break outcome;
                 }
                 index += 1;
                 if whole {
                     changed.end = index;
+                    below_changed = BelowChanged::Tables;
                 } else {
                     changed = if changed.is_empty() { index..index } else { changed };
                 }
@@ -169,14 +184,49 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
                 }
             }
         }
-        if index >= table.items() {
-            break Outcome::Removed;
-        }
     };
+    cx.va = va;
     if (covered == Covered::Partly || outcome == Outcome::Stopped) && !changed.is_empty() {
-        clear_changed::<F, H, LEVEL>(table, cx, changed);
+        clear_changed::<F, H, LEVEL>(table, cx, changed, below_changed);
     }
     outcome
+}
+
+/// What the items of a run that changed were.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BelowChanged {
+    /// All of them leaves.
+    Leaves,
+    /// Some of them tables.
+    Tables,
+}
+
+/// Leaves of the lowest level that go together: up to which item, and the VA behind them.
+struct LeafRun {
+    end: usize,
+    next_va: u64,
+}
+
+/// The leaves from `first` on, up to the end of the range or the table, if a look at all of them together says that none of
+/// their items is empty. Where leaves may have several items, only whole tables are looked at: no leaf reaches out of those.
+#[inline(always)]
+fn leaves_at_once<F: Groups, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    common: &Common<F>,
+    cx: &Cx<'_, F, impl Host>,
+    first: usize,
+) -> Option<LeafRun> {
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    if LEVEL != 0 || !lg2::is_aligned(cx.va, item_lg2) {
+        return None;
+    }
+    let wanted = lg2::shr(cx.last.wrapping_sub(cx.va), item_lg2);
+    let items = (table.items() - first).min(usize::try_from(wanted).unwrap_or(usize::MAX).saturating_add(1));
+    let is_whole = items == table.items();
+    if items < 8 || (F::HAS_CONTIGUOUS && !is_whole) || !table.is_run_used(common, first, items) {
+        return None;
+    }
+    Some(LeafRun { end: first + items, next_va: cx.va.wrapping_add(lg2::shl(items as u64, item_lg2)) })
 }
 
 /// Clears items of a table that stays, and flushes exactly those.
@@ -185,9 +235,14 @@ fn clear_changed<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
     changed: core::ops::Range<usize>,
+    were: BelowChanged,
 ) {
-    let memory = &cx.host.domain().memory;
-    clear_and_unlink::<F, LEVEL>(table, cx.common, memory, changed.clone(), &mut cx.changes);
+    if were == BelowChanged::Leaves {
+        table.clear_run(cx.common, changed.start, changed.len());
+    } else {
+        let memory = &cx.host.domain().memory;
+        clear_and_unlink::<F, LEVEL>(table, cx.common, memory, changed.clone(), &mut cx.changes);
+    }
     if cx.common.has(Features::DMA_INCOHERENT) {
         table.flush(cx.host.domain(), changed.start, changed.len());
     }

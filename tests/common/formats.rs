@@ -9,6 +9,7 @@ mod mali;
 mod pae;
 mod ppc;
 mod riscv;
+mod rockchip;
 mod s390;
 
 pub use armv7s::Armv7s;
@@ -19,6 +20,7 @@ pub use mali::MaliLpae;
 pub use pae::Pae;
 pub use ppc::PpcRadix;
 pub use riscv::{RiscV, Stage};
+pub use rockchip::RockchipV2;
 pub use s390::S390;
 
 use generic_pt::{Errno, Prot};
