@@ -55,6 +55,12 @@ impl Geometry {
         }
     }
 
+    /// Tops are at physical addresses below `2^n`: the width of what the hardware's top pointer can hold.
+    #[inline(always)]
+    pub const fn top_pa_lg2(&self) -> u32 {
+        u64::BITS - self.top_pa_mask.leading_zeros()
+    }
+
     /// VA covered by one item of each level; the entry one past the highest level is what a regular top there decodes.
     pub const fn item_sizes_lg2(&self, item_bytes_lg2: u32) -> [u32; MAX_LEVELS + 1] {
         let mut sizes = [0; MAX_LEVELS + 1];

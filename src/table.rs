@@ -402,15 +402,16 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
     /// [`Error::OutOfMemory`].
     #[inline]
     pub(crate) fn empty(common: &Common<F>, memory: &'m M, level: u32, va: u64) -> Result<Self, Error> {
-        Self::alloc_empty(common, memory, level, F::GEOMETRY.table_lg2(level), va)
+        Self::alloc_empty(common, memory, level, F::GEOMETRY.table_lg2(level), F::table_pa_lg2(common), va)
     }
 
-    /// A top table of `level` with every item empty.
+    /// A top table of `level` with every item empty, where the hardware's top pointer reaches.
     ///
     /// # Errors
     /// [`Error::OutOfMemory`].
     pub(crate) fn empty_top(common: &Common<F>, memory: &'m M, level: u32, va: u64) -> Result<Self, Error> {
-        Self::alloc_empty(common, memory, level, top_size_lg2(common, level), va)
+        let pa_lg2 = F::table_pa_lg2(common).min(F::GEOMETRY.top_pa_lg2());
+        Self::alloc_empty(common, memory, level, top_size_lg2(common, level), pa_lg2, va)
     }
 
     /// A regular table of `level`, each item from `item`.
@@ -425,31 +426,37 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
         va: u64,
         item: impl FnMut(usize) -> F::Item,
     ) -> Result<Self, Error> {
-        let mut table = Self::alloc(common, memory, level, F::GEOMETRY.table_lg2(level), va, Contents::Unknown)?;
+        let request = PageRequest {
+            size_lg2: F::GEOMETRY.table_lg2(level),
+            contents: Contents::Unknown,
+            pa_lg2: F::table_pa_lg2(common),
+        };
+        let mut table = Self::alloc(memory, level, va, request)?;
         table.fill(item);
         Ok(table)
     }
 
-    fn alloc_empty(common: &Common<F>, memory: &'m M, level: u32, size_lg2: u32, va: u64) -> Result<Self, Error> {
+    fn alloc_empty(
+        common: &Common<F>,
+        memory: &'m M,
+        level: u32,
+        size_lg2: u32,
+        pa_lg2: u32,
+        va: u64,
+    ) -> Result<Self, Error> {
         let empty = F::empty_item(common, level);
         if empty == F::Item::ZERO {
-            return Self::alloc(common, memory, level, size_lg2, va, Contents::Zeroed);
+            return Self::alloc(memory, level, va, PageRequest { size_lg2, contents: Contents::Zeroed, pa_lg2 });
         }
-        let mut table = Self::alloc(common, memory, level, size_lg2, va, Contents::Unknown)?;
+        let request = PageRequest { size_lg2, contents: Contents::Unknown, pa_lg2 };
+        let mut table = Self::alloc(memory, level, va, request)?;
         table.fill(|_| empty);
         Ok(table)
     }
 
     #[inline(always)]
-    fn alloc(
-        common: &Common<F>,
-        memory: &'m M,
-        level: u32,
-        size_lg2: u32,
-        va: u64,
-        contents: Contents,
-    ) -> Result<Self, Error> {
-        let request = PageRequest { size_lg2, contents, pa_lg2: F::table_pa_lg2(common) };
+    fn alloc(memory: &'m M, level: u32, va: u64, request: PageRequest) -> Result<Self, Error> {
+        let size_lg2 = request.size_lg2;
         let page = memory.alloc(request).ok_or(Error::OutOfMemory { level, va, size_lg2 })?;
         Ok(Self { page, size_lg2, level, memory, format: core::marker::PhantomData })
     }

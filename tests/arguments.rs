@@ -13,7 +13,10 @@ use common::model::low;
 use common::ops::at_most;
 use common::runner::Runner;
 use common::world::TestDomain;
-use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::fmt::{
+    amdv1, amdv1_mock, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2,
+    s390, vtdss, x86_64, x86_pae,
+};
 use generic_pt::iommu::{DirtyMode, GatherMode, PtIommu, Walkers};
 use generic_pt::{Error, Features, MapError, Prot, TableConfig};
 use proptest::prelude::*;
@@ -124,7 +127,7 @@ fn refused_maps_change_nothing(setup: &Setup) {
         u64::MAX,
     ];
     for va in edges {
-        for oa in [0, 1, low(params.max_oa), 1 << params.max_oa, u64::MAX] {
+        for oa in [0, 1, low(params.max_oa), low(params.max_oa).wrapping_add(1), u64::MAX] {
             for len in [0, 1, granule - 1, granule, u64::MAX] {
                 for prot in [Prot::empty(), Prot::READ | Prot::WRITE, Prot::all()] {
                     let error = match runner.map(va, oa, at_most(&runner.model, va, oa, len, 8), prot, None).unwrap() {
@@ -199,8 +202,15 @@ fn check_config_error(error: &Error) -> Result<(), String> {
     let text = error.to_string();
     match error {
         Error::Config { field, valid, .. } => {
-            let fields =
-                ["hw_max_vasz_lg2", "hw_max_oasz_lg2", "features", "starting_level", "top_level", "encryption_mask"];
+            let fields = [
+                "hw_max_vasz_lg2",
+                "hw_max_oasz_lg2",
+                "features",
+                "starting_level",
+                "top_level",
+                "encryption_mask",
+                "quadrant",
+            ];
             let names_it = fields.contains(field) && text.contains(field) && text.contains(valid) && !valid.is_empty();
             if names_it { Ok(()) } else { Err(format!("{error:?} does not say what would be valid: {text}")) }
         }
@@ -304,6 +314,29 @@ fn any_configuration_of_riscv_32_g() {
 #[test]
 fn any_configuration_of_ept() {
     any_configuration(|wild| use_wild::<ept::Format>(wild, ept::Config { top_level: wild.level }));
+}
+
+#[test]
+fn any_configuration_of_x86_pae() {
+    any_configuration(|wild| use_wild::<x86_pae::Format>(wild, x86_pae::Config {}));
+}
+
+#[test]
+fn any_configuration_of_ppc64_radix() {
+    any_configuration(|wild| {
+        use_wild::<ppc64_radix::Format>(wild, ppc64_radix::Config { quadrant: wild.level })?;
+        use_wild::<ppc64_radix_64k::Format>(wild, ppc64_radix_64k::Config { quadrant: wild.level })
+    });
+}
+
+#[test]
+fn any_configuration_of_rockchip_v2() {
+    any_configuration(|wild| use_wild::<rockchip_v2::Format>(wild, rockchip_v2::Config {}));
+}
+
+#[test]
+fn any_configuration_of_s390() {
+    any_configuration(|wild| use_wild::<s390::Format>(wild, s390::Config { top_level: wild.level }));
 }
 
 macro_rules! arguments {

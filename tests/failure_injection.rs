@@ -26,9 +26,11 @@ fn scenarios(params: &Params) -> Vec<Scenario> {
     let item = |level: u32| 1u64 << params.item_lg2(level);
     // The last VA that can be mapped: with sign extension of the upper half.
     let end = if params.sign { u64::MAX } else { low(params.max_va) };
-    let oa = 0x0003_1415_9260_0000 & low(params.max_oa) & !low(params.item_lg2(1)) & !params.format.encryption_mask();
-    // The highest level whose items are well within the table: 2, or 1 of tables with two levels.
-    let high = if params.item_lg2(2) < params.max_va - 1 { 2 } else { 1 };
+    let max_oa = params.oa_bits(granule);
+    let oa = 0x0003_1415_9260_0000 & low(max_oa) & !low(params.item_lg2(1)) & !params.format.encryption_mask();
+    // The highest level whose items are well within the table, and not of millions of pages.
+    let has_large_pages = params.all_sizes() >> params.item_lg2(1) != 0;
+    let high = if has_large_pages && params.item_lg2(2) < params.max_va - 1 { 2 } else { 1 };
     let below_high = item(high - 1) + granule;
     let plain = |name, iova, paddr, len| Scenario { name, emptied: Vec::new(), iova, paddr, len };
     vec![
@@ -38,7 +40,7 @@ fn scenarios(params: &Params) -> Vec<Scenario> {
         plain(
             "all sizes",
             item(high) - below_high,
-            oa.wrapping_sub(below_high) & low(params.max_oa.min(40)),
+            oa.wrapping_sub(below_high) & low(max_oa.min(40)),
             item(high) + item(high - 1),
         ),
         plain("beyond the first top", item(params.start_level.min(3)) * 2 - granule, 0, 2 * granule),

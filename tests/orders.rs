@@ -29,7 +29,10 @@ fn with_table(setup: &Setup, test: impl FnOnce(&mut dyn Subject, &TestDomain)) {
 fn order_of_map_errors(setup: &Setup) {
     let params = setup.params();
     let granule = 1u64 << params.item_lg2(0);
-    let too_high = 1u64 << params.max_oa;
+    // None is too high if all 64 bits are output address.
+    let too_high = 1u64.checked_shl(params.max_oa).unwrap_or(0);
+    // A page that can be there.
+    let last = params.smallest_at_end_of_oa();
     let outside = if params.max_va < 64 { 1 << params.max_va } else { 0 };
     let refused = [Prot::READ, Prot::READ | Prot::NOEXEC, Prot::WRITE].map(|prot| (prot, params.format.attrs(prot)));
     with_table(setup, |table, _| {
@@ -44,7 +47,7 @@ fn order_of_map_errors(setup: &Setup) {
             check(0, 0, 0, prot, Errno::EINVAL);
         }
         // The physical address before what the format says of the protection, length 0, overflow and alignment.
-        for (prot, _) in refused {
+        for (prot, _) in refused.into_iter().filter(|_| too_high != 0) {
             check(1, too_high, 0, prot, Errno::ERANGE);
             check(u64::MAX, too_high, granule, prot, Errno::ERANGE);
             check(u64::MAX, u64::MAX, u64::MAX, prot, Errno::ERANGE);
@@ -65,14 +68,14 @@ fn order_of_map_errors(setup: &Setup) {
         check(0, 1, granule, RW, Errno::ENXIO);
         check(0, 0, granule - 1, RW, Errno::ENXIO);
         check(0, 0, granule + 1, RW, Errno::ENXIO);
-        check(0, too_high - 1, granule, RW, Errno::ENXIO);
-        check(0, too_high - granule, granule + 1, RW, Errno::ENXIO);
+        check(0, too_high.wrapping_sub(1), granule, RW, Errno::ENXIO);
+        check(0, too_high.wrapping_sub(granule), granule + 1, RW, Errno::ENXIO);
         if outside != 0 {
             check(outside + 1, 0, granule, RW, Errno::ENXIO);
             check(outside, 0, granule, RW, Errno::ERANGE);
         }
-        check(0, too_high - granule, 2 * granule, RW, Errno::ERANGE);
-        check(outside, too_high - granule, 2 * granule, RW, Errno::ERANGE);
+        check(0, too_high.wrapping_sub(last), 2 * last, RW, Errno::ERANGE);
+        check(outside, too_high.wrapping_sub(last), 2 * last, RW, Errno::ERANGE);
     });
 }
 
@@ -82,7 +85,8 @@ fn fields_of_map_errors(setup: &Setup) {
     let granule = 1u64 << params.item_lg2(0);
     with_table(setup, |table, _| {
         let mut error = |iova, paddr, len| table.map(iova, paddr, len, RW).unwrap_err().error;
-        let (paddr, len) = ((1 << params.max_oa) - granule, 2 * granule);
+        let last = params.smallest_at_end_of_oa();
+        let (paddr, len) = (low(params.max_oa) - (last - 1), 2 * last);
         assert_eq!(error(0, paddr, len), Error::PaRange { paddr, len, max_oa_lg2: params.max_oa });
         assert_eq!(error(u64::MAX, 0, granule), Error::Overflow { va: u64::MAX, len: granule });
         let page_sizes = params.all_sizes();
@@ -116,6 +120,9 @@ fn range_check_before_work(setup: &Setup) {
 fn smallest_page_of_a_narrowed_bitmap(setup: &Setup) {
     let params = setup.params();
     let (granule, block) = (1u64 << params.item_lg2(0), 1u64 << params.item_lg2(1));
+    if params.all_sizes() & block == 0 {
+        return;
+    }
     let world = setup.world();
     let domain = world.domain();
     let mut runner = Runner::new(setup, &domain).unwrap();

@@ -4,7 +4,8 @@
 //! with `objdump`.
 
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
+    riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::format::{Description, Groups};
 use std::collections::BTreeMap;
@@ -46,8 +47,14 @@ fn all_expected() -> Vec<String> {
     names.extend(expected::<x86_64::Format>());
     names.extend(expected::<vtdss::Format>());
     names.extend(expected::<ept::Format>());
+    names.extend(expected::<x86_pae::Format>());
+    names.extend(expected::<ppc64_radix::Format>());
+    names.extend(expected::<ppc64_radix_64k::Format>());
+    names.extend(expected::<rockchip_v2::Format>());
+    names.extend(expected::<s390::Format>());
     names.extend(expected::<riscv_64::Format>());
     names.extend(expected::<riscv_64_g::Format>());
+    names.extend(expected::<armv7s::Format>());
     names.extend(expected::<armv8_4k::Format>());
     names.extend(expected::<armv8_16k::Format>());
     names.extend(expected::<armv8_64k::Format>());

@@ -11,6 +11,8 @@ pub struct FormatRow {
     pub name: &'static str,
     /// What it is, in a few words.
     pub about: &'static str,
+    /// Its smallest page, in bytes.
+    pub page_bytes: u64,
     /// Replays a trace into tables of it.
     pub replay: fn(&Job<'_>) -> Result<FormatReport, ReplayError>,
 }
@@ -48,6 +50,7 @@ macro_rules! formats {
         pub const FORMATS: &[FormatRow] = &[$(FormatRow {
             name: stringify!($name),
             about: $about,
+            page_bytes: 1 << generic_pt::fmt::$name::GEOMETRY.granule_lg2,
             replay: |job| {
                 #[allow(unused_imports, reason = "rows without features of their own")]
                 use generic_pt::fmt::$name::{self as format, *};
@@ -79,9 +82,16 @@ formats! {
         |_| Config {};
     riscv_64_g: "RISC-V G-stage, Sv48x4 or Sv57x4 with Svnapot", va [50, 59], SVNAPOT_64K,
         |_| Config {};
+    armv7s: "ARMv7 short descriptors", va [32], Features::empty(), |_| Config {};
     armv8_4k: "ARMv8 stage 1, 4 KiB granule (CPUs, SMMU)", va [48], Features::empty(), |_| Config {};
     armv8_16k: "ARMv8 stage 1, 16 KiB granule", va [48], Features::empty(), |_| Config {};
     armv8_64k: "ARMv8 stage 1, 64 KiB granule", va [48], Features::empty(), |_| Config {};
+    x86_pae: "x86 PAE, 32 bits", va [32], Features::empty(), |_| Config {};
+    ppc64_radix: "PowerPC radix trees, 4 KiB pages", va [52], Features::empty(), |_| Config { quadrant: 0 };
+    ppc64_radix_64k: "PowerPC radix trees, 64 KiB pages", va [52], Features::empty(), |_| Config { quadrant: 0 };
+    rockchip_v2: "Rockchip IOMMU v2", va [32], Features::empty(), |_| Config {};
+    s390: "s390 zPCI", va [42, 53, 64], Features::empty(),
+        |bits| Config { top_level: if bits > 53 { 4 } else if bits > 42 { 3 } else { 2 } };
     riscv_32: "RISC-V Sv32", va [32], Features::empty(), |_| Config {};
     riscv_32_g: "RISC-V G-stage, Sv32x4", va [34], Features::empty(), |_| Config {};
 }

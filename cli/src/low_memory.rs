@@ -20,7 +20,7 @@ pub struct LowMemory {
 
 /// Whether tables of the format can lie anywhere in the heap.
 pub const fn fits_heap<F: Description>() -> bool {
-    F::QUIRKS.table_pa_lg2 >= HEAP_LG2
+    F::QUIRKS.table_pa_lg2 >= HEAP_LG2 && F::GEOMETRY.top_pa_lg2() >= HEAP_LG2
 }
 
 /// Whether a request wants low memory.

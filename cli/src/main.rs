@@ -27,7 +27,7 @@ use args::{Cli, Command, ReplayArgs};
 use clap::Parser;
 use error::ReplayError;
 use replay::{Check, Job};
-use report::{Report, TraceReport};
+use report::{PAGE_BYTES, Report, TraceReport};
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
@@ -114,6 +114,13 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
     };
     let mut report = Report { trace: TraceReport::new(&trace), formats: Vec::new(), not_replayed: BTreeMap::new() };
     for row in args.formats() {
+        if row.page_bytes > PAGE_BYTES && !args.is_named(row.name) {
+            let kib = row.page_bytes >> 10;
+            let reason =
+                format!("{}: its pages are of {kib} KiB or more; asked for by name, it maps what fits", row.name);
+            report.not_replayed.insert(row.name.to_owned(), reason);
+            continue;
+        }
         match (row.replay)(&job) {
             Ok(format) => report.formats.push(format),
             Err(error @ ReplayError::Differs { .. }) => return Err((EXIT_DIFFERS, format!("{}: {error}", trace.name))),

@@ -8,8 +8,23 @@ use serde_json::{Value, json};
 use std::fs;
 use std::io::Read;
 
-const FORMATS: &[&str] =
-    &["amdv1", "amdv1_mock", "x86_64", "vtdss", "ept", "riscv_64", "riscv_64_g", "riscv_32", "riscv_32_g"];
+const FORMATS: &[&str] = &[
+    "amdv1",
+    "amdv1_mock",
+    "x86_64",
+    "vtdss",
+    "ept",
+    "x86_pae",
+    "ppc64_radix",
+    "s390",
+    "rockchip_v2",
+    "riscv_64",
+    "riscv_64_g",
+    "armv8_4k",
+    "armv7s",
+    "riscv_32",
+    "riscv_32_g",
+];
 
 #[test]
 fn without_arguments_it_shows_all_formats_side_by_side() {
@@ -222,4 +237,16 @@ fn va_bits() {
     assert!(error.contains("riscv_64") && error.contains("40"), "{error}");
     let report = json(&["--va-bits", "40"]);
     assert!(report["not_replayed"]["riscv_64"].as_str().unwrap().contains("40"));
+}
+
+/// Formats with pages of more than 4 KiB are left out unless they are asked for: then they map what fits.
+#[test]
+fn larger_granules() {
+    let report = json(&[]);
+    assert!(report["formats"]["armv8_16k"].is_null());
+    assert!(report["not_replayed"]["armv8_16k"].as_str().unwrap().contains("16 KiB"), "{report}");
+    let report = json(&["-f", "armv8_16k", "--check"]);
+    let format = &report["formats"]["armv8_16k"];
+    assert!(format["refused_bytes"].as_u64().unwrap() > 0);
+    assert!(format["peak_table_pages"].as_u64().unwrap() > 0);
 }

@@ -93,7 +93,7 @@ impl Default for Suite {
 /// Runs one test, and sees to it that a failure says where and how to repeat it.
 fn run_one<F: Walkers>(name: &str, seed: u64, config: TestConfig<F>, test: TestFn<F>) -> Result<Completion, Failed> {
     // With sign extension and encryption alike: tables lie where the configuration's output addresses reach.
-    let pa_bits = u64::BITS - F::GEOMETRY.top_pa_mask.leading_zeros();
+    let pa_bits = F::GEOMETRY.top_pa_lg2();
     let pa_lg2 = pa_bits.min(config.table.hw_max_oasz_lg2).min(F::QUIRKS.table_pa_lg2);
     let domain = Domain::new(TestMemory::below(pa_lg2, PATTERN), TestDriver::default());
     let rng = random::for_test(seed, name);

@@ -2,7 +2,9 @@
 
 use super::common::configs::{self, Setup};
 use super::common::world::{Event, TestDomain, World};
-use generic_pt::fmt::{amdv1, amdv1_mock, ept, riscv_32, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::fmt::{
+    amdv1, amdv1_mock, ept, ppc64_radix_64k, riscv_32, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
+};
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::{DirtyMode, Gather, GatherMode, PtIommu, Synced, Walkers};
 use generic_pt::{Features, Prot, TableConfig};
@@ -15,10 +17,15 @@ fn block<F: Walkers>() -> u64 {
     1 << item_size_lg2::<F>(1)
 }
 
+/// The smallest page.
+fn granule<F: Walkers>() -> u64 {
+    1 << item_size_lg2::<F>(0)
+}
+
 fn filled<'w, F: Walkers>(domain: &'w TestDomain, config: &TableConfig<F::Config>) -> Table<'w, F> {
     let mut table = Table::<F>::new(domain, config).unwrap();
     // The OA forbids larger pages.
-    table.map_range(block::<F>(), 0x1000, block::<F>(), Prot::READ | Prot::WRITE).unwrap();
+    table.map_range(block::<F>(), granule::<F>(), block::<F>(), Prot::READ | Prot::WRITE).unwrap();
     table
 }
 
@@ -105,7 +112,7 @@ pub fn dropped_or_forgotten<F: Walkers>(setup: &Setup, config: &TableConfig<F::C
         assert_eq!(world.live_pages(), live, "nothing is freed without a sync");
         assert_eq!(world.take_events(), []);
         // The table does not know its unlinked tables any more, and goes on.
-        table.map_range(block::<F>(), 0x1000, block::<F>(), Prot::READ | Prot::WRITE).unwrap();
+        table.map_range(block::<F>(), granule::<F>(), block::<F>(), Prot::READ | Prot::WRITE).unwrap();
         drop(table);
         finish(&[&world], held);
     }
@@ -138,8 +145,8 @@ pub fn pending_is_freed_once<F: Walkers>(setup: &Setup, config: &TableConfig<F::
     assert!(!gather.changed() && gather.range().is_none() && gather.unlinked_tables() == 0);
     gather.sync();
     assert_eq!((world.take_events().len(), world.live_pages()), (0, live));
-    table.map_range(0, 0, 0x1000, Prot::READ).unwrap();
-    assert_eq!(table.unmap_range(0, 0x1000, &mut gather), 0x1000);
+    table.map_range(0, 0, granule::<F>(), Prot::READ).unwrap();
+    assert_eq!(table.unmap_range(0, granule::<F>(), &mut gather), granule::<F>());
     gather.sync();
     // SAFETY: there is no hardware that walks this world.
     assert_eq!(pending.free(unsafe { Synced::promise() }), held);
@@ -184,6 +191,14 @@ gathers! {
         config(riscv_64_g::FORCED | riscv_64_g::SVADU, 59, 56, riscv_64_g::Config {}), [dirty_scan_with_another_domain];
     riscv_32_gathers: riscv_32, configs::riscv_32_sv32(),
         config(riscv_32::FORCED | riscv_32::SVADU, 32, 34, riscv_32::Config {}), [dirty_scan_with_another_domain];
+    x86_pae_gathers: x86_pae, configs::x86_pae_xd(), config(configs::FLUSH, 32, 52, x86_pae::Config {}),
+        [dirty_scan_with_another_domain];
+    ppc64_radix_64k_gathers: ppc64_radix_64k, configs::ppc64_radix_64k_plain(),
+        config(ppc64_radix_64k::RC_UPDATES, 52, 57, ppc64_radix_64k::Config { quadrant: 0 }),
+        [dirty_scan_with_another_domain];
+    rockchip_v2_gathers: rockchip_v2, configs::rockchip_v2_oa40(), config(configs::FLUSH, 32, 40, rockchip_v2::Config {}),
+        [];
+    s390_gathers: s390, configs::s390_42_no_gaps(), config(configs::FLUSH, 42, 64, s390::Config { top_level: 2 }), [];
     ept_gathers: ept, configs::ept_48_suppress_ve(),
         config(ept::ACCESSED_DIRTY | ept::SUPPRESS_VE, 48, 52, ept::Config { top_level: 3 }),
         [dirty_scan_with_another_domain];

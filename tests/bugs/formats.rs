@@ -273,6 +273,56 @@ fn flush_of_everything_iterated(#[case] setup: Setup) {
     });
 }
 
+/// Items that are not empty where zero is (or the other way round) were taken for what zero is elsewhere.
+#[rstest]
+#[case::s390_31(configs::s390_31())]
+#[case::s390_64(configs::s390_64())]
+#[case::ept(configs::ept_48_suppress_ve())]
+fn empty_items_that_are_not_zero(#[case] setup: Setup) {
+    on(&setup, |bench| {
+        let (granule, block) = (bench.granule(), bench.item(1));
+        let empty = bench.params.format.empty(0);
+        assert_ne!(empty, 0);
+        bench.map(block, granule, 4 * granule).unwrap();
+        let table = dump(&bench.world).unwrap().tables[&(0, block)];
+        let items = bench.world.pages.borrow().items(table, 8).unwrap();
+        assert!(items[..4].iter().all(|item| *item != empty) && items[4..].iter().all(|item| *item == empty));
+        assert_eq!(bench.unmap(block, 2 * granule, 0), 2 * granule);
+        assert_eq!(bench.world.pages.borrow().items(table, 2).unwrap(), [empty; 2]);
+        // A table that waits to be freed is empty to hardware all the time, also with others in the list.
+        bench.map(0, granule, block).unwrap();
+        assert_eq!(bench.unmap(0, block, 0), block);
+        assert_eq!(bench.unmap(block + 2 * granule, 2 * granule, 0), 2 * granule);
+        bench.runner.sync(0).unwrap();
+    });
+}
+
+/// What hardware left of R and C in an item that is not valid any more made it look like something.
+#[rstest]
+#[case::ppc64_radix(configs::ppc64_radix_rc())]
+#[case::ppc64_radix_64k(configs::ppc64_radix_64k_plain())]
+fn status_bits_in_empty_items(#[case] setup: Setup) {
+    let world = setup.world();
+    let domain = world.domain();
+    let mut runner = Runner::new(&setup, &domain).unwrap();
+    let granule = 1 << setup.params().item_lg2(0);
+    runner.map(0, granule, 2 * granule, RW, None).unwrap().result.unwrap();
+    runner.unmap(0, granule, 0).unwrap();
+    let table = dump(&world).unwrap().tables[&(0, 0)];
+    world.pages.borrow_mut().hardware_set(table, 0, |raw| raw | 1 << 7 | 1 << 8).unwrap();
+    // The dump would complain about the item; the library does not.
+    let Runner { mut table, .. } = runner;
+    assert_eq!(table.translate(0), None);
+    assert_eq!(table.unmap(0, granule, 0), 0);
+    table.map(0, 5 * granule, granule, RW).unwrap();
+    assert_eq!(table.translate(0), Some(5 * granule));
+    assert_eq!(table.unmap(0, 2 * granule, 0), 2 * granule);
+    table.sync(0);
+    drop(table);
+    world.verdict().unwrap();
+    assert_eq!(world.live_pages(), 0);
+}
+
 /// Bit 7 says *leaf* above level 0, and is a memory type or ignored at level 0.
 #[rstest]
 #[case::x86_64(configs::x86_64_sign48())]

@@ -1,11 +1,12 @@
 //! The configurations that everything is run on.
 
-use super::formats::{AmdV1, Armv8, Ept, HwFormat, RiscV, Stage, VtdSs, X86};
+use super::formats::{AmdV1, Armv7s, Armv8, Ept, HwFormat, Pae, PpcRadix, RiscV, RockchipV2, S390, Stage, VtdSs, X86};
 use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
+    riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::iommu::Walkers;
 use generic_pt::{Error, Features, TableConfig};
@@ -112,6 +113,35 @@ pub fn ept(features: Features, va: u32, oa: u32, top: u32) -> Setup {
     Setup::new::<ept::Format>(params(hw, features, top, va, oa), config(features, va, oa, format))
 }
 
+pub fn x86_pae(features: Features, oa: u32) -> Setup {
+    let hw = Pae { execute_disable: features.contains(x86_pae::EXECUTE_DISABLE) };
+    Setup::new::<x86_pae::Format>(params(hw, features, 2, 32, oa), config(features, 32, oa, x86_pae::Config {}))
+}
+
+pub fn ppc64_radix(features: Features, oa: u32, quadrant: u32) -> Setup {
+    let rc_updates = features.contains(ppc64_radix::RC_UPDATES);
+    let hw = PpcRadix { large: false, quadrant: quadrant.into(), rc_updates };
+    let format = ppc64_radix::Config { quadrant };
+    Setup::new::<ppc64_radix::Format>(params(hw, features, 3, 52, oa), config(features, 52, oa, format))
+}
+
+pub fn ppc64_radix_64k(features: Features, oa: u32, quadrant: u32) -> Setup {
+    let rc_updates = features.contains(ppc64_radix_64k::RC_UPDATES);
+    let hw = PpcRadix { large: true, quadrant: quadrant.into(), rc_updates };
+    let format = ppc64_radix_64k::Config { quadrant };
+    Setup::new::<ppc64_radix_64k::Format>(params(hw, features, 3, 52, oa), config(features, 52, oa, format))
+}
+
+pub fn rockchip_v2(features: Features, oa: u32) -> Setup {
+    let format = rockchip_v2::Config {};
+    Setup::new::<rockchip_v2::Format>(params(RockchipV2, features, 1, 32, oa), config(features, 32, oa, format))
+}
+
+pub fn s390(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+    let format = s390::Config { top_level: top };
+    Setup::new::<s390::Format>(params(S390, features, top, va, oa), config(features, va, oa, format))
+}
+
 pub fn riscv_32(features: Features, oa: u32) -> Setup {
     let features = features | riscv_32::FORCED;
     let svadu = features.contains(riscv_32::SVADU);
@@ -152,6 +182,11 @@ armv8! {
     armv8_64k 16;
 }
 
+pub fn armv7s(features: Features, va: u32, oa: u32) -> Setup {
+    let hw = Armv7s { non_secure: features.contains(armv7s::NON_SECURE) };
+    Setup::new::<armv7s::Format>(params(hw, features, 1, va, oa), config(features, va, oa, armv7s::Config {}))
+}
+
 pub const DETAILED: Features = Features::DETAILED_GATHER;
 pub const NONE: Features = Features::empty();
 pub const FLUSH: Features = Features::FLUSH_RANGE;
@@ -190,8 +225,22 @@ setups! {
     riscv_64_g_sv57x4_svadu = riscv_64_g(riscv_64_g::SVNAPOT_64K | riscv_64_g::SVADU, 59, 50, 4);
     ept_48_suppress_ve = ept(FLUSH | ept::ACCESSED_DIRTY | ept::SUPPRESS_VE | ept::IGNORE_PAT, 48, 52, 3);
     ept_57_mode_based = ept(NO_GAPS | ept::MODE_BASED_EXECUTE, 57, 46, 4);
+    x86_pae_xd = x86_pae(FLUSH | x86_pae::EXECUTE_DISABLE, 52);
+    x86_pae_oa36 = x86_pae(NO_GAPS | Features::DETAILED_GATHER, 36);
+    ppc64_radix_rc = ppc64_radix(FLUSH | ppc64_radix::RC_UPDATES, 57, 0);
+    ppc64_radix_quadrant_3 = ppc64_radix(Features::DETAILED_GATHER, 53, 3);
+    ppc64_radix_64k_plain = ppc64_radix_64k(FLUSH, 53, 0);
+    ppc64_radix_64k_quadrant_3_rc = ppc64_radix_64k(ppc64_radix_64k::RC_UPDATES, 57, 3);
+    rockchip_v2_oa40 = rockchip_v2(FLUSH, 40);
+    rockchip_v2_oa34_no_gaps = rockchip_v2(NO_GAPS, 34);
+    s390_31 = s390(FLUSH, 31, 64, 1);
+    s390_42_no_gaps = s390(NO_GAPS, 42, 44, 2);
+    s390_64 = s390(FLUSH, 64, 64, 4);
     riscv_32_sv32 = riscv_32(FLUSH, 34);
     riscv_32_g_sv32x4_svadu = riscv_32_g(riscv_32_g::SVADU, 34);
+    armv7s_oa40 = armv7s(FLUSH, 32, 40);
+    armv7s_oa32_ns = armv7s(NO_GAPS | armv7s::NON_SECURE, 32, 32);
+    armv7s_va28 = armv7s(DETAILED, 28, 34);
     armv8_4k_s1_48 = armv8_4k(FLUSH, 48, 48, 3);
     armv8_4k_s1_39_dirty = armv8_4k(FLUSH | armv8_4k::DIRTY_TRACKING, 39, 40, 2);
     armv8_4k_s1_upper_48_ns = armv8_4k(NO_GAPS | armv8_4k::UPPER_HALF | armv8_4k::NON_SECURE, 48, 48, 3);
@@ -217,8 +266,13 @@ macro_rules! for_each_config {
             amdv1_l2_va32 amdv1_mock_l2 amdv1_mock_l4 x86_64_sign48 x86_64_sign57_no_gaps x86_64_plain47
             x86_64_incoherent_no_gaps x86_64_encrypted x86_64_encrypted_incoherent vtdss_39 vtdss_48_incoherent
             vtdss_57_writeable riscv_64_sv39_napot riscv_64_sv48_pbmt riscv_64_sv57_napot_pbmt
-            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu ept_48_suppress_ve ept_57_mode_based
-            riscv_32_sv32 riscv_32_g_sv32x4_svadu
+            riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu riscv_32_sv32 riscv_32_g_sv32x4_svadu
+            ept_48_suppress_ve ept_57_mode_based
+            x86_pae_xd x86_pae_oa36
+            ppc64_radix_rc ppc64_radix_64k_plain
+            rockchip_v2_oa40 rockchip_v2_oa34_no_gaps
+            s390_31 s390_42_no_gaps s390_64
+            armv7s_oa40 armv7s_oa32_ns armv7s_va28
             armv8_4k_s1_48 armv8_4k_s1_39_dirty armv8_4k_s2_40_2_tops armv8_4k_s2_52_lpa2_dirty
             armv8_16k_s1_47_incoherent armv8_16k_s1_52_lpa2_dirty armv8_16k_s2_40_16_tops_fwb armv8_64k_s1_42_dirty
             armv8_64k_s2_45_8_tops
@@ -232,6 +286,7 @@ macro_rules! for_each_config {
 macro_rules! for_each_upper_config {
     ($stamp:ident) => {
         $crate::for_each_config! { @each $stamp
+            ppc64_radix_quadrant_3 ppc64_radix_64k_quadrant_3_rc
             armv8_4k_s1_upper_48_ns armv8_4k_s1_upper_52_lpa2 armv8_64k_s1_upper_52_lpa
         }
     };

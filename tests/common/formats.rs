@@ -1,13 +1,23 @@
 //! What hardware makes of items: a second implementation of the formats, written from the hardware specifications, that
 //! shares nothing with the library. The simulated walker decodes with it, the model predicts raw items with it.
 
+mod armv7s;
 mod armv8;
 mod ept;
+mod pae;
+mod ppc;
 mod riscv;
+mod rockchip;
+mod s390;
 
+pub use armv7s::Armv7s;
 pub use armv8::Armv8;
 pub use ept::Ept;
+pub use pae::Pae;
+pub use ppc::PpcRadix;
 pub use riscv::{RiscV, Stage};
+pub use rockchip::RockchipV2;
+pub use s390::S390;
 
 use generic_pt::{Errno, Prot};
 
@@ -68,6 +78,10 @@ pub trait HwFormat {
     fn decode(&self, level: u32, raw: u64) -> Decoded;
     /// The page sizes of a level, one bit each.
     fn sizes(&self, level: u32) -> u64;
+    /// Of the page sizes `sizes`, those whose entries can hold this output address.
+    fn sizes_for_oa(&self, sizes: u64, _oa: u64) -> u64 {
+        sizes
+    }
     /// Attribute bits of a leaf, or the errno for a protection that the format refuses.
     fn attrs(&self, prot: Prot) -> Result<u64, Errno>;
     /// Item `n` of the entry of `2^size_lg2` bytes at `oa`, not written to yet.

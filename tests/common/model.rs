@@ -122,6 +122,16 @@ impl Params {
         let sizes = (0..=shape.max_level).filter(used).fold(0, |sizes, level| sizes | self.format.sizes(level));
         sizes & low(self.max_va - 1) & low(self.max_oa)
     }
+    /// OA bits within which a page of `size` bytes can be anywhere.
+    pub fn oa_bits(&self, size: u64) -> u32 {
+        let is_held = |bits: &u32| self.format.sizes_for_oa(size, low(*bits) & !(size - 1)) != 0;
+        (0..=self.max_oa).rfind(is_held).unwrap_or(0)
+    }
+    /// The smallest page that can be at the end of the physical range.
+    pub fn smallest_at_end_of_oa(&self) -> u64 {
+        let mut sizes = (0..64).map(|size| 1 << size).filter(|size| self.all_sizes() & size != 0);
+        sizes.find(|size| self.oa_bits(*size) == self.max_oa).unwrap_or(0)
+    }
     pub fn range_error(&self, va: u64, last: u64) -> Error {
         let level = if self.dynamic { self.format.shape().max_level } else { self.start_level };
         let bits = self.top_va(level) - u32::from(self.sign);
@@ -166,11 +176,10 @@ impl Model {
 
     /// The largest permitted size at a place, by trying all.
     fn best(&self, va: u64, last: u64, oa: u64) -> Option<u32> {
+        let sizes = self.params.format.sizes_for_oa(self.sizes, oa);
         let fits = |size: &u32| {
             let size_bytes = 1u128 << size;
-            self.sizes >> size & 1 != 0
-                && (va | oa) & low(*size) == 0
-                && u128::from(va) + size_bytes - 1 <= u128::from(last)
+            sizes >> size & 1 != 0 && (va | oa) & low(*size) == 0 && u128::from(va) + size_bytes - 1 <= u128::from(last)
         };
         (0..64).rev().find(fits)
     }
@@ -194,7 +203,26 @@ impl Model {
         if u128::from(paddr) + u128::from(len) - 1 > u128::from(low(self.params.max_oa)) {
             return Err(pa_range);
         }
+        self.sizes_fit_everywhere(iova, last, paddr)?;
         Ok((attrs, first))
+    }
+
+    /// That there is a size for each address on the way.
+    fn sizes_fit_everywhere(&self, mut va: u64, last: u64, mut oa: u64) -> Result<(), Error> {
+        let format = &self.params.format;
+        if format.sizes_for_oa(self.sizes, oa + (last - va)) == self.sizes {
+            return Ok(());
+        }
+        loop {
+            let page_sizes = format.sizes_for_oa(self.sizes, oa);
+            let len = last - va + 1;
+            let alignment = Error::Alignment { va, paddr: oa, len, page_sizes };
+            let size = 1 << self.best(va, last, oa).ok_or(alignment)?;
+            if size == len {
+                return Ok(());
+            }
+            (va, oa) = (va + size, oa + size);
+        }
     }
 
     /// `left` allocations succeed.
