@@ -3,8 +3,8 @@
 //! It is built, not run: tables of some formats cannot lie where the heap is.
 
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
-    riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, dart, dart_16k, dart_v2, ept, mali_lpae, ppc64_radix,
+    ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
 use std::hint::black_box;
@@ -55,6 +55,10 @@ fn main() {
     exercise!(riscv_64, 48, FORCED | Features::FLUSH_RANGE, Config {});
     exercise!(riscv_64_g, 50, FORCED | SVADU, Config {});
     exercise!(armv7s, 32, FORCED | Features::FLUSH_RANGE, Config {});
+    exercise!(mali_lpae, 48, FORCED | Features::FLUSH_RANGE, Config {});
+    exercise!(dart_v2, 36, FORCED | Features::FLUSH_RANGE, Config {});
+    exercise!(dart_16k, 36, FORCED | Features::FLUSH_RANGE, Config {});
+    exercise!(dart, 32, FORCED | Features::FLUSH_RANGE, Config {});
     exercise!(armv8_4k, 48, Features::FLUSH_RANGE | DIRTY_TRACKING, Config {});
     exercise!(armv8_16k, 48, STAGE_2 | DIRTY_TRACKING, Config {});
     exercise!(armv8_64k, 48, STAGE_2 | LPA | DIRTY_TRACKING, Config {});

@@ -6,12 +6,13 @@
 //!
 //! The crate currently supports:
 //!
-//! * the formats [`amdv1`](fmt::amdv1), [`x86_64`](fmt::x86_64), [`vtdss`](fmt::vtdss),
-//!   [`riscv_64`](fmt::riscv_64), [`riscv_64_g`](fmt::riscv_64_g), [`riscv_32`](fmt::riscv_32),
-//!   [`riscv_32_g`](fmt::riscv_32_g), [`ept`](fmt::ept), [`x86_pae`](fmt::x86_pae),
-//!   [`ppc64_radix`](fmt::ppc64_radix), [`ppc64_radix_64k`](fmt::ppc64_radix_64k), [`s390`](fmt::s390), [`rockchip_v2`](fmt::rockchip_v2), [`armv7s`](fmt::armv7s),
-//!   [`armv8_4k`](fmt::armv8_4k), [`armv8_16k`](fmt::armv8_16k),
-//!   [`armv8_64k`](fmt::armv8_64k), and private ones defined in other crates;
+//! * the formats [`amdv1`](fmt::amdv1), [`x86_64`](fmt::x86_64), [`x86_pae`](fmt::x86_pae), [`vtdss`](fmt::vtdss),
+//!   [`ept`](fmt::ept), [`riscv_64`](fmt::riscv_64), [`riscv_64_g`](fmt::riscv_64_g), [`riscv_32`](fmt::riscv_32),
+//!   [`riscv_32_g`](fmt::riscv_32_g), [`armv8_4k`](fmt::armv8_4k), [`armv8_16k`](fmt::armv8_16k),
+//!   [`armv8_64k`](fmt::armv8_64k), [`armv7s`](fmt::armv7s), [`mali_lpae`](fmt::mali_lpae), [`dart`](fmt::dart),
+//!   [`dart_16k`](fmt::dart_16k), [`dart_v2`](fmt::dart_v2), [`ppc64_radix`](fmt::ppc64_radix),
+//!   [`ppc64_radix_64k`](fmt::ppc64_radix_64k), [`s390`](fmt::s390), [`rockchip_v2`](fmt::rockchip_v2), and private
+//!   ones defined in other crates;
 //! * [map](PtIommu::map_range) of any range with the largest pages that fit, contiguous entries included;
 //!   [unmap](PtIommu::unmap_range); [translate](PtIommu::iova_to_phys);
 //!   [dirty tracking](PtIommu::read_and_clear_dirty); replacing empty tables by larger leaves;

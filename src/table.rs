@@ -373,7 +373,8 @@ pub(crate) fn top_size_lg2<F: Description>(common: &Common<F>, level: u32) -> u3
 /// Items of the top table of `level`, as a power of two.
 #[inline(always)]
 pub(crate) fn top_items_lg2<F: Description>(common: &Common<F>, level: u32) -> u32 {
-    top_va_lg2(common, level) - item_size_lg2::<F>(level)
+    // With a deep top one item can cover more than all.
+    top_va_lg2(common, level).saturating_sub(item_size_lg2::<F>(level))
 }
 
 /// VA bits that a top of `level` decodes.

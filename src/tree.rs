@@ -65,7 +65,7 @@ impl<F: Groups, H: Host> Tree<F, H> {
         let top = AtomicPtr::new(join::<F>(top.keep(), level));
         let mut top_items = [0; MAX_LEVELS];
         for (level, items) in (0..=F::MAX_TOP_LEVEL).zip(&mut top_items) {
-            if item_size_lg2::<F>(level) <= top_va_lg2(&common, level) {
+            if F::QUIRKS.deep_top || item_size_lg2::<F>(level) <= top_va_lg2(&common, level) {
                 *items = 1 << top_items_lg2(&common, level);
             }
         }
