@@ -283,21 +283,22 @@ fn followers<F: Groups>(
     bytes: u64,
 ) -> usize {
     let (level, size_lg2) = (table.level(), item_size_lg2::<F>(table.level()));
-    let count = items_behind(table, index, bytes);
-    let first_oa = lg2::align_down(paddr, size_lg2);
-    let leaf = |n: u64| {
-        let oa = first_oa.wrapping_add(lg2::shl(n, size_lg2));
-        F::leaf_item(common, LeafRequest { level, size_lg2, oa, attrs })
-    };
-    let (raw, first) = (entry.raw, leaf(0));
-    // The difference, without a subtraction: `-x` is `!x + 1`.
-    let step = leaf(1).wrapping_add((!first).wrapping_add(F::Item::from_u64(1)));
-    // Where the address lies in pieces and crosses from one to the other, it shows at the last item. What the item has
-    // beside what map wrote, the others have to have too.
-    if raw.wrapping_add(step.wrapping_times(count as u64)) ^ raw != leaf(count as u64) ^ first {
+    let leaf = |oa| F::leaf_item(common, LeafRequest { level, size_lg2, oa, attrs });
+    // Only the bits of the address change that count the items of a table, and the items must count in the same way: those
+    // bits lie together, nothing else lies among them, and they are read as they were written.
+    let counting = lg2::low_mask(item_size_lg2::<F>(level + 1)) & !lg2::low_mask(size_lg2);
+    let (lowest_oa, highest_oa) = ((paddr | counting) ^ counting, paddr | counting);
+    let (lowest, highest) = (leaf(lg2::align_down(lowest_oa, size_lg2)), leaf(lg2::align_down(highest_oa, size_lg2)));
+    let step = lowest ^ leaf(lg2::align_down(lowest_oa, size_lg2) | lg2::pow2(size_lg2));
+    let counts = step.wrapping_times(lg2::shr(counting, size_lg2)) == lowest ^ highest
+        && F::exact_oa(common, level, highest, paddr) == highest_oa
+        && counting != 0;
+    if !counts {
         return 0;
     }
-    table.count_in_steps(index + 1, count, raw.wrapping_add(step), step, dirty_bits(common, level, entry, attrs))
+    let count = items_behind(table, index, bytes.min(highest_oa - paddr));
+    let next = entry.raw.wrapping_add(step);
+    table.count_in_steps(index + 1, count, next, step, dirty_bits(common, level, entry, attrs))
 }
 
 /// The bits of a leaf that say whether it was written, if they say nothing else.
