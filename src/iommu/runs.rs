@@ -159,7 +159,7 @@ impl<F: Groups, H: Host> Iterator for Runs<'_, F, H> {
             }
         }
         let Open { iova, paddr, last, sort } = open?;
-        let len = (last - iova).checked_add(1).unwrap_or(u64::MAX);
+        let len = (last - iova).saturating_add(1);
         Some(Run { iova, paddr, len, prot: self.prot_of(sort) })
     }
 }
