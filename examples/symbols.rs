@@ -25,6 +25,9 @@ macro_rules! exercise {
         let (iova, paddr, len) = black_box((0x20_0000, 0x4000_0000, 0x40_0000));
         ns!($format, map_range)(&mut table, iova, paddr, len, Prot::READ | Prot::WRITE).expect("a free range");
         assert_eq!(ns!($format, iova_to_phys)(&table, black_box(iova + 0x1234)), Some(paddr + 0x1234));
+        let runs = ns!($format, translate_range)(&table, black_box(iova), len).expect("a valid range");
+        assert_eq!(runs.map(|run| run.len).sum::<u64>(), len);
+        assert_eq!(ns!($format, cursor)(&mut table).iova_to_phys(black_box(iova + 0x1234)), Some(paddr + 0x1234));
         black_box(ns!($format, set_dirty)(&table, iova)).ok();
         let mut gather = ns!($format, gather)(&table, black_box(GatherMode::Immediate));
         let report = |range| {
@@ -34,6 +37,11 @@ macro_rules! exercise {
             ns!($format, read_and_clear_dirty)(&mut table, iova, len, black_box(DirtyMode::Clear), &mut gather, report);
         black_box(dirty).ok();
         assert_eq!(ns!($format, unmap_range)(&mut table, iova, len, &mut gather), len);
+        ns!($format, map_range)(&mut table, iova, paddr, len, Prot::READ | Prot::WRITE).expect("a free range");
+        let visit = |run| {
+            black_box(run);
+        };
+        assert_eq!(ns!($format, unmap_range_with)(&mut table, iova, len, &mut gather, visit), len);
         ns!($format, sync)(&mut gather);
         black_box(ns!($format, get_info)(&table));
         black_box(ns!($format, hw_info)(&table));

@@ -14,7 +14,8 @@
 //!   [`ppc64_radix_64k`](fmt::ppc64_radix_64k), [`s390`](fmt::s390), [`rockchip_v2`](fmt::rockchip_v2), and private
 //!   ones defined in other crates;
 //! * [map](PtIommu::map_range) of any range with the largest pages that fit, contiguous entries included;
-//!   [unmap](PtIommu::unmap_range); [translate](PtIommu::iova_to_phys);
+//!   [unmap](PtIommu::unmap_range), also [with a report](PtIommu::unmap_range_with) of what was mapped;
+//!   [translate](PtIommu::iova_to_phys), also [whole ranges](PtIommu::translate_range); a [cursor](PtIommu::cursor);
 //!   [dirty tracking](PtIommu::read_and_clear_dirty); replacing empty tables by larger leaves;
 //! * tops that grow while they are in use, tables that span all 64 bits, sign extension;
 //! * [deferred invalidation](Gather) by range with or without gaps, queued, or with the levels that changed: pages that
@@ -139,7 +140,7 @@ pub use error::{Errno, Error, MapError};
 #[doc(inline)]
 pub use feature::{Features, Prot};
 #[doc(inline)]
-pub use iommu::{DirtyMode, Gather, GatherMode, Info, PtIommu, TableConfig};
+pub use iommu::{Cursor, DirtyMode, Gather, GatherMode, Info, PtIommu, Run, Runs, TableConfig};
 #[cfg(feature = "alloc")]
 #[doc(inline)]
 pub use memory::HeapMemory;

@@ -159,6 +159,24 @@ impl<F: Groups, H: Host> Tree<F, H> {
         visit(&unsafe { Table::of(top.page, top.level, items) })
     }
 
+    /// The lowest table on the way to `va`, which `top` decodes. [`top`](Self::top) gave that during this operation.
+    ///
+    /// For walks that hold the VA's range, and unlink nothing while they have the view.
+    pub(crate) fn lowest(&self, top: TopPtr, va: u64) -> Table<'_, F> {
+        let items = self.top_items.get(top.level as usize).copied().unwrap_or(0);
+        // SAFETY: as in `with`; the range is held as long as there is a view: the caller's borrow of this tree, as long as
+        // the view's, is of an operation that holds it.
+        let mut table = unsafe { Table::of(top.page, top.level, items) };
+        while table.level() > 0 {
+            let entry = table.load(&self.common, table.index(va));
+            if entry.kind != Kind::Table {
+                break;
+            }
+            table = table.lower(&self.common, self.memory(), entry);
+        }
+        table
+    }
+
     /// Frees all tables below `table`, whose items are not looked at again.
     fn free_below(&self, table: &Table<'_, F>) {
         if table.level() == 0 {
