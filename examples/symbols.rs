@@ -3,7 +3,7 @@
 use generic_pt::fmt::{
     amdv1, amdv1_mock, armv8_4k, armv8_16k, armv8_64k, ept, riscv_32, riscv_32_g, riscv_64, riscv_64_g, vtdss, x86_64,
 };
-use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
+use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, Segment, TableConfig};
 use std::hint::black_box;
 
 /// All mangled operations of one format, on a table that maps, translates and unmaps one page.
@@ -32,6 +32,8 @@ macro_rules! exercise {
         black_box(dirty).ok();
         assert_eq!(ns!($format, unmap_range)(&mut table, iova, len, &mut gather), len);
         ns!($format, sync)(&mut gather);
+        let list = black_box([Segment { paddr, len: 0x1_0000 }, Segment { paddr: 0, len: 0x1_0000 }]);
+        assert_eq!(ns!($format, map_sg)(&mut table, iova, list, Prot::READ | Prot::WRITE), Ok(0x2_0000));
         black_box(ns!($format, get_info)(&table));
         black_box(ns!($format, hw_info)(&table));
         ns!($format, deinit)(table);

@@ -142,6 +142,11 @@ pub enum Error {
         /// What it holds, in CPU byte order.
         raw: u64,
     },
+    /// The segments of a scatter list were others when they were read again, to map them, than when they were checked.
+    SegmentsChanged {
+        /// Where in the VA range the two readings differ.
+        va: u64,
+    },
     /// The format does not read a leaf that it made as a leaf: its description is wrong. Nothing was written.
     LeafNotRead {
         /// VA of the leaf.
@@ -215,7 +220,7 @@ impl Error {
         match self {
             Self::Config { errno, .. } | Self::ConfigRange { errno, .. } | Self::Protection { errno, .. } => *errno,
             Self::Features { .. } | Self::NotOffered { .. } => Errno::EOPNOTSUPP,
-            Self::ZeroLength { .. } | Self::LeafNotRead { .. } => Errno::EINVAL,
+            Self::ZeroLength { .. } | Self::LeafNotRead { .. } | Self::SegmentsChanged { .. } => Errno::EINVAL,
             Self::Overflow { .. } => Errno::EOVERFLOW,
             Self::VaRange { .. } | Self::PaRange { .. } | Self::TableAddress { .. } => Errno::ERANGE,
             Self::Alignment { .. } => Errno::ENXIO,
@@ -250,6 +255,12 @@ impl fmt::Display for Error {
             }
             Self::ConfigRange { field, found, lowest, highest, .. } => {
                 write!(f, "configuration: `{field}` is {found}, valid: {lowest} to {highest}")
+            }
+            Self::SegmentsChanged { va } => {
+                write!(
+                    f,
+                    "the segments for VA {va:#018x} are not those that were checked: the iterator's clone gave others"
+                )
             }
             Self::LeafNotRead { va, level } => {
                 write!(f, "the format does not read its own leaf of level {level} at VA {va:#018x} as a leaf")

@@ -11,7 +11,7 @@
 //!   [`riscv_32_g`](fmt::riscv_32_g), [`ept`](fmt::ept), [`armv8_4k`](fmt::armv8_4k), [`armv8_16k`](fmt::armv8_16k),
 //!   [`armv8_64k`](fmt::armv8_64k), and private ones defined in other crates;
 //! * [map](PtIommu::map_range) of any range with the largest pages that fit, contiguous entries included;
-//!   [unmap](PtIommu::unmap_range); [translate](PtIommu::iova_to_phys);
+//!   of [scatter lists](PtIommu::map_sg); [unmap](PtIommu::unmap_range); [translate](PtIommu::iova_to_phys);
 //!   [dirty tracking](PtIommu::read_and_clear_dirty); replacing empty tables by larger leaves;
 //! * tops that grow while they are in use, tables that span all 64 bits, sign extension;
 //! * [deferred invalidation](Gather) by range with or without gaps, queued, or with the levels that changed: pages that
@@ -136,7 +136,7 @@ pub use error::{Errno, Error, MapError};
 #[doc(inline)]
 pub use feature::{Features, Prot};
 #[doc(inline)]
-pub use iommu::{DirtyMode, Gather, GatherMode, Info, PtIommu, TableConfig};
+pub use iommu::{DirtyMode, Gather, GatherMode, Info, PtIommu, Segment, TableConfig};
 #[cfg(feature = "alloc")]
 #[doc(inline)]
 pub use memory::HeapMemory;
@@ -146,6 +146,8 @@ pub use range::VaRange;
 #[doc(hidden)]
 pub mod __private {
     //! What expansions need, whatever the names around them mean.
+    pub use core::clone::Clone;
+    pub use core::iter::IntoIterator;
     pub use core::ops::FnMut;
     pub use core::option::Option;
     pub use core::primitive::{bool, str, u32, u64};

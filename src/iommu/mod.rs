@@ -29,12 +29,13 @@ pub use crate::format::TableConfig;
 pub use dirty::DirtyMode;
 pub use gather::{Gather, GatherMode, Pending, Synced};
 pub use init::Info;
+pub use map::Segment;
 
 #[doc(hidden)]
 pub mod level {
     //! One level of each algorithm, for the expansion to instantiate.
     pub use super::dirty::{Cx as DirtyCx, dirty_level};
-    pub use super::map::{Cx as MapCx, Stop, map_level};
+    pub use super::map::{OneRun, Runs, Stop, Walk as MapCx, map_level};
     pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_level};
     pub use crate::seek::{Seek, Seeking, Step, seek_level};
     pub use crate::table::Table;
@@ -73,7 +74,11 @@ use core::fmt;
 /// Implemented by the expansion of a description only.
 #[doc(hidden)]
 pub trait Walkers: Groups {
-    fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
+    fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Walk<'_, Self, H, map::OneRun>) -> Result<(), map::Stop>;
+    fn map_sg<H: Host, S: map::Runs>(
+        table: &Table<'_, Self>,
+        cx: &mut map::Walk<'_, Self, H, S>,
+    ) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
     fn translate<H: Host, S: Seek<Self>, const TOP: u32>(
         tree: &Tree<Self, H>,
