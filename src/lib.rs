@@ -13,6 +13,7 @@
 //! * [map](PtIommu::map_range) of any range with the largest pages that fit, contiguous entries included;
 //!   of [scatter lists](PtIommu::map_sg); [unmap](PtIommu::unmap_range); [translate](PtIommu::iova_to_phys);
 //!   [dirty tracking](PtIommu::read_and_clear_dirty); replacing empty tables by larger leaves;
+//! * [views](View) of disjoint ranges, for several threads at once;
 //! * tops that grow while they are in use, tables that span all 64 bits, sign extension;
 //! * [deferred invalidation](Gather) by range with or without gaps, queued, or with the levels that changed: pages that
 //!   were unlinked are freed only after the hardware was made to forget them;
@@ -136,7 +137,7 @@ pub use error::{Errno, Error, MapError};
 #[doc(inline)]
 pub use feature::{Features, Prot};
 #[doc(inline)]
-pub use iommu::{DirtyMode, Gather, GatherMode, Info, PtIommu, Segment, TableConfig};
+pub use iommu::{DirtyMode, Gather, GatherMode, Info, PtIommu, Segment, TableConfig, View};
 #[cfg(feature = "alloc")]
 #[doc(inline)]
 pub use memory::HeapMemory;

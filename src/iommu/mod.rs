@@ -4,10 +4,9 @@
 //! its own (see [`Walkers`]) and chains each level to the one below.
 //!
 //! # Locking
-//! Operations on *disjoint* VA ranges of one table may run concurrently, on overlapping ones not. The methods here take
-//! `&mut self`, which is stricter. Everything below them works on `&self` under that rule, so that views of disjoint
-//! ranges can be added beside them. Such a view has to refuse what reaches beyond its range: unmap removes the last leaf
-//! whole, and dirty tracking cleans entries whole; and translate and set-dirty need their range too, for reading.
+//! Operations on *disjoint* VA ranges of one table may run concurrently, on overlapping ones not. The methods of
+//! [`PtIommu`] take `&mut self`, which is stricter; a [`View`] is a part of the range for a thread of its own. Everything
+//! below works on `&self` under that rule. Nothing locks but a change of the top.
 
 mod dirty;
 #[allow(unsafe_code, reason = "frees unlinked tables after a sync")]
@@ -24,12 +23,14 @@ mod translate;
 mod unlink;
 #[allow(unsafe_code, reason = "passes unlinked tables on")]
 mod unmap;
+mod view;
 
 pub use crate::format::TableConfig;
 pub use dirty::DirtyMode;
 pub use gather::{Gather, GatherMode, Pending, Synced};
 pub use init::Info;
 pub use map::Segment;
+pub use view::View;
 
 #[doc(hidden)]
 pub mod level {

@@ -5,6 +5,7 @@ use crate::driver::Host;
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
 use crate::format::{Groups, Kind, LeafRequest, item_size_lg2};
+use crate::iommu::view::outside;
 use crate::iommu::{Core, PtIommu, Walkers};
 use crate::lg2;
 use crate::near::Near;
@@ -151,15 +152,17 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         S: IntoIterator<Item = Segment>,
         S::IntoIter: Clone,
     {
-        self.core.map_sg(&mut self.near, iova, segments.into_iter(), prot)
+        let all = VaRange { va: 0, last: u64::MAX };
+        self.core.map_sg(&mut self.near, all, iova, segments.into_iter(), prot)
     }
 }
 
 impl<F: Walkers, H: Host> Core<F, H> {
-    /// Map of a scatter list by whoever holds the range, and `near`.
+    /// Map of a scatter list by whoever holds the range `held`, and `near`.
     pub(in crate::iommu) fn map_sg<I>(
         &self,
         near: &mut Near<F>,
+        held: VaRange,
         iova: u64,
         segments: I,
         prot: Prot,
@@ -170,6 +173,9 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let refused = |error| MapError { error, mapped: 0, va: iova };
         let attrs = self.attrs_checked(prot).map_err(refused)?;
         let range = self.segments_checked(iova, segments.clone()).map_err(refused)?;
+        if range.va < held.va || range.last > held.last {
+            return Err(refused(outside(held, range)));
+        }
         let mut cx = Walk {
             cx: Cx {
                 common: self.common(),
