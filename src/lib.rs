@@ -148,6 +148,7 @@ pub use range::VaRange;
 #[doc(hidden)]
 pub mod __private {
     //! What expansions need, whatever the names around them mean.
+    pub use core::hint::black_box;
     pub use core::ops::FnMut;
     pub use core::option::Option;
     pub use core::primitive::{bool, str, u32, u64};
