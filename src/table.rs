@@ -203,16 +203,17 @@ impl<'t, F: Groups> Table<'t, F> {
         differing == F::Item::ZERO
     }
 
-    /// The number of items from `first` on, in groups of eight, at most `count`, for all of which `holds`.
+    /// The number of items from `first` on, at most `count`, up to the first for which `holds` does not.
     #[inline(always)]
-    pub(crate) fn count_eights(&self, first: usize, count: usize, holds: impl Fn(F::Item) -> bool) -> usize {
+    pub(crate) fn count_while(&self, first: usize, count: usize, holds: impl Fn(F::Item) -> bool) -> usize {
         let run = self.items.get(first..).unwrap_or(&[]);
-        let (eights, _) = run.get(..count.min(run.len())).unwrap_or(&[]).as_chunks::<8>();
-        let of_eight = |eight: &&[<F::Item as Item>::Atomic; 8]| {
-            // All are looked at, whatever the first ones say: the tests of eight become one.
-            eight.iter().fold(true, |all, slot| all & holds(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed))))
-        };
-        eights.iter().take_while(of_eight).count() * 8
+        let run = run.get(..count.min(run.len())).unwrap_or(&[]);
+        let holds = |slot: &<F::Item as Item>::Atomic| holds(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
+        // All of eight are looked at, whatever the first ones say: their tests become one.
+        let (eights, _) = run.as_chunks::<8>();
+        let of_eight = |eight: &&[<F::Item as Item>::Atomic; 8]| eight.iter().fold(true, |all, slot| all & holds(slot));
+        let counted = eights.iter().take_while(of_eight).count() * 8;
+        counted + run.get(counted..).unwrap_or(&[]).iter().take_while(|slot| holds(slot)).count()
     }
 
     /// Whether all of a run of items are surely not empty: they have a bit in common that says so.

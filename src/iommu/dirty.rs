@@ -103,7 +103,7 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     let mut index = table.index(va);
     loop {
         if LEVEL == 0 {
-            let clean = clean_eights::<F>(table, common, index, va, range.last);
+            let clean = count_clean::<F>(table, common, index, va, range.last);
             index += clean;
             if clean != 0 {
                 let clean_last = va.wrapping_add(lg2::shl(clean as u64, item_size_lg2::<F>(0)).wrapping_sub(1));
@@ -147,14 +147,14 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     }
 }
 
-/// The number of items from `index` on, a multiple of eight, of which none is dirty, and none is behind the range.
+/// The number of items of the lowest level from `index` on, up to the first that is dirty or the last of the range.
 ///
-/// Clean leaves need no look at each; and tables there are none at the lowest level.
+/// Clean leaves need no look at each; and tables there are none.
 #[inline(always)]
-fn clean_eights<F: Groups>(table: &Table<'_, F>, common: &Common<F>, index: usize, va: u64, last: u64) -> usize {
+fn count_clean<F: Groups>(table: &Table<'_, F>, common: &Common<F>, index: usize, va: u64, last: u64) -> usize {
     let wanted = lg2::shr(last - va, item_size_lg2::<F>(0));
     let items = usize::try_from(wanted).unwrap_or(usize::MAX);
-    table.count_eights(index, items, |raw| !F::is_dirty(common, 0, raw))
+    table.count_while(index, items, |raw| !F::is_dirty(common, 0, raw))
 }
 
 /// Looks at one leaf, which covers `range`.

@@ -157,8 +157,16 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
                     break Outcome::Stopped;
                 }
                 cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
-                va = (va | lg2::low_mask(size_lg2)).wrapping_add(1);
+                let leaf_last = va | lg2::low_mask(size_lg2);
                 index += 1 << contig_lg2;
+                // Leaves of one item come in runs.
+                let more = if contig_lg2 == 0 {
+                    plain_leaves_behind::<F, LEVEL>(table, common, index, leaf_last, cx.last)
+                } else {
+                    0
+                };
+                index += more;
+                va = leaf_last.wrapping_add(lg2::shl(more as u64, item_lg2)).wrapping_add(1);
                 changed.end = index;
             }
             Kind::Table => {
@@ -205,6 +213,23 @@ enum BelowChanged {
 struct LeafRun {
     end: usize,
     next_va: u64,
+}
+
+/// The leaves of one item from `index` on that begin in the range, which goes on behind `leaf_last`.
+#[inline(always)]
+fn plain_leaves_behind<F: Groups, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    common: &Common<F>,
+    index: usize,
+    leaf_last: u64,
+    last: u64,
+) -> usize {
+    let Some(behind) = last.checked_sub(leaf_last) else { return 0 };
+    // The last may begin in the range only.
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    let begin = lg2::shr(behind, item_lg2) + u64::from(!lg2::is_aligned(behind, item_lg2));
+    let is_plain = |raw| F::kind(common, LEVEL, raw) == Kind::Leaf && F::contig_lg2(common, LEVEL, raw) == 0;
+    table.count_while(index, usize::try_from(begin).unwrap_or(usize::MAX), is_plain)
 }
 
 /// The leaves from `first` on, up to the end of the range or the table, if a look at all of them together says that none of
