@@ -106,6 +106,8 @@ pub struct Quirks {
     /// Hardware must not find a page where it may still have a pointer to a table cached: a page that replaces (empty)
     /// tables is written only after they are synced.
     pub break_before_make: bool,
+    /// The level of the top does not follow from the VA width: VA can be narrower than one item of the top covers.
+    pub deep_top: bool,
 }
 
 impl Quirks {
@@ -118,6 +120,7 @@ impl Quirks {
         min_top_level: 0,
         link_lo: 16,
         break_before_make: false,
+        deep_top: false,
     };
 }
 

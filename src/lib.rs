@@ -6,14 +6,16 @@
 //!
 //! The crate currently supports:
 //!
-//! * the formats [`amdv1`](fmt::amdv1), [`x86_64`](fmt::x86_64), [`vtdss`](fmt::vtdss),
-//!   [`riscv_64`](fmt::riscv_64), [`riscv_64_g`](fmt::riscv_64_g), [`riscv_32`](fmt::riscv_32),
-//!   [`riscv_32_g`](fmt::riscv_32_g), [`ept`](fmt::ept), [`x86_pae`](fmt::x86_pae),
-//!   [`ppc64_radix`](fmt::ppc64_radix), [`ppc64_radix_64k`](fmt::ppc64_radix_64k), [`s390`](fmt::s390), [`rockchip_v2`](fmt::rockchip_v2), [`armv7s`](fmt::armv7s),
-//!   [`armv8_4k`](fmt::armv8_4k), [`armv8_16k`](fmt::armv8_16k),
-//!   [`armv8_64k`](fmt::armv8_64k), and private ones defined in other crates;
+//! * the formats [`amdv1`](fmt::amdv1), [`x86_64`](fmt::x86_64), [`x86_pae`](fmt::x86_pae), [`vtdss`](fmt::vtdss),
+//!   [`ept`](fmt::ept), [`riscv_64`](fmt::riscv_64), [`riscv_64_g`](fmt::riscv_64_g), [`riscv_32`](fmt::riscv_32),
+//!   [`riscv_32_g`](fmt::riscv_32_g), [`armv8_4k`](fmt::armv8_4k), [`armv8_16k`](fmt::armv8_16k),
+//!   [`armv8_64k`](fmt::armv8_64k), [`armv7s`](fmt::armv7s), [`mali_lpae`](fmt::mali_lpae), [`dart`](fmt::dart),
+//!   [`dart_16k`](fmt::dart_16k), [`dart_v2`](fmt::dart_v2), [`ppc64_radix`](fmt::ppc64_radix),
+//!   [`ppc64_radix_64k`](fmt::ppc64_radix_64k), [`s390`](fmt::s390), [`rockchip_v2`](fmt::rockchip_v2), and private
+//!   ones defined in other crates;
 //! * [map](PtIommu::map_range) of any range with the largest pages that fit, contiguous entries included;
-//!   [unmap](PtIommu::unmap_range); [translate](PtIommu::iova_to_phys);
+//!   [unmap](PtIommu::unmap_range), also [with a report](PtIommu::unmap_range_with) of what was mapped;
+//!   [translate](PtIommu::iova_to_phys), also [whole ranges](PtIommu::translate_range); a [cursor](PtIommu::cursor);
 //!   [dirty tracking](PtIommu::read_and_clear_dirty); replacing empty tables by larger leaves;
 //! * tops that grow while they are in use, tables that span all 64 bits, sign extension;
 //! * [deferred invalidation](Gather) by range with or without gaps, queued, or with the levels that changed: pages that
@@ -138,7 +140,7 @@ pub use error::{Errno, Error, MapError};
 #[doc(inline)]
 pub use feature::{Features, Prot};
 #[doc(inline)]
-pub use iommu::{DirtyMode, Gather, GatherMode, Info, PtIommu, TableConfig};
+pub use iommu::{Cursor, DirtyMode, Gather, GatherMode, Info, PtIommu, Run, Runs, TableConfig};
 #[cfg(feature = "alloc")]
 #[doc(inline)]
 pub use memory::HeapMemory;

@@ -87,6 +87,43 @@ macro_rules! __pt_operations {
             }
 
             $crate::__pt_frame! {
+                /// Removes every leaf in the range, shows what it removes, and returns the bytes removed:
+                /// [`PtIommu::unmap_range_with`]($crate::PtIommu::unmap_range_with).
+                pub fn [<pt_iommu_ $name _unmap_range_with>]<H: $crate::Host>(
+                    table: &mut $Table<H>,
+                    iova: u64,
+                    len: u64,
+                    gather: &mut $crate::Gather<Format, H>,
+                    visit: impl $crate::__private::FnMut($crate::Run),
+                ) -> u64 {
+                    table.unmap_range_with(iova, len, gather, visit)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// What is mapped in the range, as maximal runs: [`PtIommu::translate_range`]($crate::PtIommu::translate_range).
+                ///
+                /// # Errors
+                /// As the method.
+                pub fn [<pt_iommu_ $name _translate_range>]<H: $crate::Host>(
+                    table: &$Table<H>,
+                    iova: u64,
+                    len: u64,
+                ) -> $crate::__private::Result<$crate::Runs<'_, Format, H>, $crate::Error> {
+                    table.translate_range(iova, len)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// A cursor, for pages one by one: [`PtIommu::cursor`]($crate::PtIommu::cursor).
+                pub fn [<pt_iommu_ $name _cursor>]<H: $crate::Host>(
+                    table: &mut $Table<H>,
+                ) -> $crate::Cursor<'_, Format, H> {
+                    table.cursor()
+                }
+            }
+
+            $crate::__pt_frame! {
                 /// The exact physical address of `iova`: [`PtIommu::iova_to_phys`]($crate::PtIommu::iova_to_phys).
                 pub fn [<pt_iommu_ $name _iova_to_phys>]<H: $crate::Host>(
                     table: &$Table<H>,
@@ -242,6 +279,7 @@ macro_rules! __pt_walkers {
                 $crate::__pt_walkers! { @call $name unmap_range table (table, cx) }
             }
             $crate::__pt_walkers! { @seek $name translate iova_to_phys }
+            $crate::__pt_walkers! { @seek $name cursor cursor }
             $crate::__pt_walkers! { @seek $name map_page map_page }
             $crate::__pt_walkers! { @seek $name unmap_page unmap_page }
             #[inline(always)]
@@ -319,6 +357,7 @@ macro_rules! __pt_walkers {
                 }
             }
             $crate::__pt_walkers! { @step [<$name _iova_to_phys_l $level>] [<$name _iova_to_phys_l $below>] $level }
+            $crate::__pt_walkers! { @step [<$name _cursor_l $level>] [<$name _cursor_l $below>] $level }
             $crate::__pt_walkers! { @step [<$name _map_page_l $level>] [<$name _map_page_l $below>] $level }
             $crate::__pt_walkers! { @step [<$name _unmap_page_l $level>] [<$name _unmap_page_l $below>] $level }
             $crate::__pt_frame! {

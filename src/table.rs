@@ -216,6 +216,40 @@ impl<'t, F: Groups> Table<'t, F> {
         counted + run.get(counted..).unwrap_or(&[]).iter().take_while(|slot| holds(slot)).count()
     }
 
+    /// The number of items from `first` on, at most `count`, of which the first is `item` and each other the one before plus
+    /// `step`, whatever their `ignored` bits are.
+    #[inline(always)]
+    pub(crate) fn count_in_steps(
+        &self,
+        first: usize,
+        count: usize,
+        item: F::Item,
+        step: F::Item,
+        ignored: F::Item,
+    ) -> usize {
+        let Some(run) = self.items.get(first..first + count) else { return 0 };
+        let mut expected = item;
+        let mut differing = |slots: &[<F::Item as Item>::Atomic]| {
+            let bits = slots.iter().fold(F::Item::ZERO, |bits, slot| {
+                let bits = bits | (from_memory::<F>(F::Item::load(slot, Ordering::Acquire)) ^ expected);
+                expected = expected.wrapping_add(step);
+                bits
+            });
+            bits & !ignored
+        };
+        // Eight at a time, for one test of all; then those of the eight that are not all so.
+        let (eights, _) = run.as_chunks::<8>();
+        let same = eights.iter().take_while(|eight| differing(*eight) == F::Item::ZERO).count() * 8;
+        expected = item.wrapping_add(step.wrapping_times(same as u64));
+        let rest = run.get(same..).unwrap_or(&[]).iter();
+        let is_same = |slot: &&<F::Item as Item>::Atomic| {
+            let differs = (from_memory::<F>(F::Item::load(slot, Ordering::Acquire)) ^ expected) & !ignored;
+            expected = expected.wrapping_add(step);
+            differs == F::Item::ZERO
+        };
+        same + rest.take_while(is_same).count()
+    }
+
     /// Whether all of a run of items are surely not empty: they have a bit in common that says so.
     #[inline(always)]
     pub(crate) fn is_run_used(&self, common: &Common<F>, first: usize, count: usize) -> bool {
@@ -373,7 +407,8 @@ pub(crate) fn top_size_lg2<F: Description>(common: &Common<F>, level: u32) -> u3
 /// Items of the top table of `level`, as a power of two.
 #[inline(always)]
 pub(crate) fn top_items_lg2<F: Description>(common: &Common<F>, level: u32) -> u32 {
-    top_va_lg2(common, level) - item_size_lg2::<F>(level)
+    // With a deep top one item can cover more than all.
+    top_va_lg2(common, level).saturating_sub(item_size_lg2::<F>(level))
 }
 
 /// VA bits that a top of `level` decodes.

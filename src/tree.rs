@@ -65,7 +65,7 @@ impl<F: Groups, H: Host> Tree<F, H> {
         let top = AtomicPtr::new(join::<F>(top.keep(), level));
         let mut top_items = [0; MAX_LEVELS];
         for (level, items) in (0..=F::MAX_TOP_LEVEL).zip(&mut top_items) {
-            if item_size_lg2::<F>(level) <= top_va_lg2(&common, level) {
+            if F::QUIRKS.deep_top || item_size_lg2::<F>(level) <= top_va_lg2(&common, level) {
                 *items = 1 << top_items_lg2(&common, level);
             }
         }
@@ -157,6 +157,24 @@ impl<F: Groups, H: Host> Tree<F, H> {
         // Tops are only freed by `drop`; one that became a lower table is only unlinked by an operation that holds the
         // whole range it covers, so not while this one holds a part of it.
         visit(&unsafe { Table::of(top.page, top.level, items) })
+    }
+
+    /// The lowest table on the way to `va`, which `top` decodes. [`top`](Self::top) gave that during this operation.
+    ///
+    /// For walks that hold the VA's range, and unlink nothing while they have the view.
+    pub(crate) fn lowest(&self, top: TopPtr, va: u64) -> Table<'_, F> {
+        let items = self.top_items.get(top.level as usize).copied().unwrap_or(0);
+        // SAFETY: as in `with`; the range is held as long as there is a view: the caller's borrow of this tree, as long as
+        // the view's, is of an operation that holds it.
+        let mut table = unsafe { Table::of(top.page, top.level, items) };
+        while table.level() > 0 {
+            let entry = table.load(&self.common, table.index(va));
+            if entry.kind != Kind::Table {
+                break;
+            }
+            table = table.lower(&self.common, self.memory(), entry);
+        }
+        table
     }
 
     /// Frees all tables below `table`, whose items are not looked at again.

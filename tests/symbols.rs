@@ -4,8 +4,8 @@
 //! with `objdump`.
 
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
-    riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, dart, dart_16k, dart_v2, ept, mali_lpae, ppc64_radix,
+    ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::format::{Description, Groups};
 use std::collections::BTreeMap;
@@ -17,7 +17,10 @@ const OPERATIONS: &[&str] = &[
     "init",
     "map_range",
     "unmap_range",
+    "unmap_range_with",
     "iova_to_phys",
+    "translate_range",
+    "cursor",
     "read_and_clear_dirty",
     "set_dirty",
     "gather",
@@ -55,6 +58,10 @@ fn all_expected() -> Vec<String> {
     names.extend(expected::<riscv_64::Format>());
     names.extend(expected::<riscv_64_g::Format>());
     names.extend(expected::<armv7s::Format>());
+    names.extend(expected::<mali_lpae::Format>());
+    names.extend(expected::<dart_v2::Format>());
+    names.extend(expected::<dart_16k::Format>());
+    names.extend(expected::<dart::Format>());
     names.extend(expected::<armv8_4k::Format>());
     names.extend(expected::<armv8_16k::Format>());
     names.extend(expected::<armv8_64k::Format>());

@@ -83,6 +83,10 @@ formats! {
     riscv_64_g: "RISC-V G-stage, Sv48x4 or Sv57x4 with Svnapot", va [50, 59], SVNAPOT_64K,
         |_| Config {};
     armv7s: "ARMv7 short descriptors", va [32], Features::empty(), |_| Config {};
+    mali_lpae: "ARM Mali, LPAE mode", va [48], Features::empty(), |_| Config {};
+    dart_v2: "Apple DART, second version", va [36, 42], Features::empty(), |_| Config {};
+    dart_16k: "Apple DART, 16 KiB granule", va [32, 36], Features::empty(), |_| Config {};
+    dart: "Apple DART, 4 KiB granule", va [32, 36], Features::empty(), |_| Config {};
     armv8_4k: "ARMv8 stage 1, 4 KiB granule (CPUs, SMMU)", va [48], Features::empty(), |_| Config {};
     armv8_16k: "ARMv8 stage 1, 16 KiB granule", va [48], Features::empty(), |_| Config {};
     armv8_64k: "ARMv8 stage 1, 64 KiB granule", va [48], Features::empty(), |_| Config {};

@@ -22,6 +22,8 @@ const FORMATS: &[&str] = &[
     "riscv_64_g",
     "armv8_4k",
     "armv7s",
+    "mali_lpae",
+    "dart",
     "riscv_32",
     "riscv_32_g",
 ];

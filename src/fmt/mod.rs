@@ -4,6 +4,8 @@
 
 #[cfg(target_has_atomic = "64")]
 mod arm;
+#[cfg(target_has_atomic = "64")]
+mod dart_roots;
 #[cfg(test)]
 mod golden;
 
@@ -16,8 +18,17 @@ mod armv7s_description;
 #[path = "armv8.rs"]
 mod armv8_description;
 #[cfg(target_has_atomic = "64")]
+#[path = "dart.rs"]
+mod dart_description;
+#[cfg(target_has_atomic = "64")]
+#[path = "dart_v2.rs"]
+mod dart_v2_description;
+#[cfg(target_has_atomic = "64")]
 #[path = "ept.rs"]
 mod ept_description;
+#[cfg(target_has_atomic = "64")]
+#[path = "mali_lpae.rs"]
+mod mali_lpae_description;
 #[cfg(target_has_atomic = "64")]
 #[path = "ppc64_radix.rs"]
 mod ppc64_radix_description;
@@ -47,7 +58,13 @@ pub use armv7s_description::armv7s;
 #[cfg(target_has_atomic = "64")]
 pub use armv8_description::armv8_family::{armv8_4k, armv8_16k, armv8_64k};
 #[cfg(target_has_atomic = "64")]
+pub use dart_description::dart_family::{dart, dart_16k};
+#[cfg(target_has_atomic = "64")]
+pub use dart_v2_description::dart_v2;
+#[cfg(target_has_atomic = "64")]
 pub use ept_description::ept;
+#[cfg(target_has_atomic = "64")]
+pub use mali_lpae_description::mali_lpae;
 #[cfg(target_has_atomic = "64")]
 pub use ppc64_radix_description::ppc64_radix_family::{ppc64_radix, ppc64_radix_64k};
 pub use riscv_32_description::riscv_32_family::{riscv_32, riscv_32_g};

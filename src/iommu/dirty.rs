@@ -106,9 +106,9 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
             let clean = count_clean::<F>(table, common, index, va, range.last);
             index += clean;
             if clean != 0 {
-                let clean_last = va.wrapping_add(lg2::shl(clean as u64, item_size_lg2::<F>(0)).wrapping_sub(1));
-                let clean_last =
-                    clean_last & !lg2::low_mask(item_size_lg2::<F>(0)) | lg2::low_mask(item_size_lg2::<F>(0));
+                // The first may begin before the range.
+                let item_lg2 = item_size_lg2::<F>(0);
+                let clean_last = (va | lg2::low_mask(item_lg2)).wrapping_add(lg2::shl(clean as u64 - 1, item_lg2));
                 if clean_last >= range.last || index >= table.items() {
                     return Ok(());
                 }

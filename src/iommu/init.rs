@@ -150,7 +150,7 @@ fn checked<F: Walkers>(
     if common.has(Features::DMA_INCOHERENT) && !domain.driver.can_flush_cache() {
         return bad("features", features, "DMA_INCOHERENT needs a driver that can flush caches", Errno::EINVAL);
     }
-    if limits.max_va_lg2 < item_size_lg2::<F>(top_level) {
+    if limits.max_va_lg2 < item_size_lg2::<F>(top_level) && !F::QUIRKS.deep_top {
         let range = (item_size_lg2::<F>(top_level), geometry.max_va_lg2);
         return outside("hw_max_vasz_lg2", limits.max_va_lg2, range, Errno::EINVAL);
     }

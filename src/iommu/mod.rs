@@ -9,6 +9,7 @@
 //! ranges can be added beside them. Such a view has to refuse what reaches beyond its range: unmap removes the last leaf
 //! whole, and dirty tracking cleans entries whole; and translate and set-dirty need their range too, for reading.
 
+mod cursor;
 mod dirty;
 #[allow(unsafe_code, reason = "frees unlinked tables after a sync")]
 mod gather;
@@ -17,6 +18,7 @@ mod init;
 mod map;
 #[allow(unsafe_code, reason = "adds to a gather")]
 mod page;
+mod runs;
 mod set_dirty;
 mod top;
 mod translate;
@@ -26,9 +28,11 @@ mod unlink;
 mod unmap;
 
 pub use crate::format::TableConfig;
+pub use cursor::Cursor;
 pub use dirty::DirtyMode;
 pub use gather::{Gather, GatherMode, Pending, Synced};
 pub use init::Info;
+pub use runs::{Run, Runs};
 
 #[doc(hidden)]
 pub mod level {
@@ -76,6 +80,12 @@ pub trait Walkers: Groups {
     fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
     fn translate<H: Host, S: Seek<Self>, const TOP: u32>(
+        tree: &Tree<Self, H>,
+        top: TopPtr,
+        va: u64,
+        seek: S,
+    ) -> Option<S::Out>;
+    fn cursor<H: Host, S: Seek<Self>, const TOP: u32>(
         tree: &Tree<Self, H>,
         top: TopPtr,
         va: u64,

@@ -1,12 +1,14 @@
 //! The configurations that everything is run on.
 
-use super::formats::{AmdV1, Armv7s, Armv8, Ept, HwFormat, Pae, PpcRadix, RiscV, RockchipV2, S390, Stage, VtdSs, X86};
+use super::formats::{
+    AmdV1, Armv7s, Armv8, Dart, Ept, HwFormat, MaliLpae, Pae, PpcRadix, RiscV, RockchipV2, S390, Stage, VtdSs, X86,
+};
 use super::model::Params;
 use super::subject::{self, Subject};
 use super::world::{TestDomain, World};
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g,
-    riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, dart, dart_16k, dart_v2, ept, mali_lpae, ppc64_radix,
+    ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::iommu::Walkers;
 use generic_pt::{Error, Features, TableConfig};
@@ -187,6 +189,27 @@ pub fn armv7s(features: Features, va: u32, oa: u32) -> Setup {
     Setup::new::<armv7s::Format>(params(hw, features, 1, va, oa), config(features, va, oa, armv7s::Config {}))
 }
 
+/// Functions that make setups of the DART formats.
+macro_rules! dart {
+    ($($name:ident $version:literal $granule_lg2:literal;)*) => {
+        $(pub fn $name(features: Features, va: u32, oa: u32, top: u32) -> Setup {
+            let hw = Dart { version: $version, granule_lg2: $granule_lg2 };
+            Setup::new::<$name::Format>(params(hw, features, top, va, oa), config(features, va, oa, $name::Config {}))
+        })*
+    };
+}
+
+dart! {
+    dart 1 12;
+    dart_16k 1 14;
+    dart_v2 2 14;
+}
+
+pub fn mali_lpae(features: Features, va: u32, oa: u32) -> Setup {
+    let config = config(features, va, oa, mali_lpae::Config {});
+    Setup::new::<mali_lpae::Format>(params(MaliLpae, features, 3, va, oa), config)
+}
+
 pub const DETAILED: Features = Features::DETAILED_GATHER;
 pub const NONE: Features = Features::empty();
 pub const FLUSH: Features = Features::FLUSH_RANGE;
@@ -238,6 +261,13 @@ setups! {
     s390_64 = s390(FLUSH, 64, 64, 4);
     riscv_32_sv32 = riscv_32(FLUSH, 34);
     riscv_32_g_sv32x4_svadu = riscv_32_g(riscv_32_g::SVADU, 34);
+    dart_va32_4_roots = dart(FLUSH, 32, 36, 1);
+    dart_va35_3_levels = dart(NO_GAPS, 35, 36, 2);
+    dart_16k_va36 = dart_16k(FLUSH, 36, 36, 1);
+    dart_v2_va42 = dart_v2(FLUSH, 42, 42, 2);
+    dart_v2_va36 = dart_v2(NO_GAPS, 36, 40, 1);
+    mali_lpae_va48 = mali_lpae(DETAILED, 48, 40);
+    mali_lpae_va33 = mali_lpae(FLUSH | mali_lpae::COHERENT, 33, 40);
     armv7s_oa40 = armv7s(FLUSH, 32, 40);
     armv7s_oa32_ns = armv7s(NO_GAPS | armv7s::NON_SECURE, 32, 32);
     armv7s_va28 = armv7s(DETAILED, 28, 34);
@@ -267,11 +297,11 @@ macro_rules! for_each_config {
             x86_64_incoherent_no_gaps x86_64_encrypted x86_64_encrypted_incoherent vtdss_39 vtdss_48_incoherent
             vtdss_57_writeable riscv_64_sv39_napot riscv_64_sv48_pbmt riscv_64_sv57_napot_pbmt
             riscv_64_sv39_svadu riscv_64_g_sv39x4 riscv_64_g_sv57x4_svadu riscv_32_sv32 riscv_32_g_sv32x4_svadu
-            ept_48_suppress_ve ept_57_mode_based
-            x86_pae_xd x86_pae_oa36
-            ppc64_radix_rc ppc64_radix_64k_plain
-            rockchip_v2_oa40 rockchip_v2_oa34_no_gaps
-            s390_31 s390_42_no_gaps s390_64
+            dart_va32_4_roots dart_va35_3_levels dart_16k_va36 dart_v2_va42
+            dart_v2_va36 mali_lpae_va48 mali_lpae_va33 ept_48_suppress_ve
+            ept_57_mode_based x86_pae_xd x86_pae_oa36 ppc64_radix_rc
+            ppc64_radix_64k_plain rockchip_v2_oa40 rockchip_v2_oa34_no_gaps s390_31
+            s390_42_no_gaps s390_64
             armv7s_oa40 armv7s_oa32_ns armv7s_va28
             armv8_4k_s1_48 armv8_4k_s1_39_dirty armv8_4k_s2_40_2_tops armv8_4k_s2_52_lpa2_dirty
             armv8_16k_s1_47_incoherent armv8_16k_s1_52_lpa2_dirty armv8_16k_s2_40_16_tops_fwb armv8_64k_s1_42_dirty

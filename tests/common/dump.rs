@@ -38,7 +38,7 @@ pub fn dump(world: &World) -> Result<Dump, String> {
 fn read(world: &World, dump: &mut Dump, pa: u64, level: u32, va: u64, bits: u32) -> Result<(), String> {
     let format = &world.format;
     let item_lg2 = format.shape().item_lg2(level);
-    let count = 1usize << (bits - item_lg2);
+    let count = 1usize << bits.saturating_sub(item_lg2);
     let empty = format.empty(level);
     let items = world.pages.borrow().items(pa, count)?;
     let seen = world.pages.borrow().hardware_items(pa)?;

@@ -3,7 +3,9 @@
 
 mod armv7s;
 mod armv8;
+mod dart;
 mod ept;
+mod mali;
 mod pae;
 mod ppc;
 mod riscv;
@@ -12,7 +14,9 @@ mod s390;
 
 pub use armv7s::Armv7s;
 pub use armv8::Armv8;
+pub use dart::Dart;
 pub use ept::Ept;
+pub use mali::MaliLpae;
 pub use pae::Pae;
 pub use ppc::PpcRadix;
 pub use riscv::{RiscV, Stage};

@@ -144,7 +144,11 @@ impl World {
     fn index(&self, va: u64, level: u32, top: u32) -> usize {
         let shape = self.format.shape();
         let item_lg2 = shape.item_lg2(level);
-        let bits = if level == top { self.decoded_bits(level) - item_lg2 } else { shape.index_lg2[level as usize] };
+        let bits = if level == top {
+            self.decoded_bits(level).saturating_sub(item_lg2)
+        } else {
+            shape.index_lg2[level as usize]
+        };
         (va >> item_lg2 & low(bits)) as usize
     }
 

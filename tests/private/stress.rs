@@ -25,6 +25,7 @@ generic_pt::define_pt_format!(
             min_top_level: 0,
             link_lo: 8,
             break_before_make: true,
+            deep_top: false,
         };
         const SUPPORTED: Features = FLUSH_RANGE | FLUSH_RANGE_NO_GAPS | DETAILED_GATHER | DMA_INCOHERENT;
         enum Bits {
