@@ -153,6 +153,7 @@ pub use range::VaRange;
 pub mod __private {
     //! What expansions need, whatever the names around them mean.
     pub use core::clone::Clone;
+    pub use core::hint::black_box;
     pub use core::iter::IntoIterator;
     pub use core::ops::FnMut;
     pub use core::option::Option;

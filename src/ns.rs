@@ -51,6 +51,7 @@ macro_rules! __pt_operations {
                     host: H,
                     config: &$crate::TableConfig<Config>,
                 ) -> $crate::__private::Result<$Table<H>, $crate::Error> {
+                    $crate::__pt_mark! { $name }
                     $crate::PtIommu::new(host, config)
                 }
             }
@@ -67,6 +68,7 @@ macro_rules! __pt_operations {
                     len: u64,
                     prot: $crate::Prot,
                 ) -> $crate::__private::Result<(), $crate::MapError> {
+                    $crate::__pt_mark! { $name }
                     table.map_range(iova, paddr, len, prot)
                 }
             }
@@ -99,6 +101,7 @@ macro_rules! __pt_operations {
                     len: u64,
                     gather: &mut $crate::Gather<Format, H>,
                 ) -> u64 {
+                    $crate::__pt_mark! { $name }
                     table.unmap_range(iova, len, gather)
                 }
             }
@@ -146,6 +149,7 @@ macro_rules! __pt_operations {
                     table: &$Table<H>,
                     iova: u64,
                 ) -> $crate::__private::Option<u64> {
+                    $crate::__pt_mark! { $name }
                     table.iova_to_phys(iova)
                 }
             }
@@ -164,6 +168,7 @@ macro_rules! __pt_operations {
                     gather: &mut $crate::Gather<Format, H>,
                     report: impl $crate::__private::FnMut($crate::VaRange),
                 ) -> $crate::__private::Result<(), $crate::Error> {
+                    $crate::__pt_mark! { $name }
                     table.read_and_clear_dirty(iova, len, mode, gather, report)
                 }
             }
@@ -177,6 +182,7 @@ macro_rules! __pt_operations {
                     table: &$Table<H>,
                     iova: u64,
                 ) -> $crate::__private::Result<(), $crate::Error> {
+                    $crate::__pt_mark! { $name }
                     table.set_dirty(iova)
                 }
             }
@@ -187,6 +193,7 @@ macro_rules! __pt_operations {
                     table: &$Table<H>,
                     mode: $crate::GatherMode,
                 ) -> $crate::Gather<Format, H> {
+                    $crate::__pt_mark! { $name }
                     table.gather(mode)
                 }
             }
@@ -194,6 +201,7 @@ macro_rules! __pt_operations {
             $crate::__pt_frame! {
                 /// Invalidates what was gathered, then frees unlinked tables: [`Gather::sync`]($crate::Gather::sync).
                 pub fn [<pt_iommu_ $name _sync>]<H: $crate::Host>(gather: &mut $crate::Gather<Format, H>) {
+                    $crate::__pt_mark! { $name }
                     gather.sync();
                 }
             }
@@ -201,6 +209,7 @@ macro_rules! __pt_operations {
             $crate::__pt_frame! {
                 /// What the table offers: [`PtIommu::info`]($crate::PtIommu::info).
                 pub fn [<pt_iommu_ $name _get_info>]<H: $crate::Host>(table: &$Table<H>) -> $crate::Info {
+                    $crate::__pt_mark! { $name }
                     table.info()
                 }
             }
@@ -208,6 +217,7 @@ macro_rules! __pt_operations {
             $crate::__pt_frame! {
                 /// What a driver writes into its device or context entry: [`PtIommu::hw_info`]($crate::PtIommu::hw_info).
                 pub fn [<pt_iommu_ $name _hw_info>]<H: $crate::Host>(table: &$Table<H>) -> HwInfo {
+                    $crate::__pt_mark! { $name }
                     table.hw_info()
                 }
             }
@@ -215,7 +225,9 @@ macro_rules! __pt_operations {
             $crate::__pt_frame! {
                 /// Frees every table, mapped or not: [`PtIommu::deinit`]($crate::PtIommu::deinit).
                 pub fn [<pt_iommu_ $name _deinit>]<H: $crate::Host>(table: $Table<H>) {
-                    table.deinit();
+                    $crate::__pt_mark! { $name }
+                    // Dropped in place, which is all that `deinit` does: handed on it would be copied.
+                    let _ = &table;
                 }
             }
         }
@@ -236,6 +248,24 @@ macro_rules! __pt_frame {
 #[macro_export]
 macro_rules! __pt_frame {
     ($($function:tt)*) => { #[inline] $($function)* };
+}
+
+/// Tells functions of the same code apart, so that they are not joined into one: each looks at its own name.
+#[cfg(feature = "frames")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_mark {
+    ($name:ident) => {
+        $crate::__private::black_box($crate::__private::stringify!($name));
+    };
+}
+
+/// Functions of the same code may become one.
+#[cfg(not(feature = "frames"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_mark {
+    ($name:ident) => {};
 }
 
 /// The hot walkers of a format: one function for each level, each calling the one below directly.
@@ -340,6 +370,7 @@ macro_rules! __pt_walkers {
                     table: &$crate::iommu::level::Table<'_, Format>,
                     cx: &mut $crate::iommu::level::MapCx<'_, Format, H, $crate::iommu::level::OneRun>,
                 ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
+                    $crate::__pt_mark! { $name }
                     $crate::iommu::level::map_level::<Format, H, _, $level>(table, cx, [<$name _map_range_l $below>])
                 }
             }
@@ -348,6 +379,7 @@ macro_rules! __pt_walkers {
                     table: &$crate::iommu::level::Table<'_, Format>,
                     cx: &mut $crate::iommu::level::MapCx<'_, Format, H, S>,
                 ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
+                    $crate::__pt_mark! { $name }
                     $crate::iommu::level::map_level::<Format, H, S, $level>(table, cx, [<$name _map_sg_l $below>])
                 }
             }
@@ -356,6 +388,7 @@ macro_rules! __pt_walkers {
                     table: &$crate::iommu::level::Table<'_, Format>,
                     cx: &mut $crate::iommu::level::UnmapCx<'_, Format, H>,
                 ) -> $crate::iommu::level::Outcome {
+                    $crate::__pt_mark! { $name }
                     $crate::iommu::level::unmap_level::<Format, H, $level>(table, cx, [<$name _unmap_range_l $below>])
                 }
             }
@@ -369,6 +402,7 @@ macro_rules! __pt_walkers {
                     cx: &mut $crate::iommu::level::DirtyCx<'_, Format, H, R>,
                     range: $crate::VaRange,
                 ) -> $crate::__private::Result<(), $crate::Error> {
+                    $crate::__pt_mark! { $name }
                     $crate::iommu::level::dirty_level::<Format, H, R, $level>(
                         table, cx, range, [<$name _read_and_clear_dirty_l $below>],
                     )
@@ -383,6 +417,7 @@ macro_rules! __pt_walkers {
                 table: &$crate::iommu::level::Table<'_, Format>,
                 walk: $crate::iommu::level::Seeking<'_, Format, M, S>,
             ) -> S::Out {
+                $crate::__pt_mark! { $step }
                 match $crate::iommu::level::seek_level::<Format, M, S, $level>(table, walk) {
                     $crate::iommu::level::Step::Down(lower, walk) => $below(&lower, walk),
                     $crate::iommu::level::Step::Arrived(out) => out,
