@@ -6,7 +6,7 @@ use generic_pt::fmt::{
     amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, dart, dart_16k, dart_v2, ept, mali_lpae, ppc64_radix,
     ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
-use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
+use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, Segment, TableConfig};
 use std::hint::black_box;
 
 /// All mangled operations of one format, on a table that maps, translates and unmaps one page.
@@ -25,6 +25,9 @@ macro_rules! exercise {
         let (iova, paddr, len) = black_box((0x20_0000, 0x4000_0000, 0x40_0000));
         ns!($format, map_range)(&mut table, iova, paddr, len, Prot::READ | Prot::WRITE).expect("a free range");
         assert_eq!(ns!($format, iova_to_phys)(&table, black_box(iova + 0x1234)), Some(paddr + 0x1234));
+        let runs = ns!($format, translate_range)(&table, black_box(iova), len).expect("a valid range");
+        assert_eq!(runs.map(|run| run.len).sum::<u64>(), len);
+        assert_eq!(ns!($format, cursor)(&mut table).iova_to_phys(black_box(iova + 0x1234)), Some(paddr + 0x1234));
         black_box(ns!($format, set_dirty)(&table, iova)).ok();
         let mut gather = ns!($format, gather)(&table, black_box(GatherMode::Immediate));
         let report = |range| {
@@ -34,7 +37,14 @@ macro_rules! exercise {
             ns!($format, read_and_clear_dirty)(&mut table, iova, len, black_box(DirtyMode::Clear), &mut gather, report);
         black_box(dirty).ok();
         assert_eq!(ns!($format, unmap_range)(&mut table, iova, len, &mut gather), len);
+        ns!($format, map_range)(&mut table, iova, paddr, len, Prot::READ | Prot::WRITE).expect("a free range");
+        let visit = |run| {
+            black_box(run);
+        };
+        assert_eq!(ns!($format, unmap_range_with)(&mut table, iova, len, &mut gather, visit), len);
         ns!($format, sync)(&mut gather);
+        let list = black_box([Segment { paddr, len: 0x1_0000 }, Segment { paddr: 0, len: 0x1_0000 }]);
+        assert_eq!(ns!($format, map_sg)(&mut table, iova, list, Prot::READ | Prot::WRITE), Ok(0x2_0000));
         black_box(ns!($format, get_info)(&table));
         black_box(ns!($format, hw_info)(&table));
         ns!($format, deinit)(table);

@@ -51,6 +51,7 @@ macro_rules! __pt_operations {
                     host: H,
                     config: &$crate::TableConfig<Config>,
                 ) -> $crate::__private::Result<$Table<H>, $crate::Error> {
+                    $crate::__pt_mark! { $name }
                     $crate::PtIommu::new(host, config)
                 }
             }
@@ -67,7 +68,28 @@ macro_rules! __pt_operations {
                     len: u64,
                     prot: $crate::Prot,
                 ) -> $crate::__private::Result<(), $crate::MapError> {
+                    $crate::__pt_mark! { $name }
                     table.map_range(iova, paddr, len, prot)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// Maps a scatter list into one range from `iova` and returns the bytes mapped:
+                /// [`PtIommu::map_sg`]($crate::PtIommu::map_sg).
+                ///
+                /// # Errors
+                /// As the method.
+                pub fn [<pt_iommu_ $name _map_sg>]<H: $crate::Host, S>(
+                    table: &mut $Table<H>,
+                    iova: u64,
+                    segments: S,
+                    prot: $crate::Prot,
+                ) -> $crate::__private::Result<u64, $crate::MapError>
+                where
+                    S: $crate::__private::IntoIterator<Item = $crate::Segment>,
+                    S::IntoIter: $crate::__private::Clone,
+                {
+                    table.map_sg(iova, segments, prot)
                 }
             }
 
@@ -79,7 +101,45 @@ macro_rules! __pt_operations {
                     len: u64,
                     gather: &mut $crate::Gather<Format, H>,
                 ) -> u64 {
+                    $crate::__pt_mark! { $name }
                     table.unmap_range(iova, len, gather)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// Removes every leaf in the range, shows what it removes, and returns the bytes removed:
+                /// [`PtIommu::unmap_range_with`]($crate::PtIommu::unmap_range_with).
+                pub fn [<pt_iommu_ $name _unmap_range_with>]<H: $crate::Host>(
+                    table: &mut $Table<H>,
+                    iova: u64,
+                    len: u64,
+                    gather: &mut $crate::Gather<Format, H>,
+                    visit: impl $crate::__private::FnMut($crate::Run),
+                ) -> u64 {
+                    table.unmap_range_with(iova, len, gather, visit)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// What is mapped in the range, as maximal runs: [`PtIommu::translate_range`]($crate::PtIommu::translate_range).
+                ///
+                /// # Errors
+                /// As the method.
+                pub fn [<pt_iommu_ $name _translate_range>]<H: $crate::Host>(
+                    table: &$Table<H>,
+                    iova: u64,
+                    len: u64,
+                ) -> $crate::__private::Result<$crate::Runs<'_, Format, H>, $crate::Error> {
+                    table.translate_range(iova, len)
+                }
+            }
+
+            $crate::__pt_frame! {
+                /// A cursor, for pages one by one: [`PtIommu::cursor`]($crate::PtIommu::cursor).
+                pub fn [<pt_iommu_ $name _cursor>]<H: $crate::Host>(
+                    table: &mut $Table<H>,
+                ) -> $crate::Cursor<'_, Format, H> {
+                    table.cursor()
                 }
             }
 
@@ -89,6 +149,7 @@ macro_rules! __pt_operations {
                     table: &$Table<H>,
                     iova: u64,
                 ) -> $crate::__private::Option<u64> {
+                    $crate::__pt_mark! { $name }
                     table.iova_to_phys(iova)
                 }
             }
@@ -107,6 +168,7 @@ macro_rules! __pt_operations {
                     gather: &mut $crate::Gather<Format, H>,
                     report: impl $crate::__private::FnMut($crate::VaRange),
                 ) -> $crate::__private::Result<(), $crate::Error> {
+                    $crate::__pt_mark! { $name }
                     table.read_and_clear_dirty(iova, len, mode, gather, report)
                 }
             }
@@ -120,6 +182,7 @@ macro_rules! __pt_operations {
                     table: &$Table<H>,
                     iova: u64,
                 ) -> $crate::__private::Result<(), $crate::Error> {
+                    $crate::__pt_mark! { $name }
                     table.set_dirty(iova)
                 }
             }
@@ -130,6 +193,7 @@ macro_rules! __pt_operations {
                     table: &$Table<H>,
                     mode: $crate::GatherMode,
                 ) -> $crate::Gather<Format, H> {
+                    $crate::__pt_mark! { $name }
                     table.gather(mode)
                 }
             }
@@ -137,6 +201,7 @@ macro_rules! __pt_operations {
             $crate::__pt_frame! {
                 /// Invalidates what was gathered, then frees unlinked tables: [`Gather::sync`]($crate::Gather::sync).
                 pub fn [<pt_iommu_ $name _sync>]<H: $crate::Host>(gather: &mut $crate::Gather<Format, H>) {
+                    $crate::__pt_mark! { $name }
                     gather.sync();
                 }
             }
@@ -144,6 +209,7 @@ macro_rules! __pt_operations {
             $crate::__pt_frame! {
                 /// What the table offers: [`PtIommu::info`]($crate::PtIommu::info).
                 pub fn [<pt_iommu_ $name _get_info>]<H: $crate::Host>(table: &$Table<H>) -> $crate::Info {
+                    $crate::__pt_mark! { $name }
                     table.info()
                 }
             }
@@ -151,6 +217,7 @@ macro_rules! __pt_operations {
             $crate::__pt_frame! {
                 /// What a driver writes into its device or context entry: [`PtIommu::hw_info`]($crate::PtIommu::hw_info).
                 pub fn [<pt_iommu_ $name _hw_info>]<H: $crate::Host>(table: &$Table<H>) -> HwInfo {
+                    $crate::__pt_mark! { $name }
                     table.hw_info()
                 }
             }
@@ -158,7 +225,9 @@ macro_rules! __pt_operations {
             $crate::__pt_frame! {
                 /// Frees every table, mapped or not: [`PtIommu::deinit`]($crate::PtIommu::deinit).
                 pub fn [<pt_iommu_ $name _deinit>]<H: $crate::Host>(table: $Table<H>) {
-                    table.deinit();
+                    $crate::__pt_mark! { $name }
+                    // Dropped in place, which is all that `deinit` does: handed on it would be copied.
+                    let _ = &table;
                 }
             }
         }
@@ -181,6 +250,24 @@ macro_rules! __pt_frame {
     ($($function:tt)*) => { #[inline] $($function)* };
 }
 
+/// Tells functions of the same code apart, so that they are not joined into one: each looks at its own name.
+#[cfg(feature = "frames")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_mark {
+    ($name:ident) => {
+        $crate::__private::black_box($crate::__private::stringify!($name));
+    };
+}
+
+/// Functions of the same code may become one.
+#[cfg(not(feature = "frames"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_mark {
+    ($name:ident) => {};
+}
+
 /// The hot walkers of a format: one function for each level, each calling the one below directly.
 ///
 /// With the feature `frames` each stays a frame of its own; else the compiler joins them as it likes.
@@ -200,9 +287,16 @@ macro_rules! __pt_walkers {
             #[inline(always)]
             fn map<H: $crate::Host>(
                 table: &$crate::iommu::level::Table<'_, Self>,
-                cx: &mut $crate::iommu::level::MapCx<'_, Self, H>,
+                cx: &mut $crate::iommu::level::MapCx<'_, Self, H, $crate::iommu::level::OneRun>,
             ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
                 $crate::__pt_walkers! { @call $name map_range table (table, cx) }
+            }
+            #[inline(always)]
+            fn map_sg<H: $crate::Host, S: $crate::iommu::level::Runs>(
+                table: &$crate::iommu::level::Table<'_, Self>,
+                cx: &mut $crate::iommu::level::MapCx<'_, Self, H, S>,
+            ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
+                $crate::__pt_walkers! { @call $name map_sg table (table, cx) }
             }
             #[inline(always)]
             fn unmap<H: $crate::Host>(
@@ -212,6 +306,7 @@ macro_rules! __pt_walkers {
                 $crate::__pt_walkers! { @call $name unmap_range table (table, cx) }
             }
             $crate::__pt_walkers! { @seek $name translate iova_to_phys }
+            $crate::__pt_walkers! { @seek $name cursor cursor }
             $crate::__pt_walkers! { @seek $name map_page map_page }
             $crate::__pt_walkers! { @seek $name unmap_page unmap_page }
             #[inline(always)]
@@ -273,9 +368,19 @@ macro_rules! __pt_walkers {
             $crate::__pt_frame! {
                 fn [<$name _map_range_l $level>]<H: $crate::Host>(
                     table: &$crate::iommu::level::Table<'_, Format>,
-                    cx: &mut $crate::iommu::level::MapCx<'_, Format, H>,
+                    cx: &mut $crate::iommu::level::MapCx<'_, Format, H, $crate::iommu::level::OneRun>,
                 ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
-                    $crate::iommu::level::map_level::<Format, H, $level>(table, cx, [<$name _map_range_l $below>])
+                    $crate::__pt_mark! { $name }
+                    $crate::iommu::level::map_level::<Format, H, _, $level>(table, cx, [<$name _map_range_l $below>])
+                }
+            }
+            $crate::__pt_frame! {
+                fn [<$name _map_sg_l $level>]<H: $crate::Host, S: $crate::iommu::level::Runs>(
+                    table: &$crate::iommu::level::Table<'_, Format>,
+                    cx: &mut $crate::iommu::level::MapCx<'_, Format, H, S>,
+                ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
+                    $crate::__pt_mark! { $name }
+                    $crate::iommu::level::map_level::<Format, H, S, $level>(table, cx, [<$name _map_sg_l $below>])
                 }
             }
             $crate::__pt_frame! {
@@ -283,10 +388,12 @@ macro_rules! __pt_walkers {
                     table: &$crate::iommu::level::Table<'_, Format>,
                     cx: &mut $crate::iommu::level::UnmapCx<'_, Format, H>,
                 ) -> $crate::iommu::level::Outcome {
+                    $crate::__pt_mark! { $name }
                     $crate::iommu::level::unmap_level::<Format, H, $level>(table, cx, [<$name _unmap_range_l $below>])
                 }
             }
             $crate::__pt_walkers! { @step [<$name _iova_to_phys_l $level>] [<$name _iova_to_phys_l $below>] $level }
+            $crate::__pt_walkers! { @step [<$name _cursor_l $level>] [<$name _cursor_l $below>] $level }
             $crate::__pt_walkers! { @step [<$name _map_page_l $level>] [<$name _map_page_l $below>] $level }
             $crate::__pt_walkers! { @step [<$name _unmap_page_l $level>] [<$name _unmap_page_l $below>] $level }
             $crate::__pt_frame! {
@@ -295,6 +402,7 @@ macro_rules! __pt_walkers {
                     cx: &mut $crate::iommu::level::DirtyCx<'_, Format, H, R>,
                     range: $crate::VaRange,
                 ) -> $crate::__private::Result<(), $crate::Error> {
+                    $crate::__pt_mark! { $name }
                     $crate::iommu::level::dirty_level::<Format, H, R, $level>(
                         table, cx, range, [<$name _read_and_clear_dirty_l $below>],
                     )
@@ -309,6 +417,7 @@ macro_rules! __pt_walkers {
                 table: &$crate::iommu::level::Table<'_, Format>,
                 walk: $crate::iommu::level::Seeking<'_, Format, M, S>,
             ) -> S::Out {
+                $crate::__pt_mark! { $step }
                 match $crate::iommu::level::seek_level::<Format, M, S, $level>(table, walk) {
                     $crate::iommu::level::Step::Down(lower, walk) => $below(&lower, walk),
                     $crate::iommu::level::Step::Arrived(out) => out,

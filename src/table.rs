@@ -186,6 +186,28 @@ impl<'t, F: Groups> Table<'t, F> {
         done
     }
 
+    /// Writes items from `first` on, at most `count`, as long as those there are empty and `next` has one for it, which is
+    /// called with each that is empty. Returns how many.
+    #[inline(always)]
+    pub(crate) fn store_each_empty(
+        &self,
+        common: &Common<F>,
+        first: usize,
+        count: usize,
+        mut next: impl FnMut() -> Option<F::Item>,
+    ) -> usize {
+        let Some(run) = self.items.get(first..first + count) else { return 0 };
+        for (n, slot) in run.iter().enumerate() {
+            let entry = Entry::new(common, self.level, from_memory::<F>(F::Item::load(slot, Ordering::Acquire)));
+            if entry.kind != Kind::Empty {
+                return n;
+            }
+            let Some(item) = next() else { return n };
+            F::Item::store(slot, to_memory::<F>(item), Ordering::Release);
+        }
+        count
+    }
+
     /// Whether a run of items is what empty items are. (The format may take others for empty too.)
     #[inline(always)]
     pub(crate) fn is_run_empty(&self, common: &Common<F>, first: usize, count: usize) -> bool {
@@ -203,16 +225,51 @@ impl<'t, F: Groups> Table<'t, F> {
         differing == F::Item::ZERO
     }
 
-    /// The number of items from `first` on, in groups of eight, at most `count`, for all of which `holds`.
+    /// The number of items from `first` on, at most `count`, up to the first for which `holds` does not.
     #[inline(always)]
-    pub(crate) fn count_eights(&self, first: usize, count: usize, holds: impl Fn(F::Item) -> bool) -> usize {
+    pub(crate) fn count_while(&self, first: usize, count: usize, holds: impl Fn(F::Item) -> bool) -> usize {
         let run = self.items.get(first..).unwrap_or(&[]);
-        let (eights, _) = run.get(..count.min(run.len())).unwrap_or(&[]).as_chunks::<8>();
-        let of_eight = |eight: &&[<F::Item as Item>::Atomic; 8]| {
-            // All are looked at, whatever the first ones say: the tests of eight become one.
-            eight.iter().fold(true, |all, slot| all & holds(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed))))
+        let run = run.get(..count.min(run.len())).unwrap_or(&[]);
+        let holds = |slot: &<F::Item as Item>::Atomic| holds(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
+        // All of eight are looked at, whatever the first ones say: their tests become one.
+        let (eights, _) = run.as_chunks::<8>();
+        let of_eight = |eight: &&[<F::Item as Item>::Atomic; 8]| eight.iter().fold(true, |all, slot| all & holds(slot));
+        let counted = eights.iter().take_while(of_eight).count() * 8;
+        counted + run.get(counted..).unwrap_or(&[]).iter().take_while(|slot| holds(slot)).count()
+    }
+
+    /// The number of items from `first` on, at most `count`, of which the first is `item` and each other the one before plus
+    /// `step`, whatever their `ignored` bits are.
+    #[inline(always)]
+    pub(crate) fn count_in_steps(
+        &self,
+        first: usize,
+        count: usize,
+        item: F::Item,
+        step: F::Item,
+        ignored: F::Item,
+    ) -> usize {
+        let Some(run) = self.items.get(first..first + count) else { return 0 };
+        let mut expected = item;
+        let mut differing = |slots: &[<F::Item as Item>::Atomic]| {
+            let bits = slots.iter().fold(F::Item::ZERO, |bits, slot| {
+                let bits = bits | (from_memory::<F>(F::Item::load(slot, Ordering::Acquire)) ^ expected);
+                expected = expected.wrapping_add(step);
+                bits
+            });
+            bits & !ignored
         };
-        eights.iter().take_while(of_eight).count() * 8
+        // Eight at a time, for one test of all; then those of the eight that are not all so.
+        let (eights, _) = run.as_chunks::<8>();
+        let same = eights.iter().take_while(|eight| differing(*eight) == F::Item::ZERO).count() * 8;
+        expected = item.wrapping_add(step.wrapping_times(same as u64));
+        let rest = run.get(same..).unwrap_or(&[]).iter();
+        let is_same = |slot: &&<F::Item as Item>::Atomic| {
+            let differs = (from_memory::<F>(F::Item::load(slot, Ordering::Acquire)) ^ expected) & !ignored;
+            expected = expected.wrapping_add(step);
+            differs == F::Item::ZERO
+        };
+        same + rest.take_while(is_same).count()
     }
 
     /// Whether all of a run of items are surely not empty: they have a bit in common that says so.

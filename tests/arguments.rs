@@ -50,6 +50,7 @@ enum Ask {
     Map(u64, u64, u64, u8),
     Unmap(u64, u64, usize),
     Translate(u64),
+    TranslateRange(u64, u64),
     Dirty(u64, u64, bool),
     SetDirty(u64),
     Narrow(u64),
@@ -62,6 +63,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         6 => (word(), word(), word(), prot).prop_map(|(va, oa, len, prot)| Ask::Map(va, oa, len, prot)),
         4 => (word(), word(), 0..3usize).prop_map(|(va, len, gather)| Ask::Unmap(va, len, gather)),
         1 => word().prop_map(Ask::Translate),
+        2 => (word(), word()).prop_map(|(va, len)| Ask::TranslateRange(va, len)),
         2 => (word(), word(), any::<bool>()).prop_map(|(va, len, clear)| Ask::Dirty(va, len, clear)),
         1 => word().prop_map(Ask::SetDirty),
         1 => prop_oneof![Just(u64::MAX), word()].prop_map(Ask::Narrow),
@@ -84,6 +86,7 @@ fn asked(setup: &Setup, asks: &[Ask]) -> Result<(), String> {
             }
             Ask::Unmap(va, len, gather) => runner.unmap(va, len, gather).map(|removed| removed.bytes == 0),
             Ask::Translate(va) => runner.translate(va).map(|()| true),
+            Ask::TranslateRange(va, len) => runner.translate_range(va, len).map(|()| true),
             Ask::Dirty(va, len, clear) => runner.dirty(va, len, clear, 0).map(|()| !clear),
             Ask::SetDirty(va) => runner.set_dirty(va).map(|()| false),
             Ask::Narrow(sizes) => runner.narrow(sizes).map(|()| true),

@@ -14,7 +14,7 @@ crate::define_pt_format!(
         /// a 64 KiB page hardware may set D in any item. Without `SVADU` there is no dirty tracking: hardware would fault.
         ///
         /// In table pointers hardware reserves all bits but V, G, the page number and those for software. Items with others
-        /// are foreign, as are table pointers at level 0.
+        /// are foreign (not so with the bits 59 and 60, whether they are for software or not), as are table pointers at level 0.
         pub mod riscv_64 {
             const CONCAT_LG2: u32 = 0;
             const COMPILED_IN: Features = SIGN_EXTEND;
@@ -272,7 +272,7 @@ mod tests {
     use super::riscv_64_family::{riscv_64, riscv_64_g};
     use crate::Prot;
     use crate::fmt::golden::*;
-    use crate::format::{Common, Dirty, Kind, PtFormat, Top};
+    use crate::format::{Dirty, Kind, PtFormat, Top};
 
     /// V, U and A always; R and W and D with WRITE; X unless NOEXEC; the page number from bit 10 on.
     #[test]
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(riscv_64::Format::attrs_of(&common, 0, 0x048d_1453), 0x53 - 1);
     }
 
-    /// A, D, U, memory types and N are reserved in table pointers, 54 to 58 always, 59 and 60 without Svrsw60t59b.
+    /// A, D, U, memory types and N are reserved in table pointers, and the bits 54 to 58; 59 and 60 are let through.
     #[test]
     fn foreign_items() {
         let common = common::<riscv_64::Format>(riscv_64::SUPPORTED, riscv_64::Config::default());
@@ -337,8 +337,6 @@ mod tests {
         check_kind(&common, 1, Kind::Foreign, &[0x02af_3411, 0x02af_3441, 0x02af_3481, 0x8000_0000_02af_3401]);
         check_kind(&common, 1, Kind::Foreign, &[0x2000_0000_02af_3401, 0x0040_0000_02af_3401, 0x0400_0000_02af_3401]);
         check_kind(&common, 0, Kind::Foreign, &[0x02af_3401]);
-        let plain = Common { features: riscv_64::FORCED, ..common };
-        check_kind(&plain, 1, Kind::Foreign, &[0x0800_0000_02af_3401, 0x1000_0000_02af_3401]);
     }
 
     /// `iosatp` and `iohgatp`: page numbers, and 8 for three levels.

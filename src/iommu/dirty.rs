@@ -1,7 +1,7 @@
 //! Dirty tracking: which pages were written, and making them clean again.
 
 use super::gather::Gather;
-use super::{PtIommu, Walkers};
+use super::{Core, PtIommu, Walkers};
 use crate::driver::Host;
 use crate::error::Error;
 use crate::feature::Features;
@@ -54,11 +54,25 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         gather: &mut Gather<F, H>,
         report: impl FnMut(VaRange),
     ) -> Result<(), Error> {
+        self.core.dirty(iova, len, mode, gather, report)
+    }
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    /// The scan by whoever holds the range.
+    pub(super) fn dirty(
+        &self,
+        iova: u64,
+        len: u64,
+        mode: DirtyMode,
+        gather: &mut Gather<F, H>,
+        report: impl FnMut(VaRange),
+    ) -> Result<(), Error> {
         if !F::tracks_dirty(self.common()) {
             return Err(Error::NotOffered { operation: "read_and_clear_dirty", format: F::NAME });
         }
         let range = VaRange::new(iova, len)?;
-        let core = &self.core;
+        let core = self;
         let top = core.tree.top();
         if !core.is_in_top(range, top) {
             return Err(core.range_error(range));
@@ -103,12 +117,12 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     let mut index = table.index(va);
     loop {
         if LEVEL == 0 {
-            let clean = clean_eights::<F>(table, common, index, va, range.last);
+            let clean = count_clean::<F>(table, common, index, va, range.last);
             index += clean;
             if clean != 0 {
-                let clean_last = va.wrapping_add(lg2::shl(clean as u64, item_size_lg2::<F>(0)).wrapping_sub(1));
-                let clean_last =
-                    clean_last & !lg2::low_mask(item_size_lg2::<F>(0)) | lg2::low_mask(item_size_lg2::<F>(0));
+                // The first may begin before the range.
+                let item_lg2 = item_size_lg2::<F>(0);
+                let clean_last = (va | lg2::low_mask(item_lg2)).wrapping_add(lg2::shl(clean as u64 - 1, item_lg2));
                 if clean_last >= range.last || index >= table.items() {
                     return Ok(());
                 }
@@ -147,14 +161,14 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     }
 }
 
-/// The number of items from `index` on, a multiple of eight, of which none is dirty, and none is behind the range.
+/// The number of items of the lowest level from `index` on, up to the first that is dirty or the last of the range.
 ///
-/// Clean leaves need no look at each; and tables there are none at the lowest level.
+/// Clean leaves need no look at each; and tables there are none.
 #[inline(always)]
-fn clean_eights<F: Groups>(table: &Table<'_, F>, common: &Common<F>, index: usize, va: u64, last: u64) -> usize {
+fn count_clean<F: Groups>(table: &Table<'_, F>, common: &Common<F>, index: usize, va: u64, last: u64) -> usize {
     let wanted = lg2::shr(last - va, item_size_lg2::<F>(0));
     let items = usize::try_from(wanted).unwrap_or(usize::MAX);
-    table.count_eights(index, items, |raw| !F::is_dirty(common, 0, raw))
+    table.count_while(index, items, |raw| !F::is_dirty(common, 0, raw))
 }
 
 /// Looks at one leaf, which covers `range`.

@@ -1,7 +1,7 @@
 //! Translate: the exact output address of a VA.
 
 use super::page::with_top_level;
-use super::{PtIommu, Walkers};
+use super::{Core, PtIommu, Walkers};
 use crate::driver::Host;
 use crate::format::{Common, Groups, Kind};
 use crate::seek::{Seek, Slot};
@@ -12,10 +12,17 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Never allocates, writes or locks.
     #[inline]
     pub fn iova_to_phys(&self, iova: u64) -> Option<u64> {
-        let core = &self.core;
+        self.core.phys(iova)
+    }
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    /// Translate by whoever holds the VA, for reading at least.
+    #[inline(always)]
+    pub(super) fn phys(&self, iova: u64) -> Option<u64> {
         with_top_level!(
-            core,
-            |top: TOP| F::translate::<H, _, TOP>(&core.tree, top, iova, Translate { va: iova })?,
+            self,
+            |top: TOP| F::translate::<H, _, TOP>(&self.tree, top, iova, Translate { va: iova })?,
             else None
         )
     }

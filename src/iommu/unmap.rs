@@ -2,7 +2,7 @@
 
 use super::gather::{Changes, Gather};
 use super::unlink::clear_and_unlink;
-use super::{Core, PtIommu, Walkers, page};
+use super::{Core, PtIommu, Run, Walkers, page};
 use crate::driver::{Host, LevelSet};
 use crate::feature::Features;
 use crate::format::{Common, Groups, Kind, item_size_lg2};
@@ -56,6 +56,32 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     #[inline]
     pub fn unmap_range(&mut self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
         self.core.unmap(&mut self.near, iova, len, gather)
+    }
+
+    /// [`unmap_range`](Self::unmap_range) that tells what was mapped: shows `visit` what it removes, as maximal [runs](Run)
+    /// in VA order, which together are as long as the result.
+    ///
+    /// Each run is shown before anything is removed. The memory is free for other use only after the gather's sync.
+    ///
+    /// ```
+    /// # use generic_pt::fmt::x86_64::*;
+    /// # use generic_pt::{Domain, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
+    /// # let domain = Domain::new(HeapMemory, NoHardware);
+    /// # let format = Config { top_level: 3, encryption_mask: 0 };
+    /// # let config = TableConfig { features: FORCED, hw_max_vasz_lg2: 48, hw_max_oasz_lg2: 48, format };
+    /// # let mut table = PtIommuX8664::new(&domain, &config).unwrap();
+    /// table.map_range(0x10_0000, 0x8000_0000, 0x2000, Prot::READ).unwrap();
+    /// table.map_range(0x10_2000, 0x9000_0000, 0x1000, Prot::READ).unwrap();
+    /// let (mut gather, mut pinned) = (table.gather(GatherMode::Immediate), Vec::new());
+    /// let removed = table.unmap_range_with(0x10_0000, 0x8000, &mut gather, |run| pinned.push((run.paddr, run.len)));
+    /// gather.sync();
+    /// assert_eq!(removed, 0x3000);
+    /// assert_eq!(pinned, [(0x8000_0000, 0x2000), (0x9000_0000, 0x1000)]);
+    /// ```
+    #[inline]
+    pub fn unmap_range_with(&mut self, iova: u64, len: u64, gather: &mut Gather<F, H>, visit: impl FnMut(Run)) -> u64 {
+        self.core.runs_to_remove(iova, len).for_each(visit);
+        self.unmap_range(iova, len, gather)
     }
 }
 
@@ -157,8 +183,16 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
                     break Outcome::Stopped;
                 }
                 cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
-                va = (va | lg2::low_mask(size_lg2)).wrapping_add(1);
+                let leaf_last = va | lg2::low_mask(size_lg2);
                 index += 1 << contig_lg2;
+                // Leaves of one item come in runs.
+                let more = if contig_lg2 == 0 {
+                    plain_leaves_behind::<F, LEVEL>(table, common, index, leaf_last, cx.last)
+                } else {
+                    0
+                };
+                index += more;
+                va = leaf_last.wrapping_add(lg2::shl(more as u64, item_lg2)).wrapping_add(1);
                 changed.end = index;
             }
             Kind::Table => {
@@ -205,6 +239,23 @@ enum BelowChanged {
 struct LeafRun {
     end: usize,
     next_va: u64,
+}
+
+/// The leaves of one item from `index` on that begin in the range, which goes on behind `leaf_last`.
+#[inline(always)]
+fn plain_leaves_behind<F: Groups, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    common: &Common<F>,
+    index: usize,
+    leaf_last: u64,
+    last: u64,
+) -> usize {
+    let Some(behind) = last.checked_sub(leaf_last) else { return 0 };
+    // The last may begin in the range only.
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    let begin = lg2::shr(behind, item_lg2) + u64::from(!lg2::is_aligned(behind, item_lg2));
+    let is_plain = |raw| F::kind(common, LEVEL, raw) == Kind::Leaf && F::contig_lg2(common, LEVEL, raw) == 0;
+    table.count_while(index, usize::try_from(begin).unwrap_or(usize::MAX), is_plain)
 }
 
 /// The leaves from `first` on, up to the end of the range or the table, if a look at all of them together says that none of

@@ -3,7 +3,7 @@
 //! All VA in here are in *index space*: without the copies of the sign bit. Arguments, errors and events are not.
 
 use super::formats::HwFormat;
-use generic_pt::{Errno, Error, Prot};
+use generic_pt::{Errno, Error, Prot, Run};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -172,6 +172,67 @@ impl Model {
         }
         let va = self.params.index_space(iova);
         self.leaf_at(va).map(|(start, leaf)| self.params.readable(leaf.oa) + (va - start))
+    }
+
+    /// What a translation of the range gives: VA, address, length and protection of each run.
+    pub fn runs(&self, iova: u64, len: u64) -> Result<Vec<Run>, Error> {
+        let real_last = closed(iova, len)?;
+        if !self.params.fits(iova, real_last, self.params.max_va) {
+            return Err(self.params.range_error(iova, real_last));
+        }
+        let (va, last) = (self.params.index_space(iova), self.params.index_space(real_last));
+        let first = self.leaf_at(va).map_or(va, |(start, _)| start);
+        let leaves = self.leaves.range(first..=last).map(|(start, leaf)| (*start, *leaf));
+        let mut runs = self.runs_of(leaves, last);
+        if let Some(run) = runs.first_mut()
+            && run.iova < iova
+        {
+            let before = iova - run.iova;
+            *run = Run { iova, paddr: run.paddr + before, len: run.len - before, prot: run.prot };
+        }
+        Ok(runs)
+    }
+
+    /// Leaves as maximal runs, up to `last`.
+    pub fn runs_of(&self, leaves: impl Iterator<Item = (u64, Leaf)>, last: u64) -> Vec<Run> {
+        let mut runs: Vec<Run> = Vec::new();
+        let mut known = None;
+        for (start, leaf) in leaves {
+            // An address may have the bit that says *encrypted*.
+            let key = (leaf.level, leaf.size_lg2, leaf.attrs, leaf.oa & self.params.format.encryption_mask());
+            let prot = match known {
+                Some((same, prot)) if same == key => prot,
+                _ => self.prot_of(&leaf),
+            };
+            known = Some((key, prot));
+            let (iova, paddr) = (self.params.real(start), self.params.readable(leaf.oa));
+            let len = low(leaf.size_lg2).min(last - start) + 1;
+            match runs.last_mut() {
+                Some(run)
+                    if run.iova.wrapping_add(run.len) == iova
+                        && run.paddr.wrapping_add(run.len) == paddr
+                        && run.prot == prot =>
+                {
+                    run.len += len;
+                }
+                _ => runs.push(Run { iova, paddr, len, prot }),
+            }
+        }
+        runs
+    }
+
+    /// The protection that hardware sees like this leaf's: READ and WRITE both if possible, then the fewest other flags.
+    fn prot_of(&self, leaf: &Leaf) -> Prot {
+        let format = &self.params.format;
+        let seen = |attrs| format.leaf(leaf.level, leaf.size_lg2, leaf.oa, 0, attrs);
+        let mut prots: Vec<Prot> = (0..32).map(Prot::from_bits_truncate).collect();
+        prots.sort_by_key(|prot| {
+            let access = prot.bits() & 3;
+            ([3, 1, 2].iter().position(|order| *order == access), (prot.bits() >> 2).count_ones(), prot.bits())
+        });
+        let is_usable = |prot: &&Prot| prot.bits() & 3 != 0;
+        let is_same = |prot: &&Prot| format.attrs(**prot).is_ok_and(|attrs| seen(attrs) == seen(leaf.attrs));
+        *prots.iter().filter(is_usable).find(is_same).expect("it was mapped with some protection")
     }
 
     /// The largest permitted size at a place, by trying all.

@@ -68,6 +68,10 @@ pub enum Op {
     Translate {
         at: Place,
     },
+    TranslateRange {
+        at: Place,
+        len: Length,
+    },
     Sync {
         gather: u8,
     },
@@ -145,6 +149,7 @@ pub fn op() -> impl Strategy<Value = Op> {
         4 => (place(), 1..4u8, proptest::option::of(gather.clone()))
             .prop_map(|(at, level, gather)| Op::Block { at, level, gather }),
         1 => place().prop_map(|at| Op::Translate { at }),
+        2 => (place(), length()).prop_map(|(at, len)| Op::TranslateRange { at, len }),
         2 => gather.clone().prop_map(|gather| Op::Sync { gather }),
         1 => gather.clone().prop_map(|gather| Op::SyncAll { gather }),
         1 => gather.clone().prop_map(|gather| Op::Take { gather }),

@@ -95,6 +95,7 @@ impl<'w> Runner<'w> {
             Op::Rebuild { pick, higher, gather } => self.rebuild(pick, higher.into(), gather.into()),
             Op::Block { at, level, gather } => self.block(at.va(&params), level.into(), gather.map(usize::from)),
             Op::Translate { at } => self.translate(at.va(&params)),
+            Op::TranslateRange { at, len } => self.translate_range(at.va(&params), len.bytes(&params)),
             Op::Sync { gather } => self.sync(gather.into()),
             Op::SyncAll { gather } => self.sync_all(gather.into()),
             Op::Take { gather } => self.take(gather.into()),
@@ -154,7 +155,11 @@ impl<'w> Runner<'w> {
         let mapped = self.model.map(iova, paddr, len, prot, fail);
         self.world.allocations_left.set(fail);
         self.world.mapping.set(true);
-        let got = self.table.map(iova, paddr, len, prot);
+        let got = if self.world.random(4) == 0 {
+            self.table.cursor_map(iova, paddr, len, prot)
+        } else {
+            self.table.map(iova, paddr, len, prot)
+        };
         self.world.mapping.set(false);
         self.world.allocations_left.set(None);
         let told = got.err().map_or(if mapped.result.is_ok() { len } else { 0 }, |error| error.mapped);
@@ -206,7 +211,14 @@ impl<'w> Runner<'w> {
     pub fn unmap(&mut self, iova: u64, len: u64, gather: usize) -> Result<Removed, String> {
         self.hot(iova, len);
         let removed = self.model.unmap(iova, len);
-        let got = self.table.unmap(iova, len, gather);
+        let got = if self.world.random(2) == 0 {
+            let (got, runs) = self.table.unmap_with(iova, len, gather);
+            let predicted = self.model.runs_of(removed.leaves.iter().copied(), u64::MAX);
+            equal("runs unmapped", &runs, &predicted)?;
+            got
+        } else {
+            self.table.unmap(iova, len, gather)
+        };
         equal("bytes unmapped", &got, &removed.bytes)?;
         let mut event = None;
         if removed.bytes != 0 {
@@ -261,8 +273,21 @@ impl<'w> Runner<'w> {
     }
 
     pub fn translate(&mut self, va: u64) -> Checked {
-        for va in [va, va ^ 0xabc, va.wrapping_sub(1), va ^ 1 << 63, va ^ 1 << 47] {
+        let places = [va, va ^ 0xabc, va.wrapping_sub(1), va ^ 1 << 63, va ^ 1 << 47];
+        for va in places {
             equal("translation", &self.table.translate(va), &self.model.translate(va))?;
+        }
+        let predicted: Vec<_> = places.map(|va| self.model.translate(va)).into();
+        equal("translations of a cursor", &self.table.cursor_translate(&places), &predicted)?;
+        self.check(&[])
+    }
+
+    pub fn translate_range(&mut self, iova: u64, len: u64) -> Checked {
+        let (got, predicted) = (self.table.translate_range(iova, len), self.model.runs(iova, len));
+        match (&got, &predicted) {
+            (Ok(got), Ok(predicted)) => equal("runs", got, predicted)?,
+            (Err(got), Err(predicted)) if same_error(got, predicted) => {}
+            _ => return Err(format!("runs: got {got:x?}, predicted {predicted:x?}")),
         }
         self.check(&[])
     }

@@ -3,7 +3,7 @@
 use super::world::{TestDomain, World};
 use generic_pt::format::{Kind, Top};
 use generic_pt::iommu::{DirtyMode, Gather, GatherMode, Info, Pending, PtIommu, Synced, TableConfig, Walkers};
-use generic_pt::{Error, Invalidation, MapError, Prot, VaRange};
+use generic_pt::{Error, Invalidation, MapError, Prot, Run, VaRange};
 use std::rc::Rc;
 
 /// The gathers of a subject: 0 and 2 are synced by the caller, 1 is queued.
@@ -38,7 +38,13 @@ pub trait Subject {
     fn top_level(&self) -> u32;
     fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError>;
     fn unmap(&mut self, iova: u64, len: u64, gather: usize) -> u64;
+    /// Unmaps, and keeps what is shown of it.
+    fn unmap_with(&mut self, iova: u64, len: u64, gather: usize) -> (u64, Vec<Run>);
     fn translate(&self, iova: u64) -> Option<u64>;
+    fn translate_range(&self, iova: u64, len: u64) -> Result<Vec<Run>, Error>;
+    fn cursor_map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError>;
+    /// Several, through one cursor.
+    fn cursor_translate(&mut self, iovas: &[u64]) -> Vec<Option<u64>>;
     fn gather(&self, gather: usize) -> GatherState;
     fn sync(&mut self, gather: usize);
     fn sync_all(&mut self, gather: usize);
@@ -99,8 +105,23 @@ impl<F: Walkers> Subject for Table<'_, F> {
     fn unmap(&mut self, iova: u64, len: u64, gather: usize) -> u64 {
         self.table.unmap_range(iova, len, &mut self.gathers[gather])
     }
+    fn unmap_with(&mut self, iova: u64, len: u64, gather: usize) -> (u64, Vec<Run>) {
+        let mut runs = Vec::new();
+        let removed = self.table.unmap_range_with(iova, len, &mut self.gathers[gather], |run| runs.push(run));
+        (removed, runs)
+    }
     fn translate(&self, iova: u64) -> Option<u64> {
         self.table.iova_to_phys(iova)
+    }
+    fn translate_range(&self, iova: u64, len: u64) -> Result<Vec<Run>, Error> {
+        Ok(self.table.translate_range(iova, len)?.collect())
+    }
+    fn cursor_map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        self.table.cursor().map(iova, paddr, len, prot)
+    }
+    fn cursor_translate(&mut self, iovas: &[u64]) -> Vec<Option<u64>> {
+        let mut cursor = self.table.cursor();
+        iovas.iter().map(|iova| cursor.iova_to_phys(*iova)).collect()
     }
     fn gather(&self, gather: usize) -> GatherState {
         let gather = &self.gathers[gather];

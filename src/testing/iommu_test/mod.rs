@@ -5,6 +5,8 @@ mod collisions;
 mod growth;
 mod pages;
 mod replacement;
+mod runs;
+mod scatter;
 
 use super::suite::TestFn;
 use crate::iommu::Walkers;
@@ -21,5 +23,8 @@ pub(super) fn tests<F: Walkers>() -> Vec<(&'static str, TestFn<F>)> {
         ("random_map", collisions::random_map),
         ("pgsize_boundary", cases::pgsize_boundary),
         ("mixed", cases::mixed),
+        ("runs", runs::runs),
+        ("cursor", runs::cursor),
+        ("map_sg", scatter::map_sg),
     ]
 }
