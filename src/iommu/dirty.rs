@@ -116,7 +116,8 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     let mut va = range.va;
     let mut index = table.index(va);
     loop {
-        if LEVEL == 0 {
+        // The first page may begin before the range, with an item there that says that it was written.
+        if LEVEL == 0 && (!F::HAS_CONTIGUOUS || va != range.va) {
             let clean = count_clean::<F>(table, common, index, va, range.last);
             index += clean;
             if clean != 0 {

@@ -354,3 +354,29 @@ fn encrypted_leaves_at_every_level() {
     let setup = configs::x86_64(SIGN | x86_64::AMD_ENCRYPT_TABLES, 48, 52, 3, 1 << 51);
     on(&setup, all_sizes_map);
 }
+
+/// A scan that begins inside of a page of several items saw only the items from there on: a write noted in an item before went
+/// unseen.
+#[rstest]
+#[case::amdv1(configs::amdv1_l2_flush_range())]
+#[case::riscv_64_svadu(configs::riscv_64_sv39_svadu())]
+#[case::armv8_16k(configs::armv8_16k_s1_52_lpa2_dirty())]
+#[case::armv8_4k_stage_2(configs::armv8_4k_s2_52_lpa2_dirty())]
+fn dirty_item_before_the_range(#[case] setup: Setup) {
+    on(&setup, |bench| {
+        let granule = bench.granule();
+        let sizes = bench.sizes();
+        let size = *sizes.iter().filter(|size| **size < bench.item(1)).next_back().unwrap();
+        assert!(size >= 16 * granule, "a page of 16 items");
+        // Three pages; in the middle one the first item is written.
+        bench.map(8 * size, 0, 3 * size).unwrap();
+        bench.runner.dirty(8 * size, 3 * size, true, 0).unwrap();
+        bench.runner.device_write(9 * size).unwrap();
+        for from in [9 * size + granule, 9 * size + size / 2, 10 * size - granule, 10 * size - 1] {
+            for len in [1, granule, size / 2, size, 2 * size] {
+                bench.runner.dirty(from, len, false, 0).unwrap();
+            }
+        }
+        assert_eq!(bench.unmap(8 * size, 3 * size, 0), 3 * size);
+    });
+}
