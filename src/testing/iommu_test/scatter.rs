@@ -41,7 +41,8 @@ pub(super) fn map_sg<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
         }
         let total = units * smallest;
         let room = (subject.range.last - subject.range.va) / smallest;
-        if room < units + 64 {
+        // Where the list begins is up to 7 for each list before, and 31.
+        if room < units + 8 * LISTS as u64 + 32 {
             continue;
         }
         let va = subject.range.va + (list as u64 * 7 + test.rng.below(32).min(room - units)) * smallest;
