@@ -94,6 +94,20 @@ fn build_example() -> PathBuf {
     program.join("target").join(HOST).join("release/symbols")
 }
 
+/// The symbols of functions, and how often each is there. (Functions of the same code can share it: then the disassembly
+/// shows only one of them.)
+fn symbols(binary: &PathBuf) -> BTreeMap<String, usize> {
+    let output = Command::new("objdump").args(["--syms", "--demangle"]).arg(binary).output();
+    let output = output.expect("objdump (binutils) runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut symbols = BTreeMap::new();
+    for line in String::from_utf8_lossy(&output.stdout).lines().filter(|line| line.contains(" F .text")) {
+        let name = line.find("generic_pt::fmt::").and_then(|at| function_name(&line[at..]));
+        name.into_iter().for_each(|name| *symbols.entry(name).or_default() += 1);
+    }
+    symbols
+}
+
 /// Disassembly: for each function of the crate's formats, its lines. Several functions of one name are all kept.
 fn functions(binary: &PathBuf) -> BTreeMap<String, Vec<Vec<String>>> {
     let output = Command::new("objdump")
@@ -155,9 +169,11 @@ fn indirect(line: &str) -> Indirect {
     ignore = "builds and disassembles an x86_64 Linux binary: runs once, in the build for that"
 )]
 fn every_format_has_its_own_symbols_and_direct_calls() {
-    let functions = functions(&build_example());
+    let binary = build_example();
+    let functions = functions(&binary);
+    let symbols = symbols(&binary);
     for name in all_expected() {
-        let count = functions.get(&name).map_or(0, Vec::len);
+        let count = symbols.get(&name).copied().unwrap_or(0);
         assert_eq!(count, 1, "symbol {name}: expected once, found {count} times");
     }
     // Operations may choose the walker of the top's level by a jump table; nothing is called indirectly, and below the

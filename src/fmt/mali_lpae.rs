@@ -86,11 +86,15 @@ crate::define_pt_format!(
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
-                match TYPE.get(raw) {
-                    0 => Kind::Empty,
-                    LEAF if level <= 2 => Kind::Leaf,
-                    TABLE if level > 0 && raw & !(TYPE.mask() | OA.mask()) == 0 => Kind::Table,
-                    _ => Kind::Foreign,
+                // In one comparison, with all that is foreign in a table pointer.
+                if level > 0 && raw & !OA.mask() == TABLE {
+                    Kind::Table
+                } else if level <= 2 && TYPE.get(raw) == LEAF {
+                    Kind::Leaf
+                } else if TYPE.get(raw) == 0 {
+                    Kind::Empty
+                } else {
+                    Kind::Foreign
                 }
             }
             #[inline(always)]
