@@ -6,7 +6,7 @@ use generic_pt::fmt::{
     amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, dart, dart_16k, dart_v2, ept, mali_lpae, ppc64_radix,
     ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
-use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, TableConfig};
+use generic_pt::{DirtyMode, Domain, Features, GatherMode, HeapMemory, NoHardware, Prot, Segment, TableConfig};
 use std::hint::black_box;
 
 /// All mangled operations of one format, on a table that maps, translates and unmaps one page.
@@ -43,6 +43,8 @@ macro_rules! exercise {
         };
         assert_eq!(ns!($format, unmap_range_with)(&mut table, iova, len, &mut gather, visit), len);
         ns!($format, sync)(&mut gather);
+        let list = black_box([Segment { paddr, len: 0x1_0000 }, Segment { paddr: 0, len: 0x1_0000 }]);
+        assert_eq!(ns!($format, map_sg)(&mut table, iova, list, Prot::READ | Prot::WRITE), Ok(0x2_0000));
         black_box(ns!($format, get_info)(&table));
         black_box(ns!($format, hw_info)(&table));
         ns!($format, deinit)(table);

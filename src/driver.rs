@@ -94,7 +94,8 @@ pub trait Driver {
 
     /// Runs `change` alone: no other top change of the same table runs at the same time.
     ///
-    /// The default does not lock, which is right as long as tables are only changed through `&mut`.
+    /// The default does not lock: each table has a lock of its own besides, which is taken inside of this one. So this is
+    /// for drivers that have to exclude others than the table's own threads from [`change_top`](Self::change_top).
     fn with_top_lock<R>(&self, change: impl FnOnce() -> R) -> R {
         change()
     }

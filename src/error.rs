@@ -142,6 +142,20 @@ pub enum Error {
         /// What it holds, in CPU byte order.
         raw: u64,
     },
+    /// A table cannot be split into views at an address in the middle of a leaf.
+    Straddled {
+        /// VA of the leaf.
+        va: u64,
+        /// Its level.
+        level: u32,
+        /// The address at which it would be cut.
+        boundary: u64,
+    },
+    /// The segments of a scatter list were others when they were read again, to map them, than when they were checked.
+    SegmentsChanged {
+        /// Where in the VA range the two readings differ.
+        va: u64,
+    },
     /// The format does not read a leaf that it made as a leaf: its description is wrong. Nothing was written.
     LeafNotRead {
         /// VA of the leaf.
@@ -215,7 +229,10 @@ impl Error {
         match self {
             Self::Config { errno, .. } | Self::ConfigRange { errno, .. } | Self::Protection { errno, .. } => *errno,
             Self::Features { .. } | Self::NotOffered { .. } => Errno::EOPNOTSUPP,
-            Self::ZeroLength { .. } | Self::LeafNotRead { .. } => Errno::EINVAL,
+            Self::ZeroLength { .. }
+            | Self::LeafNotRead { .. }
+            | Self::SegmentsChanged { .. }
+            | Self::Straddled { .. } => Errno::EINVAL,
             Self::Overflow { .. } => Errno::EOVERFLOW,
             Self::VaRange { .. } | Self::PaRange { .. } | Self::TableAddress { .. } => Errno::ERANGE,
             Self::Alignment { .. } => Errno::ENXIO,
@@ -250,6 +267,18 @@ impl fmt::Display for Error {
             }
             Self::ConfigRange { field, found, lowest, highest, .. } => {
                 write!(f, "configuration: `{field}` is {found}, valid: {lowest} to {highest}")
+            }
+            Self::Straddled { va, level, boundary } => {
+                write!(
+                    f,
+                    "{boundary:#018x} is inside of the level {level} leaf at VA {va:#018x}: views cannot share it"
+                )
+            }
+            Self::SegmentsChanged { va } => {
+                write!(
+                    f,
+                    "the segments for VA {va:#018x} are not those that were checked: the iterator's clone gave others"
+                )
             }
             Self::LeafNotRead { va, level } => {
                 write!(f, "the format does not read its own leaf of level {level} at VA {va:#018x} as a leaf")

@@ -179,7 +179,7 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
     /// What a driver writes into its device or context entry.
     type HwInfo: Copy + Debug + PartialEq;
     /// Attribute bits ready to be put into a leaf; the item type unless the description says otherwise.
-    type Attrs: Copy + Debug + PartialEq;
+    type Attrs: Copy + Debug + PartialEq + Send + Sync;
 
     /// The symbol part, as in `pt_iommu_NAME_init`.
     const NAME: &'static str;

@@ -14,9 +14,11 @@
 //!   [`ppc64_radix_64k`](fmt::ppc64_radix_64k), [`s390`](fmt::s390), [`rockchip_v2`](fmt::rockchip_v2), and private
 //!   ones defined in other crates;
 //! * [map](PtIommu::map_range) of any range with the largest pages that fit, contiguous entries included;
-//!   [unmap](PtIommu::unmap_range), also [with a report](PtIommu::unmap_range_with) of what was mapped;
-//!   [translate](PtIommu::iova_to_phys), also [whole ranges](PtIommu::translate_range); a [cursor](PtIommu::cursor);
+//!   of [scatter lists](PtIommu::map_sg); [unmap](PtIommu::unmap_range), also
+//!   [with a report](PtIommu::unmap_range_with) of what was mapped; [translate](PtIommu::iova_to_phys), also
+//!   [whole ranges](PtIommu::translate_range); a [cursor](PtIommu::cursor);
 //!   [dirty tracking](PtIommu::read_and_clear_dirty); replacing empty tables by larger leaves;
+//! * [views](View) of disjoint ranges, for several threads at once;
 //! * tops that grow while they are in use, tables that span all 64 bits, sign extension;
 //! * [deferred invalidation](Gather) by range with or without gaps, queued, or with the levels that changed: pages that
 //!   were unlinked are freed only after the hardware was made to forget them;
@@ -140,7 +142,7 @@ pub use error::{Errno, Error, MapError};
 #[doc(inline)]
 pub use feature::{Features, Prot};
 #[doc(inline)]
-pub use iommu::{Cursor, DirtyMode, Gather, GatherMode, Info, PtIommu, Run, Runs, TableConfig};
+pub use iommu::{Cursor, DirtyMode, Gather, GatherMode, Info, PtIommu, Run, Runs, Segment, TableConfig, View};
 #[cfg(feature = "alloc")]
 #[doc(inline)]
 pub use memory::HeapMemory;
@@ -150,7 +152,9 @@ pub use range::VaRange;
 #[doc(hidden)]
 pub mod __private {
     //! What expansions need, whatever the names around them mean.
+    pub use core::clone::Clone;
     pub use core::hint::black_box;
+    pub use core::iter::IntoIterator;
     pub use core::ops::FnMut;
     pub use core::option::Option;
     pub use core::primitive::{bool, str, u32, u64};

@@ -74,6 +74,26 @@ macro_rules! __pt_operations {
             }
 
             $crate::__pt_frame! {
+                /// Maps a scatter list into one range from `iova` and returns the bytes mapped:
+                /// [`PtIommu::map_sg`]($crate::PtIommu::map_sg).
+                ///
+                /// # Errors
+                /// As the method.
+                pub fn [<pt_iommu_ $name _map_sg>]<H: $crate::Host, S>(
+                    table: &mut $Table<H>,
+                    iova: u64,
+                    segments: S,
+                    prot: $crate::Prot,
+                ) -> $crate::__private::Result<u64, $crate::MapError>
+                where
+                    S: $crate::__private::IntoIterator<Item = $crate::Segment>,
+                    S::IntoIter: $crate::__private::Clone,
+                {
+                    table.map_sg(iova, segments, prot)
+                }
+            }
+
+            $crate::__pt_frame! {
                 /// Removes every leaf in the range and returns the bytes removed: [`PtIommu::unmap_range`]($crate::PtIommu::unmap_range).
                 pub fn [<pt_iommu_ $name _unmap_range>]<H: $crate::Host>(
                     table: &mut $Table<H>,
@@ -267,9 +287,16 @@ macro_rules! __pt_walkers {
             #[inline(always)]
             fn map<H: $crate::Host>(
                 table: &$crate::iommu::level::Table<'_, Self>,
-                cx: &mut $crate::iommu::level::MapCx<'_, Self, H>,
+                cx: &mut $crate::iommu::level::MapCx<'_, Self, H, $crate::iommu::level::OneRun>,
             ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
                 $crate::__pt_walkers! { @call $name map_range table (table, cx) }
+            }
+            #[inline(always)]
+            fn map_sg<H: $crate::Host, S: $crate::iommu::level::Runs>(
+                table: &$crate::iommu::level::Table<'_, Self>,
+                cx: &mut $crate::iommu::level::MapCx<'_, Self, H, S>,
+            ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
+                $crate::__pt_walkers! { @call $name map_sg table (table, cx) }
             }
             #[inline(always)]
             fn unmap<H: $crate::Host>(
@@ -341,10 +368,19 @@ macro_rules! __pt_walkers {
             $crate::__pt_frame! {
                 fn [<$name _map_range_l $level>]<H: $crate::Host>(
                     table: &$crate::iommu::level::Table<'_, Format>,
-                    cx: &mut $crate::iommu::level::MapCx<'_, Format, H>,
+                    cx: &mut $crate::iommu::level::MapCx<'_, Format, H, $crate::iommu::level::OneRun>,
                 ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
                     $crate::__pt_mark! { $name }
-                    $crate::iommu::level::map_level::<Format, H, $level>(table, cx, [<$name _map_range_l $below>])
+                    $crate::iommu::level::map_level::<Format, H, _, $level>(table, cx, [<$name _map_range_l $below>])
+                }
+            }
+            $crate::__pt_frame! {
+                fn [<$name _map_sg_l $level>]<H: $crate::Host, S: $crate::iommu::level::Runs>(
+                    table: &$crate::iommu::level::Table<'_, Format>,
+                    cx: &mut $crate::iommu::level::MapCx<'_, Format, H, S>,
+                ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
+                    $crate::__pt_mark! { $name }
+                    $crate::iommu::level::map_level::<Format, H, S, $level>(table, cx, [<$name _map_sg_l $below>])
                 }
             }
             $crate::__pt_frame! {

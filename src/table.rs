@@ -186,6 +186,28 @@ impl<'t, F: Groups> Table<'t, F> {
         done
     }
 
+    /// Writes items from `first` on, at most `count`, as long as those there are empty and `next` has one for it, which is
+    /// called with each that is empty. Returns how many.
+    #[inline(always)]
+    pub(crate) fn store_each_empty(
+        &self,
+        common: &Common<F>,
+        first: usize,
+        count: usize,
+        mut next: impl FnMut() -> Option<F::Item>,
+    ) -> usize {
+        let Some(run) = self.items.get(first..first + count) else { return 0 };
+        for (n, slot) in run.iter().enumerate() {
+            let entry = Entry::new(common, self.level, from_memory::<F>(F::Item::load(slot, Ordering::Acquire)));
+            if entry.kind != Kind::Empty {
+                return n;
+            }
+            let Some(item) = next() else { return n };
+            F::Item::store(slot, to_memory::<F>(item), Ordering::Release);
+        }
+        count
+    }
+
     /// Whether a run of items is what empty items are. (The format may take others for empty too.)
     #[inline(always)]
     pub(crate) fn is_run_empty(&self, common: &Common<F>, first: usize, count: usize) -> bool {

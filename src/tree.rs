@@ -9,7 +9,7 @@ use crate::range::{self, VaRange};
 use crate::seek::{At, Seeking};
 use crate::table::{NewTable, Table, top_items_lg2, top_size_lg2, top_va_lg2};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
 /// Bits of the top word that hold the level. Tables are aligned to at least 8.
 const LEVEL_MASK: usize = 7;
@@ -22,6 +22,8 @@ pub struct Tree<F: Groups, H: Host> {
     common: Common<F>,
     /// Pointer to the top table with its level in the low bits: one load gives a consistent pair.
     top: AtomicPtr<u8>,
+    /// Whether a thread is changing the top.
+    top_locked: AtomicBool,
     /// Its level, where it never changes.
     fixed_level: u32,
     /// Items of a top of each level, so that a walk needs not work them out.
@@ -32,6 +34,15 @@ pub struct Tree<F: Groups, H: Host> {
     /// The bits that no output address has.
     pub(crate) oa_beyond: u64,
     host: H,
+}
+
+/// The right to change the top. Given back when dropped, also if the driver panics.
+pub(crate) struct TopLock<'t>(&'t AtomicBool);
+
+impl Drop for TopLock<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
 }
 
 /// A top table: which one, and its level.
@@ -71,7 +82,8 @@ impl<F: Groups, H: Host> Tree<F, H> {
         }
         let (bias, decoded) = range::bounds(&common);
         let oa_beyond = !lg2::low_mask(common.max_oa_lg2);
-        Ok(Self { common, top, fixed_level: level, top_items, bias, decoded, oa_beyond, host })
+        let top_locked = AtomicBool::new(false);
+        Ok(Self { common, top, top_locked, fixed_level: level, top_items, bias, decoded, oa_beyond, host })
     }
 
     #[inline(always)]
@@ -103,7 +115,16 @@ impl<F: Groups, H: Host> Tree<F, H> {
         TopPtr { page: unsafe { NonNull::new_unchecked(page) }, level }
     }
 
-    /// Makes `table`, which links to the old top, the top. The driver's top lock is held.
+    /// Waits until no other thread changes the top; none does while the result lives.
+    pub(crate) fn lock_top(&self) -> TopLock<'_> {
+        let lock = &self.top_locked;
+        while lock.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            core::hint::spin_loop();
+        }
+        TopLock(lock)
+    }
+
+    /// Makes `table`, which links to the old top, the top. The top is locked.
     pub(crate) fn publish_top(&self, table: NewTable<'_, F, H::Memory>) {
         let level = table.level();
         self.top.store(join::<F>(table.keep(), level), Ordering::Release);

@@ -16,6 +16,7 @@ use std::process::Command;
 const OPERATIONS: &[&str] = &[
     "init",
     "map_range",
+    "map_sg",
     "unmap_range",
     "unmap_range_with",
     "iova_to_phys",
@@ -37,7 +38,7 @@ const HOST: &str = "x86_64-unknown-linux-gnu";
 fn expected<F: Groups>() -> Vec<String> {
     let name = <F as Description>::NAME;
     let operations = OPERATIONS.iter().map(|operation| format!("pt_iommu_{name}_{operation}"));
-    let walkers = ["map_range", "unmap_range", "iova_to_phys", "read_and_clear_dirty"];
+    let walkers = ["map_range", "map_sg", "unmap_range", "iova_to_phys", "read_and_clear_dirty"];
     let walkers = walkers.iter().filter(|walker| F::HAS_DIRTY || **walker != "read_and_clear_dirty");
     let levels =
         walkers.flat_map(|walker| (0..=F::MAX_TOP_LEVEL).map(move |level| format!("{name}_{walker}_l{level}")));

@@ -127,10 +127,8 @@ fn far_phys<F: Walkers, H: Host>(core: &Core<F, H>, near: &mut Near<F>, va: u64)
         |top: TOP| F::cursor::<H, _, TOP>(&core.tree, top, va, Remember { near, va }),
         else None
     );
-    match found? {
-        Found::Here(phys) => phys,
-        Found::Below => core.phys(va),
-    }
+    // Without a leaf the walk may have ended at a table that it may not remember.
+    found?.or_else(|| core.phys(va))
 }
 
 /// The walk to a leaf, whose table is remembered.
@@ -140,7 +138,7 @@ struct Remember<'a, F> {
 }
 
 impl<F: Groups> Seek<F> for Remember<'_, F> {
-    type Out = Found;
+    type Out = Option<u64>;
     const LOWEST: u32 = 0;
 
     /// As for mapping: a page may be mapped next in what is remembered.
@@ -150,11 +148,11 @@ impl<F: Groups> Seek<F> for Remember<'_, F> {
     }
 
     #[inline(always)]
-    fn arrive<const LEVEL: u32>(self, common: &Common<F>, slot: Slot<'_, F>) -> Found {
+    fn arrive<const LEVEL: u32>(self, common: &Common<F>, slot: Slot<'_, F>) -> Option<u64> {
         if (LEVEL as usize) < LEVELS {
             self.near.remember::<LEVEL>(self.va, slot.table);
         }
-        found::<F, LEVEL>(common, &slot, self.va)
+        (slot.entry.kind == Kind::Leaf).then(|| F::exact_oa(common, LEVEL, slot.entry.raw, self.va))
     }
 }
 

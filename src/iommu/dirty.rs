@@ -1,7 +1,7 @@
 //! Dirty tracking: which pages were written, and making them clean again.
 
 use super::gather::Gather;
-use super::{PtIommu, Walkers};
+use super::{Core, PtIommu, Walkers};
 use crate::driver::Host;
 use crate::error::Error;
 use crate::feature::Features;
@@ -54,11 +54,25 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         gather: &mut Gather<F, H>,
         report: impl FnMut(VaRange),
     ) -> Result<(), Error> {
+        self.core.dirty(iova, len, mode, gather, report)
+    }
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    /// The scan by whoever holds the range.
+    pub(super) fn dirty(
+        &self,
+        iova: u64,
+        len: u64,
+        mode: DirtyMode,
+        gather: &mut Gather<F, H>,
+        report: impl FnMut(VaRange),
+    ) -> Result<(), Error> {
         if !F::tracks_dirty(self.common()) {
             return Err(Error::NotOffered { operation: "read_and_clear_dirty", format: F::NAME });
         }
         let range = VaRange::new(iova, len)?;
-        let core = &self.core;
+        let core = self;
         let top = core.tree.top();
         if !core.is_in_top(range, top) {
             return Err(core.range_error(range));

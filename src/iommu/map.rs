@@ -13,6 +13,11 @@ use crate::lg2;
 use crate::near::Near;
 use crate::range::{VaRange, best_page_size, count_of_size};
 use crate::table::{Entry, NewTable, Swap, Table};
+use core::ops::{Deref, DerefMut};
+
+mod sg;
+
+pub use sg::{OneRun, Runs, Segment};
 
 /// What a map carries from level to level: the position, which moves on with every leaf written, and the rest.
 #[allow(missing_debug_implementations, reason = "only named by expansions")]
@@ -31,6 +36,29 @@ pub struct Cx<'a, F: Groups, H: Host> {
     sizes: u64,
     /// Replaced tables; made when the first is replaced.
     replaced: Option<Gather<F, H>>,
+}
+
+/// A map, and where the physical runs come from that follow the one it is at.
+#[allow(missing_debug_implementations, reason = "only named by expansions")]
+pub struct Walk<'a, F: Groups, H: Host, S> {
+    cx: Cx<'a, F, H>,
+    runs: S,
+}
+
+impl<'a, F: Groups, H: Host, S> Deref for Walk<'a, F, H, S> {
+    type Target = Cx<'a, F, H>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Cx<'a, F, H> {
+        &self.cx
+    }
+}
+
+impl<F: Groups, H: Host, S> DerefMut for Walk<'_, F, H, S> {
+    #[inline(always)]
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.cx
+    }
 }
 
 /// Why a map stopped.
@@ -79,8 +107,9 @@ impl<F: Walkers, H: Host> Core<F, H> {
 
     /// Map of any range, with anything in the way.
     fn map_many(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
-        let (mut cx, leaf_level) =
+        let (cx, leaf_level) =
             self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
+        let mut cx = Walk { cx, runs: OneRun };
         let range = VaRange { va: iova, last: cx.last };
         let result =
             self.ensure_top(range, leaf_level).and_then(|top| self.tree.with(top, |table| F::map(table, &mut cx)));
@@ -329,10 +358,10 @@ impl<F: Groups> Iterator for Steps<F> {
 /// # Errors
 /// Those of [`PtIommu::map_range`] that show on the way; the position says how far it came.
 #[inline(always)]
-pub fn map_level<F: Groups, H: Host, const LEVEL: u32>(
+pub fn map_level<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
     table: &Table<'_, F>,
-    cx: &mut Cx<'_, F, H>,
-    below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Result<(), Stop>,
+    cx: &mut Walk<'_, F, H, S>,
+    below: impl Fn(&Table<'_, F>, &mut Walk<'_, F, H, S>) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let table = &table.at_level::<LEVEL>();
     loop {
@@ -340,7 +369,7 @@ pub fn map_level<F: Groups, H: Host, const LEVEL: u32>(
         if let Some(size_lg2) = cx.size_at(LEVEL, cx.last) {
             map_leaves::<F, H, LEVEL>(table, cx, index, size_lg2)?;
         } else if LEVEL > 0 {
-            map_lower::<F, H, LEVEL>(table, cx, index, &below)?;
+            map_lower::<F, H, S, LEVEL>(table, cx, index, &below)?;
         } else {
             // The arguments were checked: some size fits everywhere in the range.
             return Err(Error::Alignment {
@@ -349,6 +378,12 @@ pub fn map_level<F: Groups, H: Host, const LEVEL: u32>(
                 len: cx.last.wrapping_sub(cx.va).wrapping_add(1),
                 page_sizes: cx.sizes,
             });
+        }
+        if S::MANY && cx.finished {
+            if LEVEL == 0 {
+                sg::map_pages(table, cx);
+            }
+            cx.next_run()?;
         }
         if cx.finished || table.index(cx.va) == 0 {
             return Ok(());
@@ -536,11 +571,11 @@ fn has_leaf<F: Groups>(table: &Table<'_, F>, common: &Common<F>, memory: &impl c
 
 /// Maps the part of the range that lies below the item at `index`, making the lower table if there is none.
 #[inline(always)]
-fn map_lower<F: Groups, H: Host, const LEVEL: u32>(
+fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
     table: &Table<'_, F>,
-    cx: &mut Cx<'_, F, H>,
+    cx: &mut Walk<'_, F, H, S>,
     index: usize,
-    below: &impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Result<(), Stop>,
+    below: &impl Fn(&Table<'_, F>, &mut Walk<'_, F, H, S>) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let mut entry = table.load(cx.common, index);
     loop {

@@ -4,10 +4,9 @@
 //! its own (see [`Walkers`]) and chains each level to the one below.
 //!
 //! # Locking
-//! Operations on *disjoint* VA ranges of one table may run concurrently, on overlapping ones not. The methods here take
-//! `&mut self`, which is stricter. Everything below them works on `&self` under that rule, so that views of disjoint
-//! ranges can be added beside them. Such a view has to refuse what reaches beyond its range: unmap removes the last leaf
-//! whole, and dirty tracking cleans entries whole; and translate and set-dirty need their range too, for reading.
+//! Operations on *disjoint* VA ranges of one table may run concurrently, on overlapping ones not. The methods of
+//! [`PtIommu`] take `&mut self`, which is stricter; a [`View`] is a part of the range for a thread of its own. Everything
+//! below works on `&self` under that rule. Nothing locks but a change of the top.
 
 mod cursor;
 mod dirty;
@@ -26,19 +25,22 @@ mod translate;
 mod unlink;
 #[allow(unsafe_code, reason = "passes unlinked tables on")]
 mod unmap;
+mod view;
 
 pub use crate::format::TableConfig;
 pub use cursor::Cursor;
 pub use dirty::DirtyMode;
 pub use gather::{Gather, GatherMode, Pending, Synced};
 pub use init::Info;
+pub use map::Segment;
 pub use runs::{Run, Runs};
+pub use view::View;
 
 #[doc(hidden)]
 pub mod level {
     //! One level of each algorithm, for the expansion to instantiate.
     pub use super::dirty::{Cx as DirtyCx, dirty_level};
-    pub use super::map::{Cx as MapCx, Stop, map_level};
+    pub use super::map::{OneRun, Runs, Stop, Walk as MapCx, map_level};
     pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_level};
     pub use crate::seek::{Seek, Seeking, Step, seek_level};
     pub use crate::table::Table;
@@ -77,7 +79,11 @@ use core::fmt;
 /// Implemented by the expansion of a description only.
 #[doc(hidden)]
 pub trait Walkers: Groups {
-    fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Cx<'_, Self, H>) -> Result<(), map::Stop>;
+    fn map<H: Host>(table: &Table<'_, Self>, cx: &mut map::Walk<'_, Self, H, map::OneRun>) -> Result<(), map::Stop>;
+    fn map_sg<H: Host, S: map::Runs>(
+        table: &Table<'_, Self>,
+        cx: &mut map::Walk<'_, Self, H, S>,
+    ) -> Result<(), map::Stop>;
     fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
     fn translate<H: Host, S: Seek<Self>, const TOP: u32>(
         tree: &Tree<Self, H>,

@@ -84,6 +84,8 @@ impl<F: Walkers, H: Host> Core<F, H> {
             return Err(Error::TableAddress { pa: top.pa, level: top.level });
         }
         domain.driver.with_top_lock(|| {
+            // The driver need not lock.
+            let _alone = self.tree.lock_top();
             if self.tree.top() != old {
                 return;
             }

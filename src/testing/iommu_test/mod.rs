@@ -6,6 +6,7 @@ mod growth;
 mod pages;
 mod replacement;
 mod runs;
+mod scatter;
 
 use super::suite::TestFn;
 use crate::iommu::Walkers;
@@ -24,5 +25,6 @@ pub(super) fn tests<F: Walkers>() -> Vec<(&'static str, TestFn<F>)> {
         ("mixed", cases::mixed),
         ("runs", runs::runs),
         ("cursor", runs::cursor),
+        ("map_sg", scatter::map_sg),
     ]
 }

@@ -29,7 +29,7 @@ impl HwFormat for MaliLpae {
         let has = |flag| u64::from(prot.contains(flag));
         let index = if prot.contains(Prot::MMIO) { 2 } else { has(Prot::CACHE) };
         let access = has(Prot::READ) << 6 | has(Prot::WRITE) << 7;
-        Ok(index << 2 | access | 0b10 << 8 | has(Prot::NOEXEC) * (0b11 << 53))
+        Ok((index << 2) | access | (0b10 << 8) | (has(Prot::NOEXEC) * (0b11 << 53)))
     }
     fn leaf(&self, _level: u32, _size_lg2: u32, oa: u64, _n: u64, attrs: u64) -> u64 {
         oa | attrs | 1
