@@ -31,9 +31,10 @@ fn scenarios(params: &Params) -> Vec<Scenario> {
     // The highest level whose items are well within the table, and not of millions of pages.
     let has_large_pages = params.all_sizes() >> params.item_lg2(1) != 0;
     let high = if has_large_pages && params.item_lg2(2) < params.max_va - 1 { 2 } else { 1 };
-    // The highest level of which two items are in the table: not that of a deep top.
-    let within = (0..=params.start_level).rfind(|level| params.item_lg2(*level) < params.max_va).unwrap_or(0);
     let below_high = item(high - 1) + granule;
+    // The top, or the level below it that the table has two items of.
+    let has_two = |level: &u32| params.item_lg2(*level) + 1 < params.max_va;
+    let high_top = (1..=params.start_level.min(3)).rev().find(has_two).unwrap_or(1);
     let plain = |name, iova, paddr, len| Scenario { name, emptied: Vec::new(), iova, paddr, len };
     vec![
         plain("one page at the end of the space", end & !(granule - 1), 0, granule),
@@ -45,7 +46,7 @@ fn scenarios(params: &Params) -> Vec<Scenario> {
             oa.wrapping_sub(below_high) & low(max_oa.min(40)),
             item(high) + item(high - 1),
         ),
-        plain("beyond the first top", item(params.start_level.min(3).min(within)) * 2 - granule, 0, 2 * granule),
+        plain("beyond the first top", item(high_top) * 2 - granule, 0, 2 * granule),
         Scenario {
             name: "replacing empty tables, then going on",
             emptied: vec![0, item(1), 3 * item(1), item(high), item(high) + item(1)],

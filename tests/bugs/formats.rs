@@ -366,7 +366,7 @@ fn dirty_item_before_the_range(#[case] setup: Setup) {
     on(&setup, |bench| {
         let granule = bench.granule();
         let sizes = bench.sizes();
-        let size = *sizes.iter().filter(|size| **size < bench.item(1)).next_back().unwrap();
+        let size = *sizes.iter().rfind(|size| **size < bench.item(1)).unwrap();
         assert!(size >= 16 * granule, "a page of 16 items");
         // Three pages; in the middle one the first item is written.
         bench.map(8 * size, 0, 3 * size).unwrap();
