@@ -247,6 +247,28 @@ pub(crate) const fn item_step<F: Description>(level: u32) -> u64 {
     step
 }
 
+/// The bits of a leaf item of `level` that the address of one page more is added to: of the pieces that hold the bit of the
+/// item's size, in any table.
+pub(crate) const fn stepped_mask<F: Description>(level: u32) -> u64 {
+    let size_lg2 = F::ITEM_SIZES_LG2[level as usize];
+    let (mut mask, mut n) = (0, 0);
+    while n < F::FIELDS.len() {
+        let field = &F::FIELDS[n];
+        let in_leaves =
+            field.scope.contains(level, ItemKind::PlainLeaf) || field.scope.contains(level, ItemKind::ContiguousLeaf);
+        let mut at = 0;
+        while matches!(field.kind, FieldKind::Address) && in_leaves && at < field.pieces.len() {
+            let piece = field.pieces[at];
+            if piece.value_lo <= size_lg2 && size_lg2 <= piece.value_hi() {
+                mask |= piece.mask();
+            }
+            at += 1;
+        }
+        n += 1;
+    }
+    mask
+}
+
 /// What a leaf is to hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeafRequest<A> {

@@ -7,7 +7,7 @@ use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
-use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, item_step, items_lg2};
+use crate::format::{Common, Groups, Kind, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, items_lg2, stepped_mask};
 use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
@@ -313,27 +313,42 @@ impl<'a, F: Groups> Leaf<'a, F> {
     }
 
     /// The first `count` items, where each is the one before plus the same number: then nothing has to be worked out for
-    /// each. `None` where the address lies in pieces and crosses from one to the other.
+    /// each. `None` where the address lies in pieces and crosses from one to the other, or may cross an attribute that lies
+    /// in the address field (an encryption bit).
     ///
-    /// Such a crossing shows at the last item: it adds there what the sum has elsewhere.
+    /// A crossing between pieces shows at the last item: it adds there what the sum has elsewhere. A crossing of an attribute
+    /// may not: it can be undone before the end, but not in fewer steps than the attribute's value.
     #[inline(always)]
     fn steps(&self, count: usize) -> Option<Steps<F>> {
         let (item, last) = (self.item(0), count as u64 - 1);
+        let Addend { step, mask } = const { addends::<F>() }[self.level as usize % MAX_LEVELS];
         // What one page more adds to an address: the description says it, or it is seen where nothing can carry.
-        let step = match self.level {
-            0 => const { item_step::<F>(0) },
-            1 => const { item_step::<F>(1) },
-            2 => const { item_step::<F>(2) },
-            _ => 0,
-        };
-        let step = if step != 0 {
-            F::Item::from_u64(step)
-        } else {
-            Self { oa: 0, ..*self }.item(0) ^ Self { oa: 0, ..*self }.item(1)
-        };
-        let is_regular = item.wrapping_add(step.wrapping_times(last)) == self.item(last);
+        let first = Self { oa: 0, ..*self };
+        let step = if step != 0 { F::Item::from_u64(step) } else { first.item(0) ^ first.item(1) };
+        let way = step.wrapping_times(last);
+        let shared = first.item(0).to_u64() & mask;
+        let below_shared = shared.wrapping_sub(1) & !shared;
+        let is_regular = item.wrapping_add(way) == self.item(last) && way.to_u64() <= below_shared;
         is_regular.then_some(Steps { item, step })
     }
+}
+
+/// What one page more adds to a leaf item, if that is a constant (else 0), and the bits of the address that it is added to.
+#[derive(Clone, Copy)]
+struct Addend {
+    step: u64,
+    mask: u64,
+}
+
+/// By level.
+const fn addends<F: Groups>() -> [Addend; MAX_LEVELS] {
+    let mut addends = [Addend { step: 0, mask: 0 }; MAX_LEVELS];
+    let mut level = 0;
+    while level < MAX_LEVELS {
+        addends[level] = Addend { step: item_step::<F>(level as u32), mask: stepped_mask::<F>(level as u32) };
+        level += 1;
+    }
+    addends
 }
 
 /// Items of which each is the one before plus a number.
