@@ -120,6 +120,8 @@ pub enum Error {
         va: u64,
         /// Its size as a power of two.
         size_lg2: u32,
+        /// Its physical address had to be below `2^n`; 64 or more is anywhere.
+        pa_lg2: u32,
     },
     /// Nothing is mapped here.
     NotMapped {
@@ -306,8 +308,9 @@ impl fmt::Display for Error {
             Self::InUse { va, level } => {
                 write!(f, "VA {va:#018x} is in use: the item of level {level} there is, or leads to, a leaf")
             }
-            Self::OutOfMemory { level, va, size_lg2 } => {
-                write!(f, "no memory for a level {level} table of 2^{size_lg2} bytes for VA {va:#018x}")
+            Self::OutOfMemory { level, va, size_lg2, pa_lg2 } => {
+                write!(f, "no memory for a level {level} table of 2^{size_lg2} bytes for VA {va:#018x}")?;
+                if pa_lg2 < u64::BITS { write!(f, ", below physical address 2^{pa_lg2}") } else { Ok(()) }
             }
             Self::NotMapped { va } => write!(f, "nothing is mapped at VA {va:#018x}"),
             Self::Raced { va, level } => {

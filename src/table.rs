@@ -513,8 +513,8 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
 
     #[inline(always)]
     fn alloc(memory: &'m M, level: u32, va: u64, request: PageRequest) -> Result<Self, Error> {
-        let size_lg2 = request.size_lg2;
-        let page = memory.alloc(request).ok_or(Error::OutOfMemory { level, va, size_lg2 })?;
+        let PageRequest { size_lg2, pa_lg2, .. } = request;
+        let page = memory.alloc(request).ok_or(Error::OutOfMemory { level, va, size_lg2, pa_lg2 })?;
         Ok(Self { page, size_lg2, level, memory, format: core::marker::PhantomData })
     }
 

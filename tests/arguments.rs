@@ -3,22 +3,21 @@
 //! The model predicts every result, and after each step the whole table in memory is compared with it, so a refusal that
 //! changed something would show. `PROPTEST_CASES` scales it.
 
-mod common;
 #[path = "arguments/gathers.rs"]
 mod gathers;
 
-use common::configs::{self, Setup};
-use common::dump::dump;
-use common::model::low;
-use common::ops::at_most;
-use common::runner::Runner;
-use common::world::TestDomain;
 use generic_pt::fmt::{
     amdv1, amdv1_mock, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2,
     s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::iommu::{DirtyMode, GatherMode, PtIommu, Walkers};
 use generic_pt::{Error, Features, MapError, Prot, TableConfig};
+use generic_pt_model::configs::{self, Setup};
+use generic_pt_model::dump::dump;
+use generic_pt_model::model::low;
+use generic_pt_model::ops::at_most;
+use generic_pt_model::runner::Runner;
+use generic_pt_model::world::TestDomain;
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
@@ -357,4 +356,4 @@ macro_rules! arguments {
     };
 }
 
-for_each_config!(arguments);
+generic_pt_model::for_each_config!(arguments);

@@ -1,6 +1,6 @@
 //! Bugs that page-table code has had, each with a test of its name, over every format and configuration where it can occur.
 //!
-//! Every step also goes through the comparison with the model and the simulated hardware of `common`, so the asserts here say
+//! Every step also goes through the comparison with the model and the simulated hardware of `generic-pt-model`, so the asserts here say
 //! only what the bug is about.
 //!
 //! What is shown elsewhere:
@@ -16,8 +16,6 @@
 //!   comparison (`dump`).
 //!
 
-mod common;
-
 #[path = "bugs/arithmetic.rs"]
 mod arithmetic;
 #[path = "bugs/arm.rs"]
@@ -27,11 +25,11 @@ mod formats;
 #[path = "bugs/generic.rs"]
 mod generic;
 
-use common::configs::Setup;
-use common::model::{Params, low};
-use common::runner::Runner;
-use common::world::World;
 use generic_pt::{Error, Prot};
+use generic_pt_model::configs::Setup;
+use generic_pt_model::model::{Params, low};
+use generic_pt_model::runner::Runner;
+use generic_pt_model::world::World;
 use std::rc::Rc;
 
 const RW: Prot = Prot::READ.union(Prot::WRITE);
@@ -99,9 +97,9 @@ macro_rules! bugs {
     (@tests $name:ident $($test:ident)*) => {
         $(#[test]
         fn $test() {
-            crate::generic::$test(&crate::common::configs::$name());
+            crate::generic::$test(&generic_pt_model::configs::$name());
         })*
     };
 }
 
-for_each_config!(bugs);
+generic_pt_model::for_each_config!(bugs);

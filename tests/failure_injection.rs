@@ -1,14 +1,12 @@
 //! Every allocation of every operation fails once: the table stays consistent, nothing leaks, the error says how much was
 //! mapped, and what is tried again succeeds with the same result as without a failure.
 
-mod common;
-
-use common::configs::{self, Setup};
-use common::dump::{Dump, dump};
-use common::model::{Params, TableKey, low};
-use common::runner::Runner;
-use common::world::World;
 use generic_pt::{Error, Prot};
+use generic_pt_model::configs::{self, Setup};
+use generic_pt_model::dump::{Dump, dump};
+use generic_pt_model::model::{Params, TableKey, low};
+use generic_pt_model::runner::Runner;
+use generic_pt_model::world::World;
 use std::rc::Rc;
 
 /// A map, and what is done before it.
@@ -69,7 +67,7 @@ const RW: Prot = Prot::READ.union(Prot::WRITE);
 /// A table in a scenario, up to the map.
 fn prepared<'w>(
     setup: &Setup,
-    domain: &'w common::world::TestDomain,
+    domain: &'w generic_pt_model::world::TestDomain,
     scenario: &Scenario,
 ) -> Result<Runner<'w>, String> {
     let mut runner = Runner::new(setup, domain)?;
@@ -235,4 +233,4 @@ macro_rules! failures {
     };
 }
 
-for_each_config!(failures);
+generic_pt_model::for_each_config!(failures);

@@ -98,8 +98,9 @@ fn memory_honours_the_physical_address_limit() {
     assert!(HeapMemory.alloc(PageRequest { pa_lg2: 8, ..PAGE }).is_none());
 }
 
+/// Tables are asked for only where items and the hardware's top pointer can hold their address, and the error says where.
 #[test]
-fn a_top_that_hardware_cannot_point_to_is_an_error() {
+fn tables_are_out_of_memory_where_hardware_cannot_point_to() {
     let mut storage = Vec::new();
     // AMDv1's top pointer holds 52 bits.
     let arena = Arena::new(aligned_bytes(&mut storage, 64 << 10, 0), 1 << 52).expect("aligned alike");
@@ -111,7 +112,11 @@ fn a_top_that_hardware_cannot_point_to_is_an_error() {
         format: amdv1::Config { starting_level: 2, encryption_mask: 0 },
     };
     let error = amdv1::PtIommuAmdv1::new(&domain, &config).expect_err("beyond 52 bits");
-    assert_eq!(error, generic_pt::Error::TableAddress { pa: 1 << 52, level: 2 });
+    assert_eq!(error, generic_pt::Error::OutOfMemory { level: 2, va: 0, size_lg2: 12, pa_lg2: 52 });
+    assert_eq!(
+        error.to_string(),
+        "no memory for a level 2 table of 2^12 bytes for VA 0x0000000000000000, below physical address 2^52"
+    );
 }
 
 #[derive(Debug, Clone)]

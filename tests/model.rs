@@ -5,9 +5,7 @@
 //! implementation of the formats of its own), page accounting, and that what hardware has cached is true or waits for a sync.
 //! `PROPTEST_CASES` scales it.
 
-mod common;
-
-use common::{configs, ops, runner};
+use generic_pt_model::{configs, ops, runner};
 use proptest::prelude::*;
 
 /// Cases for each configuration: the usual number divided by this.
@@ -35,5 +33,5 @@ macro_rules! random_operations {
     };
 }
 
-for_each_config!(random_operations);
-for_each_upper_config!(random_operations);
+generic_pt_model::for_each_config!(random_operations);
+generic_pt_model::for_each_upper_config!(random_operations);

@@ -1,18 +1,16 @@
 //! Orders and corners that the golden vectors do not pin.
 
-mod common;
-
-use common::configs::{self, FLUSH, INCOHERENT, NO_GAPS, NONE, SIGN, Setup};
-use common::dump::dump;
-use common::model::low;
-use common::runner::Runner;
-use common::subject::Subject;
-use common::world::{Event, TestDomain};
 use generic_pt::driver::NoHardware;
 use generic_pt::fmt::{amdv1, riscv_64, vtdss, x86_64};
 use generic_pt::iommu::{DirtyMode, PtIommu};
 use generic_pt::memory::HeapMemory;
 use generic_pt::{Domain, Driver, Errno, Error, Features, Prot, TableConfig};
+use generic_pt_model::configs::{self, FLUSH, INCOHERENT, NO_GAPS, NONE, SIGN, Setup};
+use generic_pt_model::dump::dump;
+use generic_pt_model::model::low;
+use generic_pt_model::runner::Runner;
+use generic_pt_model::subject::Subject;
+use generic_pt_model::world::{Event, TestDomain};
 use rstest::rstest;
 
 const RW: Prot = Prot::READ.union(Prot::WRITE);
@@ -360,4 +358,4 @@ macro_rules! orders {
     };
 }
 
-for_each_config!(orders);
+generic_pt_model::for_each_config!(orders);

@@ -1,13 +1,13 @@
 //! What callers may do with gathers: forget them, mix them up, keep them too long. At worst that leaks; nothing is freed early.
 
-use super::common::configs::{self, Setup};
-use super::common::world::{Event, TestDomain, World};
 use generic_pt::fmt::{
     amdv1, amdv1_mock, ept, ppc64_radix_64k, riscv_32, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::{DirtyMode, Gather, GatherMode, PtIommu, Synced, Walkers};
 use generic_pt::{Features, Prot, TableConfig};
+use generic_pt_model::configs::{self, Setup};
+use generic_pt_model::world::{Event, TestDomain, World};
 use std::rc::Rc;
 
 type Table<'w, F> = PtIommu<F, &'w TestDomain>;

@@ -1,11 +1,11 @@
 //! Bugs of the ARM formats.
 
-use super::common::configs::{self, FLUSH, Setup};
-use super::common::dump::dump;
-use super::common::world::Event;
 use super::{Bench, RW, on};
 use generic_pt::Prot;
 use generic_pt::fmt::{armv8_4k, armv8_16k, armv8_64k};
+use generic_pt_model::configs::{self, FLUSH, Setup};
+use generic_pt_model::dump::dump;
+use generic_pt_model::world::Event;
 use rstest::rstest;
 
 /// The only leaf item of the table.

@@ -1,11 +1,11 @@
 //! Bugs of the generic algorithm, each for any configuration.
 
-use super::common::configs::Setup;
-use super::common::dump::dump;
-use super::common::model::low;
-use super::common::world::Event;
 use super::{RW, on};
 use generic_pt::{Errno, Error, Invalidation};
+use generic_pt_model::configs::Setup;
+use generic_pt_model::dump::dump;
+use generic_pt_model::model::low;
+use generic_pt_model::world::Event;
 
 /// Unmap removed more than asked, because the last leaf is larger, but only the asked range was gathered.
 pub fn short_gather(setup: &Setup) {

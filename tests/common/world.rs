@@ -24,7 +24,7 @@ pub enum Event {
 
 /// An empty table of the largest size, to go on with after a violation.
 #[repr(align(65536))]
-pub struct EmptyTable([AtomicU64; 8192]);
+pub struct EmptyTable(pub [AtomicU64; 8192]);
 
 /// Memory and hardware of one domain.
 pub struct World {

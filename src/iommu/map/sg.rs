@@ -126,7 +126,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// let config = TableConfig {
     ///     features: FORCED, hw_max_vasz_lg2: 48, hw_max_oasz_lg2: 52, format: Config { top_level: 3, encryption_mask: 0 },
     /// };
-    /// let mut table = PtIommuX86_64::new(&domain, &config)?;
+    /// let mut table = PtIommuX8664::new(&domain, &config)?;
     /// let segments = [
     ///     // These two continue each other: together they are one page of 2 MiB.
     ///     Segment { paddr: 0x4000_0000, len: 0x1000 },

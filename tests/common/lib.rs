@@ -1,7 +1,5 @@
 //! A plain model of page tables, simulated hardware that walks them, and what runs both against the library.
 
-#![allow(dead_code, reason = "every test file uses a part")]
-
 pub mod configs;
 pub mod dump;
 pub mod formats;
