@@ -183,6 +183,8 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
 
     /// The symbol part, as in `pt_iommu_NAME_init`.
     const NAME: &'static str;
+    /// What the description says of the format, as Markdown, for tools that show it.
+    const DOC: &'static str;
     /// Sizes and limits.
     const GEOMETRY: Geometry;
     /// What few formats need.
@@ -193,6 +195,8 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
     const FORCED: Features;
     /// Names of the format's own features.
     const OWN_FEATURES: &'static [(&'static str, Features)];
+    /// What the description says of each of them, in the same order.
+    const OWN_FEATURE_DOCS: &'static [&'static str];
     /// The bit fields of an item.
     const FIELDS: &'static [FieldInfo];
 

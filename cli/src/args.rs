@@ -5,7 +5,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Replays what Linux did with IOMMU page tables, in any format.
+/// Hardware page tables: replays what Linux did with them, in any format, and tells what the formats are.
 #[derive(Debug, Parser)]
 #[command(name = "genpt", version, about, max_term_width = 100)]
 pub struct Cli {
@@ -20,6 +20,20 @@ pub enum Command {
     /// Replay a Linux ftrace text with iommu:map and iommu:unmap events into page tables, and say what that costs
     #[command(after_long_help = LONG_HELP)]
     Replay(ReplayArgs),
+    /// List the formats, or show some of them: bits, tables, features, and where they are specified
+    Formats(FormatsArgs),
+}
+
+/// `genpt formats`.
+#[derive(Debug, Args)]
+pub struct FormatsArgs {
+    /// Formats to show in full [default: a list of all]
+    #[arg(value_name = "NAME", value_parser = format_names())]
+    pub names: Vec<String>,
+
+    /// Print JSON: a list of formats with everything in it
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `genpt replay`.
@@ -112,8 +126,15 @@ trace says.";
 
 fn names() -> PossibleValuesParser {
     let all = PossibleValue::new(ALL).help("every format");
-    let named = FORMATS.iter().map(|row| PossibleValue::new(row.name).help(row.about));
-    PossibleValuesParser::new(std::iter::once(all).chain(named))
+    PossibleValuesParser::new(std::iter::once(all).chain(named_formats()))
+}
+
+fn format_names() -> PossibleValuesParser {
+    PossibleValuesParser::new(named_formats())
+}
+
+fn named_formats() -> impl Iterator<Item = PossibleValue> {
+    FORMATS.iter().map(|row| PossibleValue::new(row.name).help(row.about))
 }
 
 impl ReplayArgs {

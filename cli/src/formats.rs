@@ -1,5 +1,6 @@
 //! The formats that the tool knows: one row each.
 
+use crate::describe::{FormatInfo, describe};
 use crate::error::ReplayError;
 use crate::replay::{Job, replay};
 use crate::report::FormatReport;
@@ -15,6 +16,8 @@ pub struct FormatRow {
     pub page_bytes: u64,
     /// Replays a trace into tables of it.
     pub replay: fn(&Job<'_>) -> Result<FormatReport, ReplayError>,
+    /// What its description says.
+    pub describe: fn() -> FormatInfo,
 }
 
 /// How tables of a format are made.
@@ -62,6 +65,12 @@ macro_rules! formats {
                     config: |$bits| $config,
                 };
                 replay::<format::Format>(job, &SHAPE)
+            },
+            describe: || {
+                #[allow(unused_imports, reason = "rows without features of their own")]
+                use generic_pt::fmt::$name::{self as format, *};
+                let config = |$bits: u32| $config;
+                describe::<format::Format>($about, config(format::GEOMETRY.max_va_lg2))
             },
         }),*];
     };

@@ -1,4 +1,4 @@
-//! `genpt`: what an IOMMU trace of Linux costs in any page-table format.
+//! `genpt`: what an IOMMU trace of Linux costs in any page-table format, and what the formats are.
 
 #![deny(unsafe_code)]
 
@@ -6,6 +6,7 @@ mod anomaly;
 mod args;
 #[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
 mod counting;
+mod describe;
 mod error;
 mod formats;
 mod human;
@@ -23,9 +24,11 @@ mod table;
 mod timing;
 mod trace;
 
-use args::{Cli, Command, ReplayArgs};
+use args::{Cli, Command, FormatsArgs, ReplayArgs};
 use clap::Parser;
+use describe::FormatInfo;
 use error::ReplayError;
+use formats::{FORMATS, FormatRow};
 use replay::{Check, Job};
 use report::{PAGE_BYTES, Report, TraceReport};
 use std::collections::BTreeMap;
@@ -42,8 +45,11 @@ const EXIT_USAGE: u8 = 2;
 const EXIT_DIFFERS: u8 = 3;
 
 fn main() -> ExitCode {
-    let Command::Replay(args) = Cli::parse().command;
-    match replay_all(&args) {
+    let done = match Cli::parse().command {
+        Command::Replay(args) => replay_all(&args),
+        Command::Formats(args) => show_formats(&args),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
             // Nobody is left to hear of it if standard error is closed.
@@ -55,6 +61,20 @@ fn main() -> ExitCode {
 
 /// An exit status and a message.
 type Failure = (u8, String);
+
+fn show_formats(args: &FormatsArgs) -> Result<(), Failure> {
+    let asked = |row: &&FormatRow| args.names.is_empty() || args.names.iter().any(|name| name == row.name);
+    let formats: Vec<FormatInfo> = FORMATS.iter().filter(asked).map(|row| (row.describe)()).collect();
+    if args.json {
+        let text = serde_json::to_string_pretty(&formats);
+        return print(&text.map_err(|error| (EXIT_INPUT, error.to_string()))?);
+    }
+    if args.names.is_empty() {
+        return print(&describe::list(&formats));
+    }
+    let pages: Vec<String> = formats.iter().map(describe::page).collect();
+    print(pages.join("\n").trim_end())
+}
 
 fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
     let sources: Vec<Source> = if args.files.is_empty() {

@@ -247,6 +247,8 @@ mod geometry {
                 const SUPPORTED: Features = Features::empty();
                 const FORCED: Features = Features::empty();
                 const OWN_FEATURES: &'static [(&'static str, Features)] = &[];
+                const OWN_FEATURE_DOCS: &'static [&'static str] = &[];
+                const DOC: &'static str = "";
                 const FIELDS: &'static [FieldInfo] = $fields;
             }
             super::super::geometry::<Format>($contiguous)

@@ -91,11 +91,13 @@ macro_rules! __pt_emit {
                 type HwInfo = HwInfo;
                 type Attrs = $crate::__pt_or! { $attrs [Item] };
                 const NAME: &'static $crate::__private::str = $crate::__private::stringify!($name);
+                const DOC: &'static $crate::__private::str = $crate::__pt_doc!($($meta)*).trim_ascii();
                 const GEOMETRY: Geometry = GEOMETRY;
                 const QUIRKS: Quirks = $crate::__pt_or! { $quirks [Quirks::NONE] };
                 const SUPPORTED: Features = SUPPORTED;
                 const FORCED: Features = FORCED;
                 const OWN_FEATURES: &'static [(&'static $crate::__private::str, Features)] = OWN_FEATURES;
+                const OWN_FEATURE_DOCS: &'static [&'static $crate::__private::str] = OWN_FEATURE_DOCS;
                 const FIELDS: &'static [$crate::field::FieldInfo] = FIELDS;
             }
 
@@ -144,6 +146,15 @@ macro_rules! __pt_emit {
             $crate::__pt_operations! { $name }
         }
     };
+}
+
+/// The documentation among attributes, as one text.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_doc {
+    (@line doc = $doc:expr) => { $crate::__private::concat!($doc, "\n") };
+    (@line $($other:tt)*) => { "" };
+    ($(#[$($meta:tt)*])*) => { $crate::__private::concat!($($crate::__pt_doc!(@line $($meta)*)),*) };
 }
 
 /// The first list unless it is empty, else the second.
@@ -200,6 +211,7 @@ macro_rules! __pt_group {
 macro_rules! __pt_features {
     ([]) => {
         const OWN_FEATURES: &[(&$crate::__private::str, Features)] = &[];
+        const OWN_FEATURE_DOCS: &[&$crate::__private::str] = &[];
     };
     ([$key:tt { $({ [$($meta:tt)*] $feature:ident })* } $body:tt]) => {
         const OWN_FEATURE_NAMES: &[&$crate::__private::str] = &[$($crate::__private::stringify!($feature)),*];
@@ -210,6 +222,7 @@ macro_rules! __pt_features {
         )*
         const OWN_FEATURES: &[(&$crate::__private::str, Features)] =
             &[$(($crate::__private::stringify!($feature), $feature)),*];
+        const OWN_FEATURE_DOCS: &[&$crate::__private::str] = &[$($crate::__pt_doc!($($meta)*).trim_ascii()),*];
         const OWN_FEATURE_COUNT: $crate::__private::u32 = OWN_FEATURES.len() as $crate::__private::u32;
         $crate::__pt_token! { own_features [$key] OWN_FEATURE_COUNT <= 16, OWN_FEATURE_COUNT }
     };

@@ -17,6 +17,11 @@ pub fn built_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("traces/intel61-nvme-strict.trace.txt.gz")
 }
 
+/// `genpt` with arguments.
+pub fn genpt(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_genpt")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
 /// `genpt replay` with arguments and standard input.
 pub fn replay_with_input(arguments: &[&str], input: &[u8]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_genpt"));
