@@ -3,7 +3,7 @@
 //! All VA in here are in *index space*: without the copies of the sign bit. Arguments, errors and events are not.
 
 use super::formats::HwFormat;
-use generic_pt::{Errno, Error, Prot, Run};
+use generic_pt::{Errno, Error, Prot, Run, Segment};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
@@ -288,25 +288,65 @@ impl Model {
 
     /// `left` allocations succeed.
     pub fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot, left: Option<u32>) -> Mapped {
-        let mut mapped = Mapped { result: Ok(()), bytes: 0, grown: None, replaced: Vec::new() };
-        mapped.result = self.map_checks(iova, paddr, len, prot).and_then(|(attrs, first)| {
-            let mut left = left;
-            let last = closed(iova, len)?;
-            self.grow(iova, last, first, &mut left, &mut mapped)?;
-            let (mut va, mut oa) = (self.params.index_space(iova), paddr);
-            let last = self.params.index_space(last);
-            loop {
-                let size_lg2 = self.best(va, last, oa).expect("checked before");
-                self.place(va, oa, size_lg2, attrs, &mut left, &mut mapped)?;
-                mapped.bytes = mapped.bytes.wrapping_add(1 << size_lg2);
-                if va + low(size_lg2) >= last {
-                    return Ok(());
-                }
-                va += 1 << size_lg2;
-                oa += 1 << size_lg2;
+        match self.map_checks(iova, paddr, len, prot) {
+            Ok((attrs, first)) => self.map_runs(iova, &[Segment { paddr, len }], attrs, first, left),
+            Err(error) => Mapped { result: Err(error), bytes: 0, grown: None, replaced: Vec::new() },
+        }
+    }
+
+    /// A scatter list; nothing if one of its runs would be refused alone. `left` allocations succeed.
+    pub fn map_sg(&mut self, iova: u64, segments: &[Segment], prot: Prot, left: Option<u32>) -> Option<Mapped> {
+        let mut runs: Vec<Segment> = Vec::new();
+        for segment in segments.iter().filter(|segment| segment.len != 0) {
+            match runs.last_mut() {
+                Some(run) if run.paddr.wrapping_add(run.len) == segment.paddr => run.len += segment.len,
+                _ => runs.push(*segment),
             }
-        });
+        }
+        let (mut va, mut checked) = (iova, None);
+        for run in &runs {
+            let (attrs, first) = self.map_checks(va, run.paddr, run.len, prot).ok()?;
+            checked = checked.or(Some((attrs, first)));
+            va = va.wrapping_add(run.len);
+        }
+        // A list that ends beyond the last address is refused.
+        closed(iova, runs.iter().try_fold(0u64, |sum, run| sum.checked_add(run.len))?).ok()?;
+        let (attrs, first) = checked?;
+        Some(self.map_runs(iova, &runs, attrs, first, left))
+    }
+
+    /// Runs one behind the other, each cut by itself; `first` is the size of the first leaf.
+    fn map_runs(&mut self, iova: u64, runs: &[Segment], attrs: u64, first: u32, left: Option<u32>) -> Mapped {
+        let mut mapped = Mapped { result: Ok(()), bytes: 0, grown: None, replaced: Vec::new() };
+        let mut left = left;
+        let all = runs.iter().fold(0u64, |sum, run| sum.wrapping_add(run.len));
+        mapped.result = closed(iova, all)
+            .and_then(|last| self.grow(iova, last, first, &mut left, &mut mapped))
+            .and_then(|()| runs.iter().try_for_each(|run| self.map_run(iova, *run, attrs, &mut left, &mut mapped)));
         mapped
+    }
+
+    fn map_run(
+        &mut self,
+        iova: u64,
+        run: Segment,
+        attrs: u64,
+        left: &mut Option<u32>,
+        mapped: &mut Mapped,
+    ) -> Result<(), Error> {
+        let iova = iova.wrapping_add(mapped.bytes);
+        let (mut va, mut oa) = (self.params.index_space(iova), run.paddr);
+        let last = self.params.index_space(closed(iova, run.len)?);
+        loop {
+            let size_lg2 = self.best(va, last, oa).expect("checked before");
+            self.place(va, oa, size_lg2, attrs, left, mapped)?;
+            mapped.bytes = mapped.bytes.wrapping_add(1 << size_lg2);
+            if va + low(size_lg2) >= last {
+                return Ok(());
+            }
+            va += 1 << size_lg2;
+            oa += 1 << size_lg2;
+        }
     }
 
     fn allocate(&self, level: u32, va: u64, left: &mut Option<u32>) -> Result<(), Error> {

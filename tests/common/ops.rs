@@ -42,6 +42,14 @@ pub enum Op {
         prot: u8,
         fail: Option<u8>,
     },
+    /// A scatter list of up to three runs; those longer than `cut` bytes are two segments.
+    MapSg {
+        at: Place,
+        runs: [(Length, Output); 3],
+        cut: u16,
+        prot: u8,
+        fail: Option<u8>,
+    },
     Unmap {
         at: Place,
         len: Length,
@@ -139,6 +147,8 @@ pub fn op() -> impl Strategy<Value = Op> {
     let gather = 0..3u8;
     let fail = prop_oneof![9 => Just(None), 1 => (0..5u8).prop_map(Some)];
     prop_oneof![
+        4 => (place(), [(length(), output()), (length(), output()), (length(), output())], any::<u16>(), prot(), fail.clone())
+            .prop_map(|(at, runs, cut, prot, fail)| Op::MapSg { at, runs, cut, prot, fail }),
         12 => (place(), length(), output(), prot(), fail)
             .prop_map(|(at, len, to, prot, fail)| Op::Map { at, len, to, prot, fail }),
         5 => (place(), length(), gather.clone()).prop_map(|(at, len, gather)| Op::Unmap { at, len, gather }),

@@ -5,11 +5,11 @@ use super::dump::{self, RawItem, dump};
 use super::gathers::{Addition, GatherModel};
 use super::hardware::{CachedLeaf, CachedPointer};
 use super::model::{Mapped, Model, Removed, TableKey, low, same_error};
-use super::ops::{Op, at_most, narrowed, protection};
+use super::ops::{Length, Op, Output, at_most, narrowed, protection};
 use super::subject::{GATHERS, Subject, mode_of};
 use super::world::{Event, TestDomain, World};
 use generic_pt::iommu::{DirtyMode, GatherMode};
-use generic_pt::{Invalidation, Prot};
+use generic_pt::{Invalidation, MapError, Prot, Segment};
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -81,6 +81,11 @@ impl<'w> Runner<'w> {
                 let len = at_most(&self.model, va, oa, len.bytes(&params), self.largest_map);
                 self.map(va, oa, len, protection(prot), fail.map(u32::from)).map(drop)
             }
+            Op::MapSg { at, runs, cut, prot, fail } => {
+                let va = at.va(&params);
+                let segments = self.segments(va, runs, cut.into());
+                self.map_sg(va, &segments, protection(prot), fail.map(u32::from))
+            }
             Op::Unmap { at, len, gather } => self.unmap(at.va(&params), len.bytes(&params), gather.into()).map(drop),
             Op::UnmapLeaf { pick, part, gather } => {
                 let Some((va, size_lg2)) = self.pick(pick) else { return Ok(()) };
@@ -127,6 +132,21 @@ impl<'w> Runner<'w> {
         }
     }
 
+    /// The runs of a list, the longer ones cut into two segments of which the second continues the first.
+    fn segments(&self, mut va: u64, runs: [(Length, Output); 3], cut: u64) -> Vec<Segment> {
+        let params = &self.model.params;
+        let mut segments = Vec::new();
+        for (len, to) in runs {
+            let paddr = to.address(params, va, len.bytes(params));
+            let len = at_most(&self.model, va, paddr, len.bytes(params), self.largest_map / 3);
+            let first = cut.min(len);
+            segments.push(Segment { paddr, len: first });
+            segments.push(Segment { paddr: paddr.wrapping_add(first), len: len - first });
+            va = va.wrapping_add(len);
+        }
+        segments
+    }
+
     /// A leaf that is there: VA (index space) and size.
     fn pick(&self, pick: u16) -> Option<(u64, u32)> {
         let leaves = &self.model.leaves;
@@ -160,11 +180,27 @@ impl<'w> Runner<'w> {
         } else {
             self.table.map(iova, paddr, len, prot)
         };
+        self.mapped(iova, got.map(|()| len), mapped)
+    }
+
+    /// A scatter list, unless the model would refuse a part of it.
+    pub fn map_sg(&mut self, iova: u64, segments: &[Segment], prot: Prot, fail: Option<u32>) -> Checked {
+        let len = segments.iter().fold(0u64, |sum, segment| sum.wrapping_add(segment.len));
+        self.hot(iova, len);
+        let Some(mapped) = self.model.map_sg(iova, segments, prot, fail) else { return Ok(()) };
+        self.world.allocations_left.set(fail);
+        self.world.mapping.set(true);
+        let got = self.table.map_sg(iova, segments, prot);
+        self.mapped(iova, got, mapped).map(drop)
+    }
+
+    /// What follows a map, of whatever kind: the result, the driver's part, and everything that can be seen.
+    fn mapped(&mut self, iova: u64, got: Result<u64, MapError>, mapped: Mapped) -> Result<Mapped, String> {
         self.world.mapping.set(false);
         self.world.allocations_left.set(None);
-        let told = got.err().map_or(if mapped.result.is_ok() { len } else { 0 }, |error| error.mapped);
+        let told = got.map_or_else(|error| error.mapped, |bytes| bytes);
         match (&got, &mapped.result) {
-            (Ok(()), Ok(())) => {}
+            (Ok(bytes), Ok(())) => equal("bytes mapped", bytes, &mapped.bytes)?,
             (Err(got), Err(error)) => {
                 let place = (got.mapped, got.va) == (mapped.bytes, iova.wrapping_add(mapped.bytes));
                 if !place || !same_error(&got.error, error) {

@@ -3,7 +3,7 @@
 use super::world::{TestDomain, World};
 use generic_pt::format::{Kind, Top};
 use generic_pt::iommu::{DirtyMode, Gather, GatherMode, Info, Pending, PtIommu, Synced, TableConfig, Walkers};
-use generic_pt::{Error, Invalidation, MapError, Prot, Run, VaRange};
+use generic_pt::{Error, Invalidation, MapError, Prot, Run, Segment, VaRange};
 use std::rc::Rc;
 
 /// The gathers of a subject: 0 and 2 are synced by the caller, 1 is queued.
@@ -37,6 +37,7 @@ pub trait Subject {
     fn info(&self) -> Info;
     fn top_level(&self) -> u32;
     fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError>;
+    fn map_sg(&mut self, iova: u64, segments: &[Segment], prot: Prot) -> Result<u64, MapError>;
     fn unmap(&mut self, iova: u64, len: u64, gather: usize) -> u64;
     /// Unmaps, and keeps what is shown of it.
     fn unmap_with(&mut self, iova: u64, len: u64, gather: usize) -> (u64, Vec<Run>);
@@ -101,6 +102,9 @@ impl<F: Walkers> Subject for Table<'_, F> {
     }
     fn map(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         self.table.map_range(iova, paddr, len, prot)
+    }
+    fn map_sg(&mut self, iova: u64, segments: &[Segment], prot: Prot) -> Result<u64, MapError> {
+        self.table.map_sg(iova, segments.iter().copied(), prot)
     }
     fn unmap(&mut self, iova: u64, len: u64, gather: usize) -> u64 {
         self.table.unmap_range(iova, len, &mut self.gathers[gather])
