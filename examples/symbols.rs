@@ -28,6 +28,7 @@ macro_rules! exercise {
         let runs = ns!($format, translate_range)(&table, black_box(iova), len).expect("a valid range");
         assert_eq!(runs.map(|run| run.len).sum::<u64>(), len);
         assert_eq!(ns!($format, cursor)(&mut table).iova_to_phys(black_box(iova + 0x1234)), Some(paddr + 0x1234));
+        assert_eq!(ns!($format, view)(&mut table).iova_to_phys(black_box(iova + 0x1234)), Some(paddr + 0x1234));
         black_box(ns!($format, set_dirty)(&table, iova)).ok();
         let mut gather = ns!($format, gather)(&table, black_box(GatherMode::Immediate));
         let report = |range| {

@@ -144,6 +144,16 @@ macro_rules! __pt_operations {
             }
 
             $crate::__pt_frame! {
+                /// The whole table as a view, to be split for several threads: [`PtIommu::view`]($crate::PtIommu::view).
+                pub fn [<pt_iommu_ $name _view>]<H: $crate::Host>(
+                    table: &mut $Table<H>,
+                ) -> $crate::View<'_, Format, H> {
+                    $crate::__pt_mark! { $name }
+                    table.view()
+                }
+            }
+
+            $crate::__pt_frame! {
                 /// The exact physical address of `iova`: [`PtIommu::iova_to_phys`]($crate::PtIommu::iova_to_phys).
                 pub fn [<pt_iommu_ $name _iova_to_phys>]<H: $crate::Host>(
                     table: &$Table<H>,

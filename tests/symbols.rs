@@ -22,6 +22,7 @@ const OPERATIONS: &[&str] = &[
     "iova_to_phys",
     "translate_range",
     "cursor",
+    "view",
     "read_and_clear_dirty",
     "set_dirty",
     "gather",

@@ -4,7 +4,8 @@ use generic_pt::fmt::{amdv1, vtdss, x86_64};
 use generic_pt::iommu::{View, Walkers};
 use generic_pt::testing::{Rng, TestMemory};
 use generic_pt::{
-    DirtyMode, Domain, Error, Features, Gather, GatherMode, HeapMemory, NoHardware, Prot, PtIommu, Segment, TableConfig,
+    DirtyMode, Domain, Error, Features, Gather, GatherMode, HeapMemory, NoHardware, Prot, PtIommu, Run, Segment,
+    TableConfig,
 };
 use std::collections::BTreeMap;
 
@@ -208,16 +209,24 @@ fn a_view_has_its_own_range_only() {
         assert_eq!(leaf.unmap_range(va, len, &mut gather), 0);
         let dirty = leaf.read_and_clear_dirty(va, len, DirtyMode::Clear, &mut gather, |_| ());
         assert_eq!(dirty, Err(outside(va, len)));
+        assert_eq!(leaf.translate_range(va, len).err(), Some(outside(va, len)));
+        assert_eq!(leaf.unmap_range_with(va, len, &mut gather, |run| panic!("{run:?}")), 0);
     }
     let list = [Segment { paddr: 0x5000, len: PAGE }, Segment { paddr: 0x9000, len: PAGE }];
     let error = leaf.map_sg(0x1_f000, list, RW).expect_err("outside");
     assert_eq!(error.error, outside(0x1_f000, 2 * PAGE));
     assert!(!gather.changed());
+    assert_eq!(leaf.set_dirty(0x2_0000), Err(outside(0x2_0000, 1)));
+    assert_eq!(leaf.set_dirty(0x1_3000), Ok(()));
+    let run = Run { iova: 0x1_0000, paddr: 0x1_0000, len: 0x1_0000, prot: RW };
+    assert_eq!(leaf.translate_range(0x1_0000, 0x1_0000).expect("within").collect::<Vec<_>>(), [run]);
     assert_eq!(leaf.iova_to_phys(0x1_ffff), Some(0x1_ffff));
     assert_eq!(low.iova_to_phys(0x1_ffff), None);
     assert_eq!(low.map_sg(0xe000, list, RW), Ok(2 * PAGE));
     assert_eq!(rest.map_sg(0x2_0000, list, RW), Ok(2 * PAGE));
-    assert_eq!(leaf.unmap_range(0x1_0000, PAGE, &mut gather), 0x1_0000);
+    let mut seen = Vec::new();
+    assert_eq!(leaf.unmap_range_with(0x1_0000, PAGE, &mut gather, |run| seen.push(run)), 0x1_0000);
+    assert_eq!(seen, [run]);
     assert!(low.split_at(0x1_0000).is_err(), "not within the view");
     gather.sync();
 }

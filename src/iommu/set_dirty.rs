@@ -1,6 +1,6 @@
 //! Set dirty: what hardware does on a write, for tests.
 
-use super::{PtIommu, Walkers};
+use super::{Core, PtIommu, Walkers};
 use crate::driver::Host;
 use crate::error::Error;
 use crate::format::Kind;
@@ -17,15 +17,22 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// # Errors
     /// [`Error::NotOffered`], [`Error::VaRange`], [`Error::NotMapped`], and [`Error::Raced`] if the item changed.
     pub fn set_dirty(&self, iova: u64) -> Result<(), Error> {
+        self.core.set_dirty(iova)
+    }
+}
+
+impl<F: Walkers, H: Host> Core<F, H> {
+    /// Set dirty by whoever may read there.
+    pub(super) fn set_dirty(&self, iova: u64) -> Result<(), Error> {
         if !F::tracks_dirty(self.common()) {
             return Err(Error::NotOffered { operation: "set_dirty", format: F::NAME });
         }
         let range = VaRange { va: iova, last: iova };
-        let top = self.core.tree.top();
-        if !self.core.is_in_top(range, top) {
-            return Err(self.core.range_error(range));
+        let top = self.tree.top();
+        if !self.is_in_top(range, top) {
+            return Err(self.range_error(range));
         }
-        self.core.tree.with(top, |table| self.set_dirty_in(table, iova))
+        self.tree.with(top, |table| self.set_dirty_in(table, iova))
     }
 
     fn set_dirty_in(&self, table: &Table<'_, F>, va: u64) -> Result<(), Error> {
@@ -35,7 +42,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         match entry.kind {
             Kind::Empty => Err(Error::NotMapped { va }),
             Kind::Foreign => Err(Error::Foreign { va, level, raw: entry.raw.to_u64() }),
-            Kind::Table => table.descend(common, self.core.tree.memory(), entry, |lower| self.set_dirty_in(lower, va)),
+            Kind::Table => table.descend(common, self.tree.memory(), entry, |lower| self.set_dirty_in(lower, va)),
             Kind::Leaf => {
                 let dirty = F::dirty_item(common, level, entry.raw);
                 match table.swap(common, index, entry, dirty) {

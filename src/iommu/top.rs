@@ -67,7 +67,12 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let mut chain: [Option<NewTable<'_, F, _>>; MAX_LEVELS] = [const { None }; MAX_LEVELS];
         let mut top = Top { pa: domain.memory.pa_of(old.page), level: old.level };
         for (level, slot) in (old.level + 1..=new_level).zip(&mut chain) {
-            let mut item = table_item_for(self.common(), top.level, top.pa)?;
+            let mut item = match table_item_for(self.common(), top.level, top.pa) {
+                Ok(item) => item,
+                // The table was not the top any more, and perhaps none: whoever holds it may free it then.
+                Err(_) if self.tree.top() != old => return Ok(()),
+                Err(error) => return Err(error),
+            };
             let mut table = NewTable::empty_top(self.common(), &domain.memory, level, va)?;
             if incoherent {
                 // The table below was flushed before: when it was made, or just now.

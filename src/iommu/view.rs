@@ -11,7 +11,7 @@
 //! * The top changes under a lock of the tree.
 
 use super::page::with_top_level;
-use super::{Core, DirtyMode, Gather, GatherMode, PtIommu, Segment, Walkers};
+use super::{Core, DirtyMode, Gather, GatherMode, PtIommu, Run, Runs, Segment, Walkers};
 use crate::driver::Host;
 use crate::error::{Error, MapError};
 use crate::feature::Prot;
@@ -140,6 +140,32 @@ impl<'t, F: Walkers, H: Host> View<'t, F, H> {
             Ok(()) => self.core.unmap(&mut self.near, iova, len, gather),
             Err(_) => 0,
         }
+    }
+
+    /// As [`PtIommu::unmap_range_with`]. If the range is not within the view, nothing is removed.
+    pub fn unmap_range_with(&mut self, iova: u64, len: u64, gather: &mut Gather<F, H>, visit: impl FnMut(Run)) -> u64 {
+        if self.check(iova, len).is_ok() {
+            self.core.runs_to_remove(iova, len).for_each(visit);
+        }
+        self.unmap_range(iova, len, gather)
+    }
+
+    /// As [`PtIommu::translate_range`].
+    ///
+    /// # Errors
+    /// First [`Error::VaRange`] if the range is not within the view; then as the method of the table.
+    pub fn translate_range(&self, iova: u64, len: u64) -> Result<Runs<'_, F, H>, Error> {
+        self.check(iova, len)?;
+        self.core.runs(iova, len)
+    }
+
+    /// As [`PtIommu::set_dirty`].
+    ///
+    /// # Errors
+    /// First [`Error::VaRange`] if `iova` is not within the view; then as the method of the table.
+    pub fn set_dirty(&self, iova: u64) -> Result<(), Error> {
+        self.check(iova, 1)?;
+        self.core.set_dirty(iova)
     }
 
     /// As [`PtIommu::iova_to_phys`]. `None` outside of the view.

@@ -198,7 +198,7 @@ impl<'w> Runner<'w> {
     fn mapped(&mut self, iova: u64, got: Result<u64, MapError>, mapped: Mapped) -> Result<Mapped, String> {
         self.world.mapping.set(false);
         self.world.allocations_left.set(None);
-        let told = got.map_or_else(|error| error.mapped, |bytes| bytes);
+        let told = got.unwrap_or_else(|error| error.mapped);
         match (&got, &mapped.result) {
             (Ok(bytes), Ok(())) => equal("bytes mapped", bytes, &mapped.bytes)?,
             (Err(got), Err(error)) => {
