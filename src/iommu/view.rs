@@ -52,6 +52,10 @@ use core::fmt;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// Views that lie side by side share no cache line.
+// (Some CPUs fetch lines in pairs.)
+#[repr(align(128))]
 pub struct View<'t, F: Walkers, H: Host> {
     core: &'t Core<F, H>,
     near: Near<F>,
