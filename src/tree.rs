@@ -74,8 +74,10 @@ impl<F: Groups, H: Host> Tree<F, H> {
             top.flush(&domain.driver);
         }
         let top = AtomicPtr::new(join::<F>(top.keep(), level));
+        // Of the levels that this table's top can have: items of others would be too many for a word.
+        let highest = if common.has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { level };
         let mut top_items = [0; MAX_LEVELS];
-        for (level, items) in (0..=F::MAX_TOP_LEVEL).zip(&mut top_items) {
+        for (level, items) in (0..=highest).zip(&mut top_items).skip(level as usize) {
             if F::QUIRKS.deep_top || item_size_lg2::<F>(level) <= top_va_lg2(&common, level) {
                 *items = 1 << top_items_lg2(&common, level);
             }

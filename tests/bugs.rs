@@ -4,17 +4,16 @@
 //! only what the bug is about.
 //!
 //! What is shown elsewhere:
-//! * *torn or racing top*: growths that race, and map against growth, are for the models of threads; here every allocation of
-//!   a growth fails once (`torn_top`);
+//! * *torn or racing top*: growths that race, and maps against growth, are in `tests/threads.rs`; here every allocation of a growth
+//!   fails once (`torn_top`);
 //! * *32-bit hosts*: the whole suite also runs as a 32-bit build; here sizes beyond 32 bits are used throughout
 //!   (`sizes_beyond_32_bits`), and `high_half_lost_in_a_masked_merge` is about a fault of the compiler there;
 //! * *coverage build broke constant folding*: `.ci/run` runs this file without optimisation, and instrumented;
 //! * *concatenated top*: `tests/stress.rs`, on a private format with a top of up to four tables;
-//! * *RISC-V: clearing D and flushing leaves a window*: the format offers no dirty tracking; formats that do are run with
-//!   devices that write while entries are made clean (`tests/model.rs`);
+//! * *RISC-V: clearing D and flushing leaves a window*: for all formats with dirty tracking; the order is in the documentation of
+//!   `read_and_clear_dirty`, and `tests/model.rs` has devices that write at any time while entries are made clean;
 //! * *AMDv1: level skipping* concerns walkers of foreign tables; that the operations never make a skip is part of every
 //!   comparison (`dump`).
-//!
 
 #[path = "bugs/arithmetic.rs"]
 mod arithmetic;
