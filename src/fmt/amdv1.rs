@@ -175,15 +175,9 @@ crate::define_pt_format!(
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.starting_level;
-                if !(1..=MAX_TOP_LEVEL).contains(&top_level) {
-                    let (field, found, errno) = ("starting_level", top_level, Errno::EINVAL);
-                    return Err(Error::ConfigRange { field, found, lowest: 1, highest: MAX_TOP_LEVEL, errno });
-                }
-                let mask = config.format.encryption_mask;
-                if mask != 0 && (!mask.is_power_of_two() || mask & !OA.mask() != 0) {
-                    let (valid, errno) = ("0, or one bit of 12 to 51: of the address field", Errno::EINVAL);
-                    return Err(Error::Config { field: "encryption_mask", found: mask, valid, errno });
-                }
+                Error::check_range("starting_level", top_level, 1..=MAX_TOP_LEVEL, Errno::EINVAL)?;
+                let (mask, valid) = (config.format.encryption_mask, "0, or one bit of 12 to 51: of the address field");
+                Error::check_one_bit("encryption_mask", mask, OA.mask(), valid)?;
                 let decoded = if FORCED.contains(DYNAMIC_TOP) { MAX_VA_LG2 } else { GRANULE_LG2 + 9 * (top_level + 1) };
                 Ok(Limits {
                     top_level,
@@ -221,19 +215,8 @@ crate::define_pt_format!(
             }
         }
 
-        impl Dirty for Format {
-            #[inline(always)]
-            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
-                D.is_set(raw)
-            }
-            #[inline(always)]
-            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw & !D.mask()
-            }
-            #[inline(always)]
-            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw | D.mask()
-            }
+        impl DirtyBit for Format {
+            const DIRTY_BIT: Field<Item> = D;
         }
     }
 );
