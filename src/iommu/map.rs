@@ -7,7 +7,9 @@ use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
-use crate::format::{Common, Groups, Kind, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, items_lg2, stepped_mask};
+use crate::format::{
+    Common, Groups, Kind, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, items_lg2, stepped_mask,
+};
 use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
