@@ -2,6 +2,7 @@
 
 use crate::feature::{Features, Prot};
 use core::fmt;
+use core::ops::RangeInclusive;
 
 /// The reason an operation refused or stopped.
 ///
@@ -226,6 +227,41 @@ impl fmt::Display for Errno {
 }
 
 impl Error {
+    /// Refuses a number of the configuration that is not in its range: for the `init` of formats.
+    ///
+    /// # Errors
+    /// [`Error::ConfigRange`] with `errno`.
+    pub const fn check_range(
+        field: &'static str,
+        found: u32,
+        range: RangeInclusive<u32>,
+        errno: Errno,
+    ) -> Result<(), Self> {
+        let (lowest, highest) = (*range.start(), *range.end());
+        if lowest <= found && found <= highest {
+            Ok(())
+        } else {
+            Err(Self::ConfigRange { field, found, lowest, highest, errno })
+        }
+    }
+
+    /// Refuses a mask of the configuration that is neither zero nor one bit of `field_mask`: for the `init` of formats.
+    ///
+    /// # Errors
+    /// [`Error::Config`], EINVAL, with `valid` in words.
+    pub const fn check_one_bit(
+        field: &'static str,
+        found: u64,
+        field_mask: u64,
+        valid: &'static str,
+    ) -> Result<(), Self> {
+        if found == 0 || (found.is_power_of_two() && found & !field_mask == 0) {
+            Ok(())
+        } else {
+            Err(Self::Config { field, found, valid, errno: Errno::EINVAL })
+        }
+    }
+
     /// The errno that Linux gives for this.
     pub const fn errno(&self) -> Errno {
         match self {

@@ -2,12 +2,12 @@
 //!
 //! A format encodes and decodes items, purely: no allocation, no policy, no memory. Its description is one invocation of
 //! [`define_pt_format!`](crate::define_pt_format), which implements [`Description`] (the constants), re-emits the user's
-//! `impl`s of [`PtFormat`], of [`EntryOa`] or [`ItemOa`], and of the optional groups [`Contiguous`], [`Dirty`] and
+//! `impl`s of [`PtFormat`], of [`EntryOa`] or [`ItemOa`], and of the optional groups [`Contiguous`], [`Dirty`] (or [`DirtyBit`]) and
 //! [`SoftwareBits`], and ties them together as [`Groups`], which is what the layers above are written against.
 
 use crate::error::Error;
 use crate::feature::{Features, Prot};
-use crate::field::{FieldInfo, FieldKind, ItemKind};
+use crate::field::{Field, FieldInfo, FieldKind, ItemKind};
 use crate::item::Item;
 use crate::lg2;
 use core::fmt::Debug;
@@ -428,6 +428,36 @@ pub trait Dirty: PtFormat {
     fn dirty_item(common: &Common<Self>, level: u32, raw: Self::Item) -> Self::Item;
 }
 
+/// The usual form of [`Dirty`]: one bit of a leaf's item, which says that the page was written.
+pub trait DirtyBit: PtFormat {
+    /// The bit.
+    const DIRTY_BIT: Field<Self::Item>;
+    /// As [`Dirty::tracks_dirty`].
+    #[inline(always)]
+    fn tracks_dirty(_common: &Common<Self>) -> bool {
+        true
+    }
+}
+
+impl<F: DirtyBit> Dirty for F {
+    #[inline(always)]
+    fn tracks_dirty(common: &Common<Self>) -> bool {
+        <F as DirtyBit>::tracks_dirty(common)
+    }
+    #[inline(always)]
+    fn is_dirty(_: &Common<Self>, _: u32, raw: Self::Item) -> bool {
+        F::DIRTY_BIT.is_set(raw)
+    }
+    #[inline(always)]
+    fn clean_item(_: &Common<Self>, _: u32, raw: Self::Item) -> Self::Item {
+        raw & !F::DIRTY_BIT.mask()
+    }
+    #[inline(always)]
+    fn dirty_item(_: &Common<Self>, _: u32, raw: Self::Item) -> Self::Item {
+        raw | F::DIRTY_BIT.mask()
+    }
+}
+
 /// Optional: bits that hardware ignores. Needed for `DMA_INCOHERENT`, which notes finished flushes in bit 0 of them.
 pub trait SoftwareBits: PtFormat {
     /// The item bits, in the order of their use.
@@ -520,14 +550,14 @@ pub trait Groups: PtFormat {
 #[doc(hidden)]
 pub mod prelude {
     pub use super::{
-        Common, Contiguous, Dirty, Endian, EntryOa, Geometry, ItemOa, Kind, LeafRequest, Limits, PtFormat, Quirks,
-        SoftwareBits, TableConfig, Tables, Top, item_size_lg2, items_lg2, plain_size,
+        Common, Contiguous, Dirty, DirtyBit, Endian, EntryOa, Geometry, ItemOa, Kind, LeafRequest, Limits, PtFormat,
+        Quirks, SoftwareBits, TableConfig, Tables, Top, item_size_lg2, items_lg2, plain_size,
     };
     pub use crate::error::{Errno, Error};
     pub use crate::feature::{Features, Prot};
     pub use crate::field::{
-        address, and, at_levels, bit, bits, from_bit, in_contiguous_leaves, in_leaves, in_plain_leaves, in_tables,
-        with_feature, without_feature,
+        Field, address, and, at_levels, bit, bits, from_bit, in_contiguous_leaves, in_leaves, in_plain_leaves,
+        in_tables, with_feature, without_feature,
     };
     pub use crate::lg2;
     pub use crate::testing::TestConfig;

@@ -42,7 +42,7 @@ mod parse;
 /// | `struct Config`, `struct HwInfo` | required | the format's own configuration; what a driver tells the hardware |
 /// | `impl PtFormat for Format` | required | the functions: [`PtFormat`](crate::format::PtFormat) |
 /// | `impl EntryOa for Format`, `impl ItemOa for Format` | one of them | where output addresses are |
-/// | `impl Contiguous for Format`, the same of `Dirty`, `SoftwareBits` | | optional groups of functions |
+/// | `impl Contiguous for Format`, the same of `Dirty` (or `DirtyBit`), `SoftwareBits` | | optional groups of functions |
 /// | `const FORCED: Features` | | the features that are always on; by default none |
 /// | `enum Feature` | | the format's own features, at most 16 |
 /// | `const QUIRKS: Quirks` | | what few formats need: [`Quirks`](crate::format::Quirks); by default `Quirks::NONE` |

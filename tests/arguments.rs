@@ -7,8 +7,8 @@
 mod gathers;
 
 use generic_pt::fmt::{
-    amdv1, amdv1_mock, ept, ppc64_radix, ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2,
-    s390, vtdss, x86_64, x86_pae,
+    amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, dart, dart_16k, dart_v2, ept, mali_lpae, ppc64_radix,
+    ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
 use generic_pt::iommu::{DirtyMode, GatherMode, PtIommu, Walkers};
 use generic_pt::{Error, Features, MapError, Prot, TableConfig};
@@ -339,6 +339,34 @@ fn any_configuration_of_rockchip_v2() {
 #[test]
 fn any_configuration_of_s390() {
     any_configuration(|wild| use_wild::<s390::Format>(wild, s390::Config { top_level: wild.level }));
+}
+
+#[test]
+fn any_configuration_of_armv8() {
+    any_configuration(|wild| {
+        use_wild::<armv8_4k::Format>(wild, armv8_4k::Config {})?;
+        use_wild::<armv8_16k::Format>(wild, armv8_16k::Config {})?;
+        use_wild::<armv8_64k::Format>(wild, armv8_64k::Config {})
+    });
+}
+
+#[test]
+fn any_configuration_of_armv7s() {
+    any_configuration(|wild| use_wild::<armv7s::Format>(wild, armv7s::Config {}));
+}
+
+#[test]
+fn any_configuration_of_mali_lpae() {
+    any_configuration(|wild| use_wild::<mali_lpae::Format>(wild, mali_lpae::Config {}));
+}
+
+#[test]
+fn any_configuration_of_dart() {
+    any_configuration(|wild| {
+        use_wild::<dart::Format>(wild, dart::Config {})?;
+        use_wild::<dart_16k::Format>(wild, dart_16k::Config {})?;
+        use_wild::<dart_v2::Format>(wild, dart_v2::Config {})
+    });
 }
 
 macro_rules! arguments {

@@ -103,7 +103,7 @@ fn errors_say_what_where_and_what_would_be_valid() {
         format: vtdss::Config { top_level },
     };
     let refused = vtdss::PtIommuVtdss::new(&domain, &config(7)).expect_err("no such level");
-    assert_eq!(refused.to_string(), "configuration: `top_level` is 7, valid: 2, 3 or 4");
+    assert_eq!(refused.to_string(), "configuration: `top_level` is 7, valid: 2 to 4");
     let wide = TableConfig { hw_max_vasz_lg2: 99, ..config(3) };
     let refused = vtdss::PtIommuVtdss::new(&domain, &wide).expect_err("too many bits");
     assert_eq!(refused.to_string(), "configuration: `hw_max_vasz_lg2` is 99, valid: 1 to 57");

@@ -36,6 +36,9 @@ where
         (case.registers)(table.hw_info());
         let (info, size) = (table.info(), 1 << table.info().page_sizes.trailing_zeros());
         assert_eq!(info.aperture.last - info.aperture.va, (1 << case.va) - 1, "{what}: aperture");
+        let is_upper = |(name, feature): &(&str, Features)| *name == "UPPER_HALF" && case.features.contains(*feature);
+        let first = if F::OWN_FEATURES.iter().any(is_upper) { u64::MAX << case.va } else { 0 };
+        assert_eq!(info.aperture.va, first, "{what}: first VA");
         for va in [info.aperture.va, info.aperture.va | 1 << (case.va - 1), info.aperture.last - (size - 1)] {
             table
                 .map_range(va, 0x12_0000, size, Prot::READ | Prot::WRITE)
@@ -295,6 +298,19 @@ fn armv8_64k_tops() {
             registers: registers!(armv8_64k, 18 | 1 << 6 | COHERENT | 1 << 14 | 5 << 16 | VTCR),
         },
     ]);
+}
+
+/// MAIR has the memory types 0 to 3 from the lowest byte on: non-cacheable, write-back, Device-nGnRE, write-back in outer
+/// caches only. Stage 2 has its types in the items.
+#[test]
+fn armv8_memory_types() {
+    use armv8_4k::*;
+    for (features, mair) in [(Features::empty(), 0xf404_ff44), (UPPER_HALF, 0xf404_ff44), (STAGE_2, 0)] {
+        let domain = Domain::new(TestMemory::below(48, 0x2345_6789_a000), TestDriver::default());
+        let config = TableConfig { features, hw_max_vasz_lg2: 48, hw_max_oasz_lg2: 48, format: Config {} };
+        let table = PtIommu::<Format, _>::new(&domain, &config).expect("a valid configuration");
+        assert_eq!(table.hw_info().mair, mair, "{features:?}");
+    }
 }
 
 /// The level of the top for each VA width of stage 1 and stage 2, as Arm's tables have it: T0SZ, and SL0 with up to 16

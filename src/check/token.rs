@@ -14,7 +14,7 @@ pub struct Checks;
     label = "unknown key",
     note = "the keys are `type Item`, `type Attrs`, `const GEOMETRY: Geometry`, `const QUIRKS: Quirks`, \
             `const SUPPORTED: Features`, `const FORCED: Features`, `enum Feature`, `enum Bits`, `struct Config`, \
-            `struct HwInfo`, and `impl .. for Format` of `PtFormat`, `EntryOa` or `ItemOa`, `Contiguous`, `Dirty`, \
+            `struct HwInfo`, and `impl .. for Format` of `PtFormat`, `EntryOa` or `ItemOa`, `Contiguous`, `Dirty` or `DirtyBit`, \
             `SoftwareBits`",
     note = "helper functions, structs, `use`s, constants of other types, and `pub` constants, enums and types are free"
 )]

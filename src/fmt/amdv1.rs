@@ -108,13 +108,14 @@ crate::define_pt_format!(
 
         impl PtFormat for Format {
             #[inline(always)]
-            fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
+            fn kind(common: &Common<Self>, level: u32, raw: u64) -> Kind {
+                let size_exists = || lg2::pow2(coded_size_lg2(raw)) & Self::possible_sizes(common, level) != 0;
                 // A table first: NL has to be the level, or one is skipped.
                 if level > 0 && raw & (PR.mask() | NL.mask()) == PR.mask() | NL.put(level.into()) {
                     Kind::Table
                 } else if !PR.is_set(raw) {
                     Kind::Empty
-                } else if NL.get(raw) == 0 || NL.get(raw) == SIZE_ENCODED {
+                } else if NL.get(raw) == 0 || (NL.get(raw) == SIZE_ENCODED && size_exists()) {
                     Kind::Leaf
                 } else {
                     Kind::Foreign
@@ -175,15 +176,9 @@ crate::define_pt_format!(
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.starting_level;
-                if !(1..=MAX_TOP_LEVEL).contains(&top_level) {
-                    let (field, found, errno) = ("starting_level", top_level, Errno::EINVAL);
-                    return Err(Error::ConfigRange { field, found, lowest: 1, highest: MAX_TOP_LEVEL, errno });
-                }
-                let mask = config.format.encryption_mask;
-                if mask != 0 && (!mask.is_power_of_two() || mask & !OA.mask() != 0) {
-                    let (valid, errno) = ("0, or one bit of 12 to 51: of the address field", Errno::EINVAL);
-                    return Err(Error::Config { field: "encryption_mask", found: mask, valid, errno });
-                }
+                Error::check_range("starting_level", top_level, 1..=MAX_TOP_LEVEL, Errno::EINVAL)?;
+                let (mask, valid) = (config.format.encryption_mask, "0, or one bit of 12 to 51: of the address field");
+                Error::check_one_bit("encryption_mask", mask, OA.mask(), valid)?;
                 let decoded = if FORCED.contains(DYNAMIC_TOP) { MAX_VA_LG2 } else { GRANULE_LG2 + 9 * (top_level + 1) };
                 Ok(Limits {
                     top_level,
@@ -214,26 +209,19 @@ crate::define_pt_format!(
                 if NL.get(raw) != SIZE_ENCODED {
                     return 0;
                 }
-                // Decoded with the encryption bit still in place: it may lie inside of the code.
-                let code = OA.get(raw) >> GRANULE_LG2;
-                let size_lg2 = GRANULE_LG2 + lg2::lowest_clear(code) + 1;
-                size_lg2.saturating_sub(item_size_lg2::<Self>(level)).min(items_lg2::<Self>(level))
+                // Not below the item's size, nor as large as the table, or the item is foreign.
+                coded_size_lg2(raw).saturating_sub(item_size_lg2::<Self>(level))
             }
         }
 
-        impl Dirty for Format {
-            #[inline(always)]
-            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
-                D.is_set(raw)
-            }
-            #[inline(always)]
-            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw & !D.mask()
-            }
-            #[inline(always)]
-            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw | D.mask()
-            }
+        /// The size in the address of a leaf with NL 7. The encryption bit is still in place: it may lie inside of the code.
+        #[inline(always)]
+        fn coded_size_lg2(raw: u64) -> u32 {
+            GRANULE_LG2 + lg2::lowest_clear(OA.get(raw) >> GRANULE_LG2) + 1
+        }
+
+        impl DirtyBit for Format {
+            const DIRTY_BIT: Field<Item> = D;
         }
     }
 );
@@ -243,6 +231,7 @@ mod tests {
     use super::amdv1_family::{amdv1, amdv1_mock};
     use crate::Prot;
     use crate::fmt::golden::*;
+    use crate::format::Kind;
 
     /// PR, FC, IR and IW; sizes that are not natural have NL = 7 and ones up to a zero at the highest bit below the page's
     /// own address bits.
@@ -277,6 +266,26 @@ mod tests {
         // 2^50 bytes: ones up to bit 48, the encryption bit among them.
         check_leaf(&common, &leaf(4, 50, 0x0004_0000_0000_0000, READ_WRITE, 0x7005_ffff_ffff_fe01));
         check_table(&common, 1, 0xabc_d000, 0x6000_8000_0abc_d201);
+    }
+
+    /// Levels that are skipped, sizes that a level does not have (8 KiB and 4 MiB at level 0 and 1 and the other way round, 2^52,
+    /// 512 GiB), and the size whose code the encryption bit makes ambiguous.
+    #[test]
+    fn foreign_items() {
+        let common = common::<amdv1::Format>(amdv1::FORCED, amdv1::Config::default());
+        check_kind(&common, 0, Kind::Leaf, &[0x7000_0000_1234_4e01]);
+        check_kind(&common, 1, Kind::Foreign, &[0x7000_0000_1234_4e01, 0x6000_0000_0abc_d401]);
+        check_kind(&common, 1, Kind::Leaf, &[0x7000_0000_405f_fe01]);
+        check_kind(&common, 0, Kind::Foreign, &[0x7000_0000_405f_fe01, 0x6000_0000_0abc_d201]);
+        check_kind(&common, 2, Kind::Foreign, &[0x7000_0000_405f_fe01, 0x6000_0000_0abc_d201]);
+        check_kind(&common, 4, Kind::Leaf, &[0x300b_ffff_ffff_fe01]);
+        // All ones: no size at all. 2^52: the zero is bit 51. 2^39: ones up to bit 37, bit 38 is 0.
+        check_kind(&common, 4, Kind::Foreign, &[0x300f_ffff_ffff_fe01, 0x3007_ffff_ffff_fe01]);
+        check_kind(&common, 2, Kind::Foreign, &[0x3000_003f_ffff_fe01]);
+        let config = amdv1::Config { starting_level: 2, encryption_mask: 1 << 33 };
+        let encrypted = crate::format::Common { config, ..common };
+        check_kind(&common, 2, Kind::Leaf, &[0x3000_0001_ffff_fe01]);
+        check_kind(&encrypted, 2, Kind::Foreign, &[0x3000_0001_ffff_fe01]);
     }
 
     /// The address field holds the address from bit 11 on; there is no FC.

@@ -12,6 +12,8 @@ pub(super) struct Granule {
     pub(super) max_top_level: u32,
     /// The highest level of blocks, that only tables with wide output addresses have.
     pub(super) wide_block_level: u32,
+    /// The width of output addresses that these blocks need.
+    wide_block_oa_lg2: u32,
     /// Items of a run at each level, as powers of two; 0 where none is defined.
     pub(super) runs_lg2: [u32; 8],
     /// The highest bit of an output address that is in place, and where the bits above it are: FEAT_LPA, FEAT_LPA2.
@@ -28,6 +30,7 @@ pub(super) const GRANULE_4K: Granule = Granule {
     lg2: 12,
     max_top_level: 4,
     wide_block_level: 3,
+    wide_block_oa_lg2: 0,
     runs_lg2: [4, 4, 4, 0, 0, 0, 0, 0],
     oa_last: 49,
     high_bits: (8, 9),
@@ -39,6 +42,7 @@ pub(super) const GRANULE_16K: Granule = Granule {
     lg2: 14,
     max_top_level: 3,
     wide_block_level: 2,
+    wide_block_oa_lg2: 0,
     runs_lg2: [7, 5, 0, 0, 0, 0, 0, 0],
     oa_last: 49,
     high_bits: (8, 9),
@@ -50,6 +54,7 @@ pub(super) const GRANULE_64K: Granule = Granule {
     lg2: 16,
     max_top_level: 2,
     wide_block_level: 2,
+    wide_block_oa_lg2: 52,
     runs_lg2: [5, 5, 0, 0, 0, 0, 0, 0],
     oa_last: 47,
     high_bits: (12, 15),
@@ -75,6 +80,12 @@ impl Granule {
     /// VA covered by one item of `level`, as a power of two.
     pub(super) const fn item_size_lg2(&self, level: u32) -> u32 {
         self.lg2 + level * (self.lg2 - 3)
+    }
+
+    /// Whether there are blocks (pages) of `level` at or below the highest level that ever has some.
+    #[inline(always)]
+    pub(super) const fn has_blocks(&self, level: u32, is_wide: bool, oa_lg2: u32) -> bool {
+        level != self.wide_block_level || (is_wide && oa_lg2 >= self.wide_block_oa_lg2)
     }
 
     /// The widest VA of stage 2 whose top is 16 tables just below the highest level of blocks.
@@ -126,8 +137,7 @@ pub(super) fn limits<F: Description>(granule: &Granule, config: &TableConfig<F::
     let narrowest = if is_small { granule.narrowest_va_lg2 } else { 25 };
     let max_va_lg2 = config.hw_max_vasz_lg2.min(widest);
     if max_va_lg2 < narrowest {
-        let (field, found, errno) = ("hw_max_vasz_lg2", config.hw_max_vasz_lg2, Errno::EINVAL);
-        return Err(Error::ConfigRange { field, found, lowest: narrowest, highest: widest, errno });
+        Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, narrowest..=widest, Errno::EINVAL)?;
     }
     let top_level = (max_va_lg2 - granule.lg2 - 1) / (granule.lg2 - 3);
     // A top of stage 2 with few items is left out, for several tables of the level below.

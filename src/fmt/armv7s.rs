@@ -217,10 +217,7 @@ crate::define_pt_format!(
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let (max_va_lg2, max_oa_lg2) = (config.hw_max_vasz_lg2, config.hw_max_oasz_lg2);
-                if max_va_lg2 < 25 {
-                    let (field, found, errno) = ("hw_max_vasz_lg2", max_va_lg2, Errno::EINVAL);
-                    return Err(Error::ConfigRange { field, found, lowest: 25, highest: 32, errno });
-                }
+                Error::check_range("hw_max_vasz_lg2", max_va_lg2, 25..=32, Errno::EINVAL)?;
                 Ok(Limits { top_level: 1, max_va_lg2, max_oa_lg2: max_oa_lg2.min(40) })
             }
             fn hw_info(common: &Common<Self>, top: Top) -> HwInfo {

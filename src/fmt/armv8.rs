@@ -28,7 +28,7 @@ crate::define_pt_format!(
         /// ARMv8 tables with a granule of 64 KiB: CPUs (both stages), SMMUv2 and SMMUv3.
         ///
         /// Arm's level 3 is level 0 here, its level 1 level 2. Pages of 64 KiB and 512 MiB, runs of 32 of both, and with
-        /// [`LPA`](armv8_64k::LPA) 4 TiB (without runs).
+        /// [`LPA`](armv8_64k::LPA) and OA of 52 bits 4 TiB (without runs): hardware with narrower physical addresses has none.
         #[doc = include_str!("armv8.md")]
         pub mod armv8_64k {
             const ARM: arm::Granule = arm::GRANULE_64K;
@@ -213,7 +213,7 @@ crate::define_pt_format!(
             }
             #[inline(always)]
             fn possible_sizes(common: &Common<Self>, level: u32) -> u64 {
-                let exists = level != ARM.wide_block_level || common.has(WIDE);
+                let exists = ARM.has_blocks(level, common.has(WIDE), common.max_oa_lg2);
                 let plain = plain_size::<Self>(level) * u64::from(exists);
                 plain | plain << ARM.runs_lg2[level as usize & 7]
             }
@@ -439,6 +439,12 @@ mod tests {
         assert_eq!(Format::kind(&wide, 4, 0x4000_0f45), Kind::Foreign);
         assert_eq!(Format::kind(&wide, 3, 0x0010_0000_4000_0f45), Kind::Foreign, "no runs of 512 GiB");
         assert_eq!(Format::kind(&wide, 1, 0x0001_0000_4000_0103), Kind::Table);
+        // Blocks of 4 TiB need physical addresses of 52 bits, not LPA alone.
+        let lpa = common::<armv8_64k::Format>(armv8_64k::LPA, armv8_64k::Config::default());
+        let narrow = crate::format::Common { max_oa_lg2: 48, ..lpa };
+        assert_eq!(armv8_64k::Format::kind(&lpa, 2, 0x0000_0400_0000_0f45), Kind::Leaf);
+        assert_eq!(armv8_64k::Format::kind(&narrow, 2, 0x0000_0400_0000_0f45), Kind::Foreign);
+        assert_eq!([&lpa, &narrow].map(|common| armv8_64k::Format::possible_sizes(common, 2)), [1 << 42, 0]);
         // With 64 KiB and without LPA, bits 12 to 15 are reserved.
         let of_64k = common::<armv8_64k::Format>(Features::empty(), armv8_64k::Config::default());
         assert_eq!(armv8_64k::Format::kind(&of_64k, 1, 0x4000_1003), Kind::Foreign);

@@ -13,6 +13,10 @@ crate::define_pt_format!(
     /// present. Items that permit something but R (such as those by which some hypervisors mark MMIO) are foreign, as are
     /// table pointers with reserved bits (3 to 7) or at level 0.
     ///
+    /// Not offered: verification of guest paging, paging-write access, supervisor shadow stacks, sub-page write permissions.
+    /// Their bits (57, 58, 60, 61) are named from one secondary source, not from the manual; nothing here sets them or depends
+    /// on them, and they are not for software.
+    ///
     /// The memory type is write-back for CACHE, uncacheable for MMIO, else write-combining. The guest's PAT refines it, unless
     /// `IGNORE_PAT` is on. Pages are clean until hardware writes, which it notes with `ACCESSED_DIRTY` only.
     pub mod ept {
@@ -162,10 +166,7 @@ crate::define_pt_format!(
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
-                if !(3..=4).contains(&top_level) {
-                    let (found, errno) = (top_level.into(), Errno::EOPNOTSUPP);
-                    return Err(Error::Config { field: "top_level", found, valid: "3 or 4", errno });
-                }
+                Error::check_range("top_level", top_level, 3..=4, Errno::EOPNOTSUPP)?;
                 Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
             }
             fn hw_info(common: &Common<Self>, top: Top) -> HwInfo {
@@ -181,22 +182,11 @@ crate::define_pt_format!(
             }
         }
 
-        impl Dirty for Format {
+        impl DirtyBit for Format {
+            const DIRTY_BIT: Field<Item> = D;
             #[inline(always)]
             fn tracks_dirty(common: &Common<Self>) -> bool {
                 common.has(ACCESSED_DIRTY)
-            }
-            #[inline(always)]
-            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
-                D.is_set(raw)
-            }
-            #[inline(always)]
-            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw & !D.mask()
-            }
-            #[inline(always)]
-            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw | D.mask()
             }
         }
 

@@ -10,6 +10,9 @@ crate::define_pt_format!(
         /// and 9 bits from the top, so 52 VA bits are decoded. Pages of 2 MiB and 1 GiB are possible, too. A pointer holds the
         /// size of the table it points to (NLS). That trees can mix tables of both page sizes is not used.
         ///
+        /// Real addresses are certain up to 53 bits, which is what public software uses; that the field has all 57 is from one
+        /// secondary source. Hardware says how many bits it has: that is `hw_max_oasz_lg2`.
+        ///
         /// With quadrant 3 (`Config`) the table serves the effective addresses from `0xc000_0000_0000_0000` on, with
         /// quadrant 0 those from 0. Guest real addresses (partition-scoped) have no quadrants: 0.
         ///
@@ -169,10 +172,7 @@ crate::define_pt_format!(
                 u64::from(common.config.quadrant) << 62
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
-                if config.hw_max_vasz_lg2 != 52 {
-                    let (field, found, errno) = ("hw_max_vasz_lg2", config.hw_max_vasz_lg2, Errno::EINVAL);
-                    return Err(Error::ConfigRange { field, found, lowest: 52, highest: 52, errno });
-                }
+                Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 52..=52, Errno::EINVAL)?;
                 let quadrant = config.format.quadrant;
                 if quadrant != 0 && quadrant != 3 {
                     let (found, errno) = (quadrant.into(), Errno::EINVAL);
@@ -193,22 +193,11 @@ crate::define_pt_format!(
             }
         }
 
-        impl Dirty for Format {
+        impl DirtyBit for Format {
+            const DIRTY_BIT: Field<Item> = C;
             #[inline(always)]
             fn tracks_dirty(common: &Common<Self>) -> bool {
                 common.has(RC_UPDATES)
-            }
-            #[inline(always)]
-            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
-                C.is_set(raw)
-            }
-            #[inline(always)]
-            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw & !C.mask()
-            }
-            #[inline(always)]
-            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw | C.mask()
             }
         }
 

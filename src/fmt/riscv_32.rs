@@ -161,11 +161,8 @@ crate::define_pt_format!(
                 V.mask()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
-                let (va, width) = (config.hw_max_vasz_lg2, GEOMETRY.max_va_lg2);
-                if va != width {
-                    let (field, lowest, highest, errno) = ("hw_max_vasz_lg2", width, width, Errno::EINVAL);
-                    return Err(Error::ConfigRange { field, found: va, lowest, highest, errno });
-                }
+                let width = GEOMETRY.max_va_lg2;
+                Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, width..=width, Errno::EINVAL)?;
                 Ok(Limits { top_level: 1, max_va_lg2: width, max_oa_lg2: config.hw_max_oasz_lg2.min(34) })
             }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
@@ -180,22 +177,11 @@ crate::define_pt_format!(
             }
         }
 
-        impl Dirty for Format {
+        impl DirtyBit for Format {
+            const DIRTY_BIT: Field<Item> = D;
             #[inline(always)]
             fn tracks_dirty(common: &Common<Self>) -> bool {
                 common.has(SVADU)
-            }
-            #[inline(always)]
-            fn is_dirty(_: &Common<Self>, _: u32, raw: u32) -> bool {
-                D.is_set(raw)
-            }
-            #[inline(always)]
-            fn clean_item(_: &Common<Self>, _: u32, raw: u32) -> u32 {
-                raw & !D.mask()
-            }
-            #[inline(always)]
-            fn dirty_item(_: &Common<Self>, _: u32, raw: u32) -> u32 {
-                raw | D.mask()
             }
         }
 

@@ -13,6 +13,9 @@ crate::define_pt_format!(
         /// pages were written: making a page clean clears it, and hardware sets it with the next write. Pages start dirty. In
         /// a 64 KiB page hardware may set D in any item. Without `SVADU` there is no dirty tracking: hardware would fault.
         ///
+        /// That bit 14 of an IOMMU's capabilities announces Svrsw60t59b is what the published reference model of the RISC-V
+        /// IOMMU has.
+        ///
         /// In table pointers hardware reserves all bits but V, G, the page number and those for software. Items with others
         /// are foreign (not so with the bits 59 and 60, whether they are for software or not), as are table pointers at level 0.
         pub mod riscv_64 {
@@ -239,22 +242,11 @@ crate::define_pt_format!(
             }
         }
 
-        impl Dirty for Format {
+        impl DirtyBit for Format {
+            const DIRTY_BIT: Field<Item> = D;
             #[inline(always)]
             fn tracks_dirty(common: &Common<Self>) -> bool {
                 common.has(SVADU)
-            }
-            #[inline(always)]
-            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
-                D.is_set(raw)
-            }
-            #[inline(always)]
-            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw & !D.mask()
-            }
-            #[inline(always)]
-            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw | D.mask()
             }
         }
 

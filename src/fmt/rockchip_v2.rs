@@ -86,10 +86,7 @@ crate::define_pt_format!(
                 V.mask()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
-                if config.hw_max_vasz_lg2 != 32 {
-                    let (field, found, errno) = ("hw_max_vasz_lg2", config.hw_max_vasz_lg2, Errno::EINVAL);
-                    return Err(Error::ConfigRange { field, found, lowest: 32, highest: 32, errno });
-                }
+                Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 32..=32, Errno::EINVAL)?;
                 Ok(Limits { top_level: 1, max_va_lg2: 32, max_oa_lg2: config.hw_max_oasz_lg2.min(40) })
             }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {

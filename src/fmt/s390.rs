@@ -4,9 +4,13 @@ crate::define_pt_format!(
     /// s390 I/O page tables of zPCI: z/Architecture Principles of Operation, chapter 3, dynamic address translation (region,
     /// segment and page tables), as PCI functions use it through the I/O translation anchor (IOTA).
     ///
+    /// That manual describes the tables for CPUs. How PCI functions use them (the IOTA, which tables there are) is not
+    /// published; those facts are what public software for the hardware says.
+    ///
     /// Drives the translation of PCI functions of IBM Z. Items are big-endian. Levels 0 to 4 are the manual's page, segment,
     /// region-third, region-second and region-first tables: 256 items (2 KiB) at level 0, 2048 items (16 KiB) above. With a
-    /// region-first table all 64 VA bits are decoded. Pages are 4 KiB; the larger ones that CPUs have are not used.
+    /// region-first table all 64 VA bits are decoded. Pages are 4 KiB; the larger ones that CPUs have
+    /// are left out: that PCI functions could use them is not known.
     ///
     /// Items are valid unless they say the opposite: an empty item is 0x400 in a page table and 0x20 elsewhere, and zero is
     /// a page or a pointer. The only permission there is is to write, and what is mapped can be read. There is neither dirty
@@ -116,10 +120,7 @@ crate::define_pt_format!(
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
-                if !(1..=4).contains(&top_level) {
-                    let (field, found, errno) = ("top_level", top_level, Errno::EINVAL);
-                    return Err(Error::ConfigRange { field, found, lowest: 1, highest: 4, errno });
-                }
+                Error::check_range("top_level", top_level, 1..=4, Errno::EINVAL)?;
                 Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(64) })
             }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {

@@ -94,13 +94,11 @@ crate::define_pt_format!(
             }
             #[inline(always)]
             fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {
-                let refuse = |valid| Err(Error::Protection { prot, valid, errno: Errno::EINVAL });
+                // A mapping with neither never gets here.
                 let (readable, writable) = (prot.contains(Prot::READ), prot.contains(Prot::WRITE));
-                if !readable && !writable {
-                    return refuse("READ, WRITE or both");
-                }
                 if !writable && common.has(FORCE_WRITEABLE) {
-                    return refuse("WRITE, with or without READ: FORCE_WRITEABLE is on");
+                    let (valid, errno) = ("WRITE, with or without READ: FORCE_WRITEABLE is on", Errno::EINVAL);
+                    return Err(Error::Protection { prot, valid, errno });
                 }
                 Ok(R.when(readable) | W.when(writable) | SNP.when(common.has(FORCE_COHERENCE)))
             }
@@ -110,10 +108,7 @@ crate::define_pt_format!(
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
-                if !(2..=4).contains(&top_level) {
-                    let (found, errno) = (top_level.into(), Errno::EOPNOTSUPP);
-                    return Err(Error::Config { field: "top_level", found, valid: "2, 3 or 4", errno });
-                }
+                Error::check_range("top_level", top_level, 2..=4, Errno::EOPNOTSUPP)?;
                 Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
             }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
@@ -128,19 +123,8 @@ crate::define_pt_format!(
             }
         }
 
-        impl Dirty for Format {
-            #[inline(always)]
-            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
-                D.is_set(raw)
-            }
-            #[inline(always)]
-            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw & !D.mask()
-            }
-            #[inline(always)]
-            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw | D.mask()
-            }
+        impl DirtyBit for Format {
+            const DIRTY_BIT: Field<Item> = D;
         }
 
         impl SoftwareBits for Format {

@@ -113,15 +113,9 @@ crate::define_pt_format!(
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
-                if !(3..=4).contains(&top_level) {
-                    let (found, errno) = (top_level.into(), Errno::EOPNOTSUPP);
-                    return Err(Error::Config { field: "top_level", found, valid: "3 or 4", errno });
-                }
-                let mask = config.format.encryption_mask;
-                if mask != 0 && (!mask.is_power_of_two() || mask & !OA.mask() != 0) {
-                    let (valid, errno) = ("0, or one bit of 12 to 51: of the address field", Errno::EINVAL);
-                    return Err(Error::Config { field: "encryption_mask", found: mask, valid, errno });
-                }
+                Error::check_range("top_level", top_level, 3..=4, Errno::EOPNOTSUPP)?;
+                let (mask, valid) = (config.format.encryption_mask, "0, or one bit of 12 to 51: of the address field");
+                Error::check_one_bit("encryption_mask", mask, OA.mask(), valid)?;
                 Ok(Limits { top_level, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
             }
             fn settle(config: &TableConfig<Config>) -> Config {

@@ -16,7 +16,8 @@ crate::define_pt_format!(
     /// used, and unmaps it, is rid of the first: the tables stay.
     ///
     /// PDPTEs are not as the items below: in them R/W, U/S, A, D, PS, G and all bits from 52 on are reserved, in PDEs and PTEs
-    /// the bits 52 to 62. Table pointers with reserved bits are foreign.
+    /// the bits 52 to 62. Table pointers with reserved bits are foreign. (Software disagrees on the bits 52 to 62 of PDEs and
+    /// PTEs: some takes them for ignored. They are never set here, which is right either way, and not offered to software.)
     pub mod x86_pae {
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {
@@ -127,10 +128,7 @@ crate::define_pt_format!(
                 P.mask()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
-                if config.hw_max_vasz_lg2 != 32 {
-                    let (field, found, errno) = ("hw_max_vasz_lg2", config.hw_max_vasz_lg2, Errno::EINVAL);
-                    return Err(Error::ConfigRange { field, found, lowest: 32, highest: 32, errno });
-                }
+                Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 32..=32, Errno::EINVAL)?;
                 Ok(Limits { top_level: 2, max_va_lg2: 32, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })
             }
             fn hw_info(_: &Common<Self>, top: Top) -> HwInfo {
@@ -145,19 +143,8 @@ crate::define_pt_format!(
             }
         }
 
-        impl Dirty for Format {
-            #[inline(always)]
-            fn is_dirty(_: &Common<Self>, _: u32, raw: u64) -> bool {
-                D.is_set(raw)
-            }
-            #[inline(always)]
-            fn clean_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw & !D.mask()
-            }
-            #[inline(always)]
-            fn dirty_item(_: &Common<Self>, _: u32, raw: u64) -> u64 {
-                raw | D.mask()
-            }
+        impl DirtyBit for Format {
+            const DIRTY_BIT: Field<Item> = D;
         }
 
         impl SoftwareBits for Format {

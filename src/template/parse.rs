@@ -238,6 +238,9 @@ macro_rules! __pt_parse {
     (@file { impl Dirty $k:tt $v:tt } $go:tt $data:tt $types:tt { $a:tt $b:tt $c:tt [] $e:tt } $lists:tt) => {
         $crate::__pt_parse! { @items $go $data $types { $a $b $c $v $e } $lists }
     };
+    (@file { impl DirtyBit $k:tt $v:tt } $go:tt $data:tt $types:tt { $a:tt $b:tt $c:tt [] $e:tt } $lists:tt) => {
+        $crate::__pt_parse! { @items $go $data $types { $a $b $c $v $e } $lists }
+    };
     (@file { impl SoftwareBits $k:tt $v:tt } $go:tt $data:tt $types:tt { $a:tt $b:tt $c:tt $d:tt [] } $lists:tt) => {
         $crate::__pt_parse! { @items $go $data $types { $a $b $c $d $v } $lists }
     };
@@ -334,6 +337,7 @@ macro_rules! __pt_reject {
     ({ impl ItemOa } $k:tt $v:tt $state:tt) => { $crate::__pt_token! { key_once $k } };
     ({ impl Contiguous } $k:tt $v:tt $state:tt) => { $crate::__pt_token! { key_once $k } };
     ({ impl Dirty } $k:tt $v:tt $state:tt) => { $crate::__pt_token! { key_once $k } };
+    ({ impl DirtyBit } $k:tt $v:tt $state:tt) => { $crate::__pt_token! { key_once $k } };
     ({ impl SoftwareBits } $k:tt $v:tt $state:tt) => { $crate::__pt_token! { key_once $k } };
 
     // A private constant of a key's type.

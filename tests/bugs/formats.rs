@@ -2,7 +2,7 @@
 
 use super::{Bench, RW, on};
 use generic_pt::fmt::x86_64;
-use generic_pt::{Errno, Prot};
+use generic_pt::{Errno, Error, Prot};
 use generic_pt_model::configs::{self, FLUSH, INCOHERENT, NONE, SIGN, Setup};
 use generic_pt_model::dump::dump;
 use generic_pt_model::model::low;
@@ -295,6 +295,82 @@ fn empty_items_that_are_not_zero(#[case] setup: Setup) {
         assert_eq!(bench.unmap(block + 2 * granule, 2 * granule, 0), 2 * granule);
         bench.runner.sync(0).unwrap();
     });
+}
+
+/// The items left in a top were those of one table less the index: negative from the second table on.
+#[rstest]
+#[case::armv8_2(configs::armv8_4k_s2_40_2_tops(), 2)]
+#[case::armv8_8(configs::armv8_64k_s2_45_8_tops(), 8)]
+#[case::armv8_16(configs::armv8_16k_s2_40_16_tops_fwb(), 16)]
+#[case::armv8_16_lpa2(configs::armv8_4k_s2_52_lpa2_dirty(), 16)]
+#[case::riscv_64_g(configs::riscv_64_g_sv39x4(), 4)]
+#[case::riscv_32_g(configs::riscv_32_g_sv32x4_svadu(), 4)]
+#[case::dart(configs::dart_va32_4_roots(), 4)]
+fn concatenated_top(#[case] setup: Setup, #[case] tables: u64) {
+    let params = setup.params();
+    on(&setup, |bench| {
+        let granule = bench.granule();
+        let covered = 1u64 << (params.max_va - tables.trailing_zeros());
+        assert_eq!(covered, 1 << params.item_lg2(params.start_level + 1), "what one table of the top decodes");
+        for n in 1..tables {
+            let va = n * covered - granule;
+            bench.map(va, 3 * granule, 2 * granule).unwrap();
+            let ends = [va, va + granule, va + 2 * granule - 1].map(|va| bench.translate(va));
+            assert_eq!(ends, [Some(3 * granule), Some(4 * granule), Some(5 * granule - 1)], "table {n}");
+        }
+        for n in 1..tables {
+            assert_eq!(bench.unmap(n * covered - granule, 2 * granule, 0), 2 * granule, "table {n}");
+        }
+        // The first page of the first table and the last of the last one.
+        let last = tables * covered - granule;
+        for va in [0, last] {
+            bench.map(va, granule, granule).unwrap();
+            assert_eq!(bench.unmap(va, granule, 0), granule);
+        }
+        assert_eq!(bench.map(last, 0, 2 * granule).unwrap_err().0.errno(), Errno::ERANGE);
+    });
+}
+
+/// Items that somebody else wrote, and that no table of the format has, were followed as if they led to a table. `flip` makes a
+/// table pointer of `level`, which is not the top, such an item.
+#[rstest]
+#[case::ept_reserved(configs::ept_57_mode_based(), 1, 1 << 3)]
+#[case::riscv_64_accessed(configs::riscv_64_sv39_svadu(), 1, 1 << 6)]
+#[case::ppc64_radix_other_size(configs::ppc64_radix_rc(), 1, 1 << 2)]
+#[case::s390_other_level(configs::s390_42_no_gaps(), 1, 1 << 2)]
+#[case::armv8_16k_address_bit_48(configs::armv8_16k_s1_47_incoherent(), 1, 1 << 48)]
+#[case::mali_lpae_type(configs::mali_lpae_va48(), 2, 1 << 0)]
+#[case::dart_read_only(configs::dart_va35_3_levels(), 1, 1 << 7)]
+fn foreign_items_are_not_followed(#[case] setup: Setup, #[case] level: u32, #[case] flip: u64) {
+    let world = setup.world();
+    let domain = world.domain();
+    let mut runner = Runner::new(&setup, &domain).unwrap();
+    let (granule, next) = (1 << setup.params().item_lg2(0), 1 << setup.params().item_lg2(level));
+    for va in [0, next] {
+        // The second is the one that the table remembers the way to.
+        runner.map(va, granule, granule, RW, None).unwrap().result.unwrap();
+    }
+    let item_of = dump(&world).unwrap().tables[&(level, 0)];
+    let flipped = || world.pages.borrow_mut().hardware_set(item_of, 0, |raw| raw ^ flip).unwrap();
+    flipped();
+    let Runner { mut table, .. } = runner;
+    assert_eq!(table.translate(0), None);
+    assert_eq!(table.unmap(0, granule, 0), 0);
+    assert_eq!(table.unmap(0, next, 0), 0);
+    for len in [granule, 2 * granule] {
+        let refused = table.map(granule, 0, len, RW).unwrap_err();
+        let is_foreign = matches!(refused.error, Error::Foreign { level: found, .. } if found == level);
+        assert!(is_foreign && refused.mapped == 0, "{refused:x?}");
+        assert_eq!(refused.errno(), Errno::EIO);
+    }
+    // Nothing of it was lost: as it was before, it leads to the page again.
+    flipped();
+    assert_eq!((table.translate(0), table.translate(granule)), (Some(granule), None));
+    assert_eq!(table.unmap(0, granule, 0), granule);
+    table.sync(0);
+    drop(table);
+    world.verdict().unwrap();
+    assert_eq!(world.live_pages(), 0);
 }
 
 /// What hardware left of R and C in an item that is not valid any more made it look like something.
