@@ -5,7 +5,7 @@ mod stress;
 #[path = "private/wrong.rs"]
 mod wrong;
 
-use generic_pt::fmt::{amdv1, riscv_64, vtdss};
+use generic_pt::fmt::{amdv1, mali_lpae, riscv_64, vtdss, x86_64};
 use generic_pt::format::Top;
 use generic_pt::memory::Arena;
 use generic_pt::testing::TestMemory;
@@ -199,4 +199,72 @@ fn one_memory_serves_several_domains() {
     table.map_range(0, 0, 0x1000, Prot::READ).expect("free");
     assert!(vtdss::PtIommuVtdss::new(&second, &vtdss_config(39, 2)).is_ok());
     assert!(driver.flushed.borrow().len() > 3, "the driver behind the reference is asked");
+}
+
+const RW: Prot = Prot::READ.union(Prot::WRITE);
+
+/// A table that was used last was taken for all that it has items for, also where that is more than is decoded: with sign
+/// extension it has both halves, and what lies between them is nothing. So one view reached into the other.
+#[test]
+fn what_is_near_is_not_more_than_what_is_decoded() {
+    const GIB: u64 = 1 << 30;
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config = TableConfig {
+        features: riscv_64::FORCED | Features::SIGN_EXTEND,
+        hw_max_vasz_lg2: 39,
+        hw_max_oasz_lg2: 48,
+        format: riscv_64::Config {},
+    };
+    let mut table = riscv_64::PtIommuRiscv64::new(&domain, &config).expect("a valid configuration");
+    let (hole, upper) = (1 << 38, !0 << 38);
+    let (mut low, mut high) = table.view().split_at(upper).expect("nothing is mapped");
+    high.map_range(upper, GIB, GIB, RW).expect("free");
+    low.map_range(0, 0, GIB, RW).expect("free");
+    let refused = low.map_range(hole + GIB, 0, GIB, RW).expect_err("not canonical");
+    assert_eq!((refused.errno(), refused.mapped), (Errno::ERANGE, 0));
+    let mut gather = low.gather(GatherMode::Immediate);
+    assert_eq!(low.unmap_range(hole, GIB, &mut gather), 0, "that would be the other view's");
+    assert_eq!((gather.range(), high.iova_to_phys(upper)), (None, Some(GIB)));
+    let mut cursor = table.cursor();
+    assert_eq!(cursor.iova_to_phys(0), Some(0));
+    assert_eq!(cursor.iova_to_phys(hole), None);
+}
+
+/// The same below a top of one item, which has no sign bit of its own.
+#[test]
+fn what_is_near_below_a_top_of_one_item_is_not_more_than_what_is_decoded() {
+    const GIB: u64 = 1 << 30;
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config = TableConfig {
+        features: x86_64::FORCED | Features::SIGN_EXTEND,
+        hw_max_vasz_lg2: 39,
+        hw_max_oasz_lg2: 48,
+        format: x86_64::Config { top_level: 3, encryption_mask: 0 },
+    };
+    let mut table = x86_64::PtIommuX8664::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0, 0, GIB, RW).expect("free");
+    table.map_range(GIB, 0, GIB, RW).expect("free, and near");
+    table.map_range(!0 << 38, GIB, GIB, RW).expect("free");
+    table.map_range(2 * GIB, 0, GIB, RW).expect("free, and near");
+    let mut gather = table.gather(GatherMode::Immediate);
+    assert_eq!(table.unmap_range(1 << 38, GIB, &mut gather), 0);
+    assert_eq!(table.map_range((1 << 38) + GIB, 0, GIB, RW).map_err(|refused| refused.errno()), Err(Errno::ERANGE));
+    assert_eq!(table.iova_to_phys(!0 << 38), Some(GIB));
+}
+
+/// The same where the top is deeper than the VA is wide: tables below it have items for more VA than there is.
+#[test]
+fn what_is_near_below_a_deep_top_is_not_more_than_what_is_decoded() {
+    let domain = Domain::new(TestMemory::new(0x4000_0000), NoHardware);
+    let config = TableConfig {
+        features: Features::FLUSH_RANGE,
+        hw_max_vasz_lg2: 20,
+        hw_max_oasz_lg2: 40,
+        format: mali_lpae::Config {},
+    };
+    let mut table = mali_lpae::PtIommuMaliLpae::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0, 0, 0x2000, RW).expect("free");
+    table.map_range(0x2000, 0, 0x1000, RW).expect("free");
+    let refused = table.map_range(1 << 20, 0, 0x1000, RW).expect_err("there are only 20 bits");
+    assert_eq!((refused.errno(), refused.mapped), (Errno::ERANGE, 0));
 }

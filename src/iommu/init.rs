@@ -42,7 +42,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         let pages = Prepared::new(&common);
         let mut core = Core { tree: Tree::new(host, common, top_level)?, page_sizes: 0, pages };
         core.permit(u64::MAX);
-        Ok(Self { core, near: Near::NONE })
+        let near = Near::new(core.common());
+        Ok(Self { core, near })
     }
 
     /// What the table offers.
