@@ -10,7 +10,8 @@ use generic_pt::format::Top;
 use generic_pt::memory::Arena;
 use generic_pt::testing::TestMemory;
 use generic_pt::{
-    DirtyMode, Domain, Driver, Errno, Error, Features, GatherMode, HeapMemory, NoHardware, Prot, PtIommu, TableConfig,
+    DirtyMode, Domain, Driver, Errno, Error, Features, GatherMode, HeapMemory, Invalidation, NoHardware, Prot, PtIommu,
+    TableConfig,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -267,4 +268,34 @@ fn what_is_near_below_a_deep_top_is_not_more_than_what_is_decoded() {
     table.map_range(0x2000, 0, 0x1000, RW).expect("free");
     let refused = table.map_range(1 << 20, 0, 0x1000, RW).expect_err("there are only 20 bits");
     assert_eq!((refused.errno(), refused.mapped), (Errno::ERANGE, 0));
+}
+
+/// A queued gather freed tables without any invalidation if the driver had written no `sync_all`, which had a default that
+/// does nothing.
+#[test]
+fn a_driver_that_can_only_sync_ranges_hears_of_queued_gathers() {
+    #[derive(Default)]
+    struct Ranges(RefCell<Vec<Invalidation>>);
+    impl Driver for Ranges {
+        fn sync(&self, invalidation: &Invalidation) {
+            self.0.borrow_mut().push(*invalidation);
+        }
+    }
+    let domain = Domain::new(HeapMemory, Ranges::default());
+    let config = TableConfig {
+        features: riscv_64::FORCED,
+        hw_max_vasz_lg2: 39,
+        hw_max_oasz_lg2: 48,
+        format: riscv_64::Config {},
+    };
+    let mut table = riscv_64::PtIommuRiscv64::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0x20_0000, 0x1000, 0x20_0000, Prot::READ).expect("free");
+    let mut gather = table.gather(GatherMode::Queued);
+    assert_eq!(table.unmap_range(0x20_0000, 0x20_0000, &mut gather), 0x20_0000);
+    assert_eq!(gather.unlinked_tables(), 1);
+    gather.sync();
+    let synced = domain.driver.0.borrow();
+    let [all] = synced[..] else { panic!("not one sync: {synced:?}") };
+    assert_eq!((all.va, all.last), (0, u64::MAX));
+    assert!(all.unlinked_tables != 0 && all.leaf_levels.contains(0) && all.table_levels.contains(1), "{all:?}");
 }
