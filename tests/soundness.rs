@@ -299,3 +299,75 @@ fn a_driver_that_can_only_sync_ranges_hears_of_queued_gathers() {
     assert_eq!((all.va, all.last), (0, u64::MAX));
     assert!(all.unlinked_tables != 0 && all.leaf_levels.contains(0) && all.table_levels.contains(1), "{all:?}");
 }
+
+/// Hardware may have been pointed to the new top when the driver panics, but its memory was freed.
+#[test]
+fn a_panic_of_the_driver_that_was_told_of_a_top_frees_none_of_it() {
+    struct Panics(Cell<Option<Top>>);
+    impl Driver for Panics {
+        fn can_change_top(&self) -> bool {
+            true
+        }
+        fn change_top(&self, top: Top) {
+            self.0.set(Some(top));
+            panic!("after the register was written");
+        }
+    }
+    let domain = Domain::new(TestMemory::new(0x4000_0000), Panics(Cell::new(None)));
+    let config = TableConfig {
+        features: amdv1::FORCED,
+        hw_max_vasz_lg2: 64,
+        hw_max_oasz_lg2: 48,
+        format: amdv1::Config { starting_level: 1, encryption_mask: 0 },
+    };
+    let mut table = amdv1::PtIommuAmdv1::new(&domain, &config).expect("a valid configuration");
+    let map = || table.map_range(1 << 39, 0, 0x1000, Prot::READ);
+    assert!(catch_unwind(AssertUnwindSafe(map)).is_err(), "the driver panicked");
+    assert_eq!(domain.driver.0.get().map(|top| top.level), Some(3));
+    assert_eq!(domain.memory.live_pages(), 3, "the old top, and the two above it that hardware may walk");
+    assert_eq!(table.top_level(), 1);
+}
+
+/// A gather forgot what it held when the driver panicked, so the next sync told hardware nothing.
+#[test]
+fn a_gather_keeps_what_a_driver_that_panics_did_not_invalidate() {
+    #[derive(Default)]
+    struct Panics {
+        panics: Cell<bool>,
+        synced: RefCell<Vec<(u64, u64, u64)>>,
+    }
+    impl Driver for Panics {
+        fn sync(&self, all: &Invalidation) {
+            assert!(!self.panics.get(), "the driver panics");
+            self.synced.borrow_mut().push((all.va, all.last, all.unlinked_tables));
+        }
+    }
+    let domain = Domain::new(TestMemory::new(0x4000_0000), Panics::default());
+    let config = TableConfig {
+        features: x86_64::FORCED | Features::FLUSH_RANGE_NO_GAPS,
+        hw_max_vasz_lg2: 47,
+        hw_max_oasz_lg2: 48,
+        format: x86_64::Config { top_level: 3, encryption_mask: 0 },
+    };
+    let mut table = x86_64::PtIommuX8664::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0, 0x1000, 0x20_0000, RW).expect("free");
+    table.map_range(0x80_0000, 0x1000, 0x1000, RW).expect("free");
+    for mode in [GatherMode::Immediate, GatherMode::Queued] {
+        let mut gather = table.gather(mode);
+        assert_eq!(table.unmap_range(0, 0x20_0000, &mut gather), 0x20_0000);
+        domain.driver.panics.set(true);
+        assert!(catch_unwind(AssertUnwindSafe(|| gather.sync())).is_err(), "the driver panicked");
+        assert_eq!((gather.changed(), gather.unlinked_tables()), (true, 1), "{mode:?}");
+        if mode == GatherMode::Immediate {
+            // Not adjacent: syncs before.
+            let unmap = || table.unmap_range(0x80_0000, 0x1000, &mut gather);
+            assert!(catch_unwind(AssertUnwindSafe(unmap)).is_err(), "the driver panicked");
+        }
+        domain.driver.panics.set(false);
+        gather.sync();
+        let all = if mode == GatherMode::Queued { (0, u64::MAX, u64::MAX) } else { (0, 0x80_0fff, 1) };
+        assert_eq!(domain.driver.synced.take(), [all]);
+        assert_eq!((gather.changed(), gather.unlinked_tables()), (false, 0));
+        table.map_range(0, 0x1000, 0x20_0000, RW).expect("free");
+    }
+}
