@@ -371,3 +371,16 @@ fn a_gather_keeps_what_a_driver_that_panics_did_not_invalidate() {
         table.map_range(0, 0x1000, 0x20_0000, RW).expect("free");
     }
 }
+
+/// A format with a prefix that its configuration decides had tables that could not serve it: sign extension looks at no prefix.
+#[test]
+fn prefixes_of_tables_that_begin_at_zero_are_refused() {
+    use wrong::wrong::wrong_prefix;
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config =
+        |features| TableConfig { features, hw_max_vasz_lg2: 30, hw_max_oasz_lg2: 48, format: wrong_prefix::Config {} };
+    let table = PtIommu::<wrong_prefix::Format, _>::new(&domain, &config(Features::empty())).expect("a fixed top");
+    assert_eq!(table.info().aperture.va, !0 << 30);
+    let error = PtIommu::<wrong_prefix::Format, _>::new(&domain, &config(Features::SIGN_EXTEND)).expect_err("both");
+    assert!(matches!(error, Error::Config { field: "va_prefix", errno: Errno::EINVAL, .. }), "{error}");
+}

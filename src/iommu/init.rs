@@ -148,6 +148,10 @@ fn checked<F: Walkers>(
     if common.has(Features::SIGN_EXTEND) && (dynamic || config.features.contains(Features::FULL_VA)) {
         return bad("features", features, "SIGN_EXTEND without DYNAMIC_TOP and FULL_VA", Errno::EINVAL);
     }
+    let prefix = F::va_prefix(&common);
+    if prefix != 0 && (dynamic || common.has(Features::SIGN_EXTEND)) {
+        return bad("va_prefix", prefix, "none with DYNAMIC_TOP or SIGN_EXTEND", Errno::EINVAL);
+    }
     if common.has(Features::DMA_INCOHERENT) && !domain.driver.can_flush_cache() {
         return bad("features", features, "DMA_INCOHERENT needs a driver that can flush caches", Errno::EINVAL);
     }
