@@ -12,6 +12,8 @@ pub struct LevelSet(u8);
 impl LevelSet {
     /// No level.
     pub const NONE: Self = Self(0);
+    /// Every level that a table can have.
+    pub const ALL: Self = Self((1 << crate::format::MAX_LEVELS) - 1);
 
     /// The set with only `level`, 0 to 7.
     #[inline(always)]
@@ -63,6 +65,17 @@ pub struct Invalidation {
     pub unlinked_tables: u64,
 }
 
+impl Invalidation {
+    /// All that hardware can hold. (How many tables were unlinked is not known.)
+    pub const EVERYTHING: Self = Self {
+        va: 0,
+        last: u64::MAX,
+        leaf_levels: LevelSet::ALL,
+        table_levels: LevelSet::ALL,
+        unlinked_tables: u64::MAX,
+    };
+}
+
 /// What a table calls when hardware has to hear of a change.
 ///
 /// Every method has a default for a table that no hardware walks; [`NoHardware`] is just those. A driver's value stands
@@ -77,8 +90,13 @@ pub trait Driver {
         let _ = invalidation;
     }
 
-    /// Invalidates everything the hardware holds for the domain: for queued gathers.
-    fn sync_all(&self) {}
+    /// Invalidates everything the hardware holds for the domain, and returns when that is finished: for queued gathers.
+    ///
+    /// Unlinked tables are freed then, as after [`sync`](Self::sync), which the default calls with everything there can be:
+    /// all VA, all levels, and tables.
+    fn sync_all(&self) {
+        self.sync(&Invalidation::EVERYTHING);
+    }
 
     /// Whether [`change_top`](Self::change_top) and [`with_top_lock`](Self::with_top_lock) work, which `DYNAMIC_TOP`
     /// needs. The default says no.

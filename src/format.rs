@@ -381,7 +381,8 @@ pub trait PtFormat: Description {
     fn table_pa_lg2(_common: &Common<Self>) -> u32 {
         Self::QUIRKS.table_pa_lg2
     }
-    /// The VA bits above the decoded ones, where the configuration decides them. By default the prefix of the quirks.
+    /// The VA bits above the decoded ones, where the configuration decides them. By default the prefix of the quirks. Init
+    /// refuses a table with a prefix and `DYNAMIC_TOP` or `SIGN_EXTEND`.
     #[inline(always)]
     fn va_prefix(_common: &Common<Self>) -> u64 {
         Self::QUIRKS.va_prefix

@@ -5,12 +5,13 @@ mod stress;
 #[path = "private/wrong.rs"]
 mod wrong;
 
-use generic_pt::fmt::{amdv1, riscv_64, vtdss};
+use generic_pt::fmt::{amdv1, mali_lpae, riscv_64, vtdss, x86_64};
 use generic_pt::format::Top;
 use generic_pt::memory::Arena;
 use generic_pt::testing::TestMemory;
 use generic_pt::{
-    DirtyMode, Domain, Driver, Errno, Error, Features, GatherMode, HeapMemory, NoHardware, Prot, PtIommu, TableConfig,
+    DirtyMode, Domain, Driver, Errno, Error, Features, GatherMode, HeapMemory, Invalidation, NoHardware, Prot, PtIommu,
+    TableConfig,
 };
 use std::cell::{Cell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -199,4 +200,219 @@ fn one_memory_serves_several_domains() {
     table.map_range(0, 0, 0x1000, Prot::READ).expect("free");
     assert!(vtdss::PtIommuVtdss::new(&second, &vtdss_config(39, 2)).is_ok());
     assert!(driver.flushed.borrow().len() > 3, "the driver behind the reference is asked");
+}
+
+const RW: Prot = Prot::READ.union(Prot::WRITE);
+
+/// A table that was used last was taken for all that it has items for, also where that is more than is decoded: with sign
+/// extension it has both halves, and what lies between them is nothing. So one view reached into the other.
+#[test]
+fn what_is_near_is_not_more_than_what_is_decoded() {
+    const GIB: u64 = 1 << 30;
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config = TableConfig {
+        features: riscv_64::FORCED | Features::SIGN_EXTEND,
+        hw_max_vasz_lg2: 39,
+        hw_max_oasz_lg2: 48,
+        format: riscv_64::Config {},
+    };
+    let mut table = riscv_64::PtIommuRiscv64::new(&domain, &config).expect("a valid configuration");
+    let (hole, upper) = (1 << 38, !0 << 38);
+    let (mut low, mut high) = table.view().split_at(upper).expect("nothing is mapped");
+    high.map_range(upper, GIB, GIB, RW).expect("free");
+    low.map_range(0, 0, GIB, RW).expect("free");
+    let refused = low.map_range(hole + GIB, 0, GIB, RW).expect_err("not canonical");
+    assert_eq!((refused.errno(), refused.mapped), (Errno::ERANGE, 0));
+    let mut gather = low.gather(GatherMode::Immediate);
+    assert_eq!(low.unmap_range(hole, GIB, &mut gather), 0, "that would be the other view's");
+    assert_eq!((gather.range(), high.iova_to_phys(upper)), (None, Some(GIB)));
+    let mut cursor = table.cursor();
+    assert_eq!(cursor.iova_to_phys(0), Some(0));
+    assert_eq!(cursor.iova_to_phys(hole), None);
+}
+
+/// The same below a top of one item, which has no sign bit of its own.
+#[test]
+fn what_is_near_below_a_top_of_one_item_is_not_more_than_what_is_decoded() {
+    const GIB: u64 = 1 << 30;
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config = TableConfig {
+        features: x86_64::FORCED | Features::SIGN_EXTEND,
+        hw_max_vasz_lg2: 39,
+        hw_max_oasz_lg2: 48,
+        format: x86_64::Config { top_level: 3, encryption_mask: 0 },
+    };
+    let mut table = x86_64::PtIommuX8664::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0, 0, GIB, RW).expect("free");
+    table.map_range(GIB, 0, GIB, RW).expect("free, and near");
+    table.map_range(!0 << 38, GIB, GIB, RW).expect("free");
+    table.map_range(2 * GIB, 0, GIB, RW).expect("free, and near");
+    let mut gather = table.gather(GatherMode::Immediate);
+    assert_eq!(table.unmap_range(1 << 38, GIB, &mut gather), 0);
+    assert_eq!(table.map_range((1 << 38) + GIB, 0, GIB, RW).map_err(|refused| refused.errno()), Err(Errno::ERANGE));
+    assert_eq!(table.iova_to_phys(!0 << 38), Some(GIB));
+}
+
+/// The same where the top is deeper than the VA is wide: tables below it have items for more VA than there is.
+#[test]
+fn what_is_near_below_a_deep_top_is_not_more_than_what_is_decoded() {
+    let domain = Domain::new(TestMemory::new(0x4000_0000), NoHardware);
+    let config = TableConfig {
+        features: Features::FLUSH_RANGE,
+        hw_max_vasz_lg2: 20,
+        hw_max_oasz_lg2: 40,
+        format: mali_lpae::Config {},
+    };
+    let mut table = mali_lpae::PtIommuMaliLpae::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0, 0, 0x2000, RW).expect("free");
+    table.map_range(0x2000, 0, 0x1000, RW).expect("free");
+    let refused = table.map_range(1 << 20, 0, 0x1000, RW).expect_err("there are only 20 bits");
+    assert_eq!((refused.errno(), refused.mapped), (Errno::ERANGE, 0));
+}
+
+/// A queued gather freed tables without any invalidation if the driver had written no `sync_all`, which had a default that
+/// does nothing.
+#[test]
+fn a_driver_that_can_only_sync_ranges_hears_of_queued_gathers() {
+    #[derive(Default)]
+    struct Ranges(RefCell<Vec<Invalidation>>);
+    impl Driver for Ranges {
+        fn sync(&self, invalidation: &Invalidation) {
+            self.0.borrow_mut().push(*invalidation);
+        }
+    }
+    let domain = Domain::new(HeapMemory, Ranges::default());
+    let config = TableConfig {
+        features: riscv_64::FORCED,
+        hw_max_vasz_lg2: 39,
+        hw_max_oasz_lg2: 48,
+        format: riscv_64::Config {},
+    };
+    let mut table = riscv_64::PtIommuRiscv64::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0x20_0000, 0x1000, 0x20_0000, Prot::READ).expect("free");
+    let mut gather = table.gather(GatherMode::Queued);
+    assert_eq!(table.unmap_range(0x20_0000, 0x20_0000, &mut gather), 0x20_0000);
+    assert_eq!(gather.unlinked_tables(), 1);
+    gather.sync();
+    let synced = domain.driver.0.borrow();
+    let [all] = synced[..] else { panic!("not one sync: {synced:?}") };
+    assert_eq!((all.va, all.last), (0, u64::MAX));
+    assert!(all.unlinked_tables != 0 && all.leaf_levels.contains(0) && all.table_levels.contains(1), "{all:?}");
+}
+
+/// Hardware may have been pointed to the new top when the driver panics, but its memory was freed.
+#[test]
+fn a_panic_of_the_driver_that_was_told_of_a_top_frees_none_of_it() {
+    struct Panics(Cell<Option<Top>>);
+    impl Driver for Panics {
+        fn can_change_top(&self) -> bool {
+            true
+        }
+        fn change_top(&self, top: Top) {
+            self.0.set(Some(top));
+            panic!("after the register was written");
+        }
+    }
+    let domain = Domain::new(TestMemory::new(0x4000_0000), Panics(Cell::new(None)));
+    let config = TableConfig {
+        features: amdv1::FORCED,
+        hw_max_vasz_lg2: 64,
+        hw_max_oasz_lg2: 48,
+        format: amdv1::Config { starting_level: 1, encryption_mask: 0 },
+    };
+    let mut table = amdv1::PtIommuAmdv1::new(&domain, &config).expect("a valid configuration");
+    let map = || table.map_range(1 << 39, 0, 0x1000, Prot::READ);
+    assert!(catch_unwind(AssertUnwindSafe(map)).is_err(), "the driver panicked");
+    assert_eq!(domain.driver.0.get().map(|top| top.level), Some(3));
+    assert_eq!(domain.memory.live_pages(), 3, "the old top, and the two above it that hardware may walk");
+    assert_eq!(table.top_level(), 1);
+}
+
+/// A gather forgot what it held when the driver panicked, so the next sync told hardware nothing.
+#[test]
+fn a_gather_keeps_what_a_driver_that_panics_did_not_invalidate() {
+    #[derive(Default)]
+    struct Panics {
+        panics: Cell<bool>,
+        synced: RefCell<Vec<(u64, u64, u64)>>,
+    }
+    impl Driver for Panics {
+        fn sync(&self, all: &Invalidation) {
+            assert!(!self.panics.get(), "the driver panics");
+            self.synced.borrow_mut().push((all.va, all.last, all.unlinked_tables));
+        }
+    }
+    let domain = Domain::new(TestMemory::new(0x4000_0000), Panics::default());
+    let config = TableConfig {
+        features: x86_64::FORCED | Features::FLUSH_RANGE_NO_GAPS,
+        hw_max_vasz_lg2: 47,
+        hw_max_oasz_lg2: 48,
+        format: x86_64::Config { top_level: 3, encryption_mask: 0 },
+    };
+    let mut table = x86_64::PtIommuX8664::new(&domain, &config).expect("a valid configuration");
+    table.map_range(0, 0x1000, 0x20_0000, RW).expect("free");
+    table.map_range(0x80_0000, 0x1000, 0x1000, RW).expect("free");
+    for mode in [GatherMode::Immediate, GatherMode::Queued] {
+        let mut gather = table.gather(mode);
+        assert_eq!(table.unmap_range(0, 0x20_0000, &mut gather), 0x20_0000);
+        domain.driver.panics.set(true);
+        assert!(catch_unwind(AssertUnwindSafe(|| gather.sync())).is_err(), "the driver panicked");
+        assert_eq!((gather.changed(), gather.unlinked_tables()), (true, 1), "{mode:?}");
+        if mode == GatherMode::Immediate {
+            // Not adjacent: syncs before.
+            let unmap = || table.unmap_range(0x80_0000, 0x1000, &mut gather);
+            assert!(catch_unwind(AssertUnwindSafe(unmap)).is_err(), "the driver panicked");
+        }
+        domain.driver.panics.set(false);
+        gather.sync();
+        let all = if mode == GatherMode::Queued { (0, u64::MAX, u64::MAX) } else { (0, 0x80_0fff, 1) };
+        assert_eq!(domain.driver.synced.take(), [all]);
+        assert_eq!((gather.changed(), gather.unlinked_tables()), (false, 0));
+        table.map_range(0, 0x1000, 0x20_0000, RW).expect("free");
+    }
+}
+
+/// A format with a prefix that its configuration decides had tables that could not serve it: sign extension looks at no prefix.
+#[test]
+fn prefixes_of_tables_that_begin_at_zero_are_refused() {
+    use wrong::wrong::wrong_prefix;
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config =
+        |features| TableConfig { features, hw_max_vasz_lg2: 30, hw_max_oasz_lg2: 48, format: wrong_prefix::Config {} };
+    let table = PtIommu::<wrong_prefix::Format, _>::new(&domain, &config(Features::empty())).expect("a fixed top");
+    assert_eq!(table.info().aperture.va, !0 << 30);
+    let error = PtIommu::<wrong_prefix::Format, _>::new(&domain, &config(Features::SIGN_EXTEND)).expect_err("both");
+    assert!(matches!(error, Error::Config { field: "va_prefix", errno: Errno::EINVAL, .. }), "{error}");
+}
+
+/// The last byte of a block may have the last address.
+#[test]
+fn an_arena_may_end_at_the_last_physical_address() {
+    let mut bytes = vec![0u64; 0x4000 / 8];
+    // SAFETY: plain memory, seen as bytes.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<u8>(), 0x4000) };
+    let request = |pa_lg2| PageRequest { size_lg2: 12, contents: Contents::Zeroed, pa_lg2 };
+    let arena = Arena::new(bytes, 0u64.wrapping_sub(0x4000)).expect("it does not run past the end");
+    let pages: Vec<_> = (0..4).map(|_| arena.alloc(request(64)).expect("room")).collect();
+    assert_eq!(pages.iter().map(|page| arena.pa_of(*page)).max(), Some(0u64.wrapping_sub(0x1000)));
+    assert_eq!((arena.alloc(request(64)), arena.free_bytes()), (None, 0));
+}
+
+/// An arena had no page below a limit while the one that was given back last lay above it.
+#[test]
+fn an_arena_finds_the_pages_below_the_limit() {
+    let mut bytes = vec![0u64; 0x4000 / 8];
+    // SAFETY: plain memory, seen as bytes.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<u8>(), 0x4000) };
+    let request = |size_lg2, pa_lg2| PageRequest { size_lg2, contents: Contents::Unknown, pa_lg2 };
+    let arena = Arena::new(bytes, (1 << 32) - 0x2000).expect("aligned to 8");
+    let pages: Vec<_> = (0..4).map(|_| arena.alloc(request(12, 64)).expect("room")).collect();
+    for page in &pages {
+        // SAFETY: of this arena and size, and not used any more.
+        unsafe { arena.free(*page, 12, Contents::Unknown) };
+    }
+    assert_eq!(arena.alloc(request(12, 32)), Some(pages[1]));
+    assert_eq!(arena.alloc(request(11, 32)), Some(pages[0]), "a half of it");
+    assert_eq!((arena.alloc(request(12, 32)), arena.free_bytes()), (None, 0x2800));
+    assert_eq!((arena.alloc(request(12, 64)), arena.alloc(request(12, 64))), (Some(pages[3]), Some(pages[2])));
 }

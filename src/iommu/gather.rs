@@ -23,7 +23,7 @@ pub enum GatherMode {
 /// freed only to their own memory, after a sync of their own driver. Used with a table of another domain it first syncs
 /// what it holds (more invalidation than asked for is always safe). Dropped or forgotten with tables in it, it leaks
 /// them; it never frees early. But hardware still translates what was unmapped until the sync: the *pages* that were mapped
-/// there must not be reused before.
+/// there must not be reused before. If the driver panics in a sync, the gather still holds everything.
 #[must_use = "hardware still translates what was unmapped until the gather is synced"]
 pub struct Gather<F, H: Host> {
     host: H,
@@ -46,6 +46,19 @@ pub(crate) struct Changes<F> {
 impl<F: Groups> Changes<F> {
     pub(crate) const NONE: Self =
         Self { unlinked: UnlinkedList::EMPTY, leaf_levels: LevelSet::NONE, table_levels: LevelSet::NONE };
+}
+
+/// Adds a range to a gather whose sync panics, so that the next one covers it, too. (Tables below it leak.)
+struct ExtendsOnUnwind<'g, F: Groups, H: Host> {
+    gather: &'g mut Gather<F, H>,
+    range: VaRange,
+}
+
+impl<F: Groups, H: Host> Drop for ExtendsOnUnwind<'_, F, H> {
+    fn drop(&mut self) {
+        self.gather.extend(self.range);
+        self.gather.changed = true;
+    }
 }
 
 /// The empty range: starts after it ends.
@@ -161,12 +174,11 @@ impl<F: Groups, H: Host> Gather<F, H> {
                 if !self.changed {
                     return;
                 }
-                let (unlinked, invalidation) = self.take();
-                if let Some(invalidation) = &invalidation {
+                if let Some(invalidation) = &self.invalidation() {
                     self.host.domain().driver.sync(invalidation);
                 }
                 // The driver returned from the sync (of everything gathered: without a range there are no tables).
-                self.free(unlinked, Synced(()));
+                self.free(Synced(()));
             }
         }
     }
@@ -174,43 +186,48 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// Has the driver invalidate everything of the domain, then frees the unlinked tables: what a flush queue does.
     pub fn sync_all(&mut self) {
         if self.changed {
-            let (unlinked, _) = self.take();
             self.host.domain().driver.sync_all();
-            self.free(unlinked, Synced(()));
+            self.free(Synced(()));
         }
     }
 
     /// Takes out what is gathered, for a driver that invalidates later by its own means; the gather is empty then.
     pub fn take_pending(&mut self) -> Pending<F, H> {
         let (leaf_levels, table_levels) = (self.leaf_levels, self.table_levels);
-        let (unlinked, invalidation) = self.take();
+        let invalidation = self.invalidation();
+        let unlinked = self.take();
         Pending { host: self.host.clone(), invalidation, leaf_levels, table_levels, unlinked }
     }
 
-    /// Frees tables of this gather. If the driver panicked before, they leak.
+    /// Empties the gather and frees its tables. If the driver panicked before, everything is still in it.
     #[inline(always)]
-    fn free(&self, mut unlinked: UnlinkedList<F>, synced: Synced) {
+    fn free(&mut self, synced: Synced) {
         let Synced(()) = synced;
+        let mut unlinked = self.take();
         // SAFETY: the tables are of this host's memory, and `synced` shows that hardware forgot them.
         unsafe { unlinked.free(&self.host.domain().memory) };
     }
 
-    /// Empties the gather: the tables in it, and what has to be invalidated.
+    /// What has to be invalidated.
     #[inline(always)]
-    fn take(&mut self) -> (UnlinkedList<F>, Option<Invalidation>) {
-        let unlinked = core::mem::replace(&mut self.unlinked, UnlinkedList::EMPTY);
-        let invalidation = self.range().map(|range| Invalidation {
+    fn invalidation(&self) -> Option<Invalidation> {
+        self.range().map(|range| Invalidation {
             va: range.va,
             last: range.last,
             leaf_levels: self.leaf_levels,
             table_levels: self.table_levels,
-            unlinked_tables: unlinked.count(),
-        });
+            unlinked_tables: self.unlinked.count(),
+        })
+    }
+
+    /// Empties the gather: the tables in it.
+    #[inline(always)]
+    fn take(&mut self) -> UnlinkedList<F> {
         self.range = EMPTY;
         self.leaf_levels = LevelSet::NONE;
         self.table_levels = LevelSet::NONE;
         self.changed = false;
-        (unlinked, invalidation)
+        core::mem::replace(&mut self.unlinked, UnlinkedList::EMPTY)
     }
 
     /// Adds what an operation on a table of `host` changed.
@@ -225,7 +242,9 @@ impl<F: Groups, H: Host> Gather<F, H> {
         }
         if self.mode == GatherMode::Immediate {
             if common.has(Features::FLUSH_RANGE_NO_GAPS) && self.is_disjoint(range) {
-                self.sync();
+                let gather = ExtendsOnUnwind { gather: &mut *self, range };
+                gather.gather.sync();
+                core::mem::forget(gather);
             }
             self.extend(range);
         }

@@ -42,7 +42,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         let pages = Prepared::new(&common);
         let mut core = Core { tree: Tree::new(host, common, top_level)?, page_sizes: 0, pages };
         core.permit(u64::MAX);
-        Ok(Self { core, near: Near::NONE })
+        let near = Near::new(core.common());
+        Ok(Self { core, near })
     }
 
     /// What the table offers.
@@ -146,6 +147,10 @@ fn checked<F: Walkers>(
     }
     if common.has(Features::SIGN_EXTEND) && (dynamic || config.features.contains(Features::FULL_VA)) {
         return bad("features", features, "SIGN_EXTEND without DYNAMIC_TOP and FULL_VA", Errno::EINVAL);
+    }
+    let prefix = F::va_prefix(&common);
+    if prefix != 0 && (dynamic || common.has(Features::SIGN_EXTEND)) {
+        return bad("va_prefix", prefix, "none with DYNAMIC_TOP or SIGN_EXTEND", Errno::EINVAL);
     }
     if common.has(Features::DMA_INCOHERENT) && !domain.driver.can_flush_cache() {
         return bad("features", features, "DMA_INCOHERENT needs a driver that can flush caches", Errno::EINVAL);

@@ -9,6 +9,7 @@ use crate::memory::TableMemory;
 use crate::range::{self, VaRange};
 use crate::table::{NewTable, table_item_for, top_va_lg2};
 use crate::tree::TopPtr;
+use core::mem::ManuallyDrop;
 
 impl<F: Walkers, H: Host> Core<F, H> {
     #[inline(always)]
@@ -60,7 +61,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
 
     /// Puts the tables of the levels above `old` up to `new_level` on top of it, unless another thread changes the top.
     ///
-    /// The chain is private until the driver knows of it; if anything fails, its tables are freed by their owners here.
+    /// The chain is private until the driver knows of it; if anything fails before, its tables are freed by their owners here.
     fn grow(&self, old: TopPtr, new_level: u32, va: u64) -> Result<(), Error> {
         let domain = self.tree.host().domain();
         let incoherent = self.common().has(Features::DMA_INCOHERENT);
@@ -94,8 +95,10 @@ impl<F: Walkers, H: Host> Core<F, H> {
             if self.tree.top() != old {
                 return;
             }
+            // Should the driver panic, hardware may walk them already: then they leak.
+            let tables = ManuallyDrop::new(chain.each_mut().map(Option::take));
             domain.driver.change_top(top);
-            let mut tables = chain.iter_mut().filter_map(Option::take).peekable();
+            let mut tables = ManuallyDrop::into_inner(tables).into_iter().flatten().peekable();
             while let Some(table) = tables.next() {
                 if tables.peek().is_some() {
                     // Reached through the table above it.

@@ -7,11 +7,19 @@ generic_pt::define_pt_format!(
         pub mod wrong_top {
             const TOP: u32 = 3;
             const EMPTY: u64 = 0;
+            const PREFIX: u64 = 0;
         }
         /// An empty item has bits where the link of an unlinked table goes.
         pub mod wrong_empty {
             const TOP: u32 = 1;
             const EMPTY: u64 = 1 << 30;
+            const PREFIX: u64 = 0;
+        }
+        /// A prefix, but not a fixed one, which would not be compiled with sign extension.
+        pub mod wrong_prefix {
+            const TOP: u32 = 1;
+            const EMPTY: u64 = 0;
+            const PREFIX: u64 = !0;
         }
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {
@@ -23,7 +31,7 @@ generic_pt::define_pt_format!(
             leaf_levels: 0..=1,
             top_pa_mask: 0x000f_ffff_ffff_f000,
         };
-        const SUPPORTED: Features = FLUSH_RANGE;
+        const SUPPORTED: Features = FLUSH_RANGE | SIGN_EXTEND;
         enum Bits {
             /// Present.
             P = bit(0),
@@ -63,6 +71,9 @@ generic_pt::define_pt_format!(
             }
             fn empty_item(_: &Common<Self>, _: u32) -> u64 {
                 EMPTY
+            }
+            fn va_prefix(_: &Common<Self>) -> u64 {
+                PREFIX
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Ok(Limits { top_level: TOP, max_va_lg2: config.hw_max_vasz_lg2, max_oa_lg2: config.hw_max_oasz_lg2 })
