@@ -7,7 +7,7 @@ mod wrong;
 
 use generic_pt::fmt::{amdv1, mali_lpae, riscv_64, vtdss, x86_64};
 use generic_pt::format::Top;
-use generic_pt::memory::Arena;
+use generic_pt::memory::{Arena, Contents, PageRequest, TableMemory};
 use generic_pt::testing::TestMemory;
 use generic_pt::{
     DirtyMode, Domain, Driver, Errno, Error, Features, GatherMode, HeapMemory, Invalidation, NoHardware, Prot, PtIommu,
@@ -383,4 +383,17 @@ fn prefixes_of_tables_that_begin_at_zero_are_refused() {
     assert_eq!(table.info().aperture.va, !0 << 30);
     let error = PtIommu::<wrong_prefix::Format, _>::new(&domain, &config(Features::SIGN_EXTEND)).expect_err("both");
     assert!(matches!(error, Error::Config { field: "va_prefix", errno: Errno::EINVAL, .. }), "{error}");
+}
+
+/// The last byte of a block may have the last address.
+#[test]
+fn an_arena_may_end_at_the_last_physical_address() {
+    let mut bytes = vec![0u64; 0x4000 / 8];
+    // SAFETY: plain memory, seen as bytes.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<u8>(), 0x4000) };
+    let request = |pa_lg2| PageRequest { size_lg2: 12, contents: Contents::Zeroed, pa_lg2 };
+    let arena = Arena::new(bytes, 0u64.wrapping_sub(0x4000)).expect("it does not run past the end");
+    let pages: Vec<_> = (0..4).map(|_| arena.alloc(request(64)).expect("room")).collect();
+    assert_eq!(pages.iter().map(|page| arena.pa_of(*page)).max(), Some(0u64.wrapping_sub(0x1000)));
+    assert_eq!((arena.alloc(request(64)), arena.free_bytes()), (None, 0));
 }

@@ -88,7 +88,7 @@ impl<'a> Arena<'a> {
     /// [`ArenaError`] if the physical range overflows, or if base and bytes are not aligned alike.
     pub fn new(bytes: &'a mut [u8], base_pa: u64) -> Result<Self, ArenaError> {
         let len = bytes.len();
-        if base_pa.checked_add(len as u64).is_none() {
+        if base_pa.checked_add((len as u64).saturating_sub(1)).is_none() {
             return Err(ArenaError::PaOverflow { base_pa, len });
         }
         let base = NonNull::from(bytes).cast::<u8>();
