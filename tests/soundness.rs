@@ -397,3 +397,22 @@ fn an_arena_may_end_at_the_last_physical_address() {
     assert_eq!(pages.iter().map(|page| arena.pa_of(*page)).max(), Some(0u64.wrapping_sub(0x1000)));
     assert_eq!((arena.alloc(request(64)), arena.free_bytes()), (None, 0));
 }
+
+/// An arena had no page below a limit while the one that was given back last lay above it.
+#[test]
+fn an_arena_finds_the_pages_below_the_limit() {
+    let mut bytes = vec![0u64; 0x4000 / 8];
+    // SAFETY: plain memory, seen as bytes.
+    let bytes = unsafe { std::slice::from_raw_parts_mut(bytes.as_mut_ptr().cast::<u8>(), 0x4000) };
+    let request = |size_lg2, pa_lg2| PageRequest { size_lg2, contents: Contents::Unknown, pa_lg2 };
+    let arena = Arena::new(bytes, (1 << 32) - 0x2000).expect("aligned to 8");
+    let pages: Vec<_> = (0..4).map(|_| arena.alloc(request(12, 64)).expect("room")).collect();
+    for page in &pages {
+        // SAFETY: of this arena and size, and not used any more.
+        unsafe { arena.free(*page, 12, Contents::Unknown) };
+    }
+    assert_eq!(arena.alloc(request(12, 32)), Some(pages[1]));
+    assert_eq!(arena.alloc(request(11, 32)), Some(pages[0]), "a half of it");
+    assert_eq!((arena.alloc(request(12, 32)), arena.free_bytes()), (None, 0x2800));
+    assert_eq!((arena.alloc(request(12, 64)), arena.alloc(request(12, 64))), (Some(pages[3]), Some(pages[2])));
+}

@@ -139,22 +139,44 @@ impl<'a> Arena<'a> {
         state.listed += 1 << size_lg2;
     }
 
-    fn take(&self, state: &mut State, size_lg2: u32) -> Option<usize> {
-        let size = 1usize << size_lg2;
-        if let Some(offset) = state.free[(size_lg2 - MIN_LG2) as usize] {
+    /// Whether a page at `offset`, aligned to its size, lies below physical address `2^pa_lg2`.
+    fn is_below(&self, offset: usize, size_lg2: u32, pa_lg2: u32) -> bool {
+        lg2::shr(self.base_pa.wrapping_add(offset as u64) | lg2::low_mask(size_lg2), pa_lg2) == 0
+    }
+
+    /// A page out of the list of its size, the one that was put there last of those below the limit.
+    fn take_listed(&self, state: &mut State, size_lg2: u32, pa_lg2: u32) -> Option<usize> {
+        let head = &mut state.free[(size_lg2 - MIN_LG2) as usize];
+        let (mut at, mut before) = ((*head)?, None);
+        loop {
             // SAFETY: `list` wrote the link there, and nobody used the page since.
-            let next = unsafe { self.at_offset(offset).cast::<Option<usize>>().read() };
-            state.free[(size_lg2 - MIN_LG2) as usize] = next;
-            state.listed -= size;
-            return Some(offset);
+            let next = unsafe { self.at_offset(at).cast::<Option<usize>>().read() };
+            if self.is_below(at, size_lg2, pa_lg2) {
+                match before {
+                    None => *head = next,
+                    // SAFETY: another page of the list, where the link to this one is.
+                    Some(before) => unsafe { self.at_offset(before).cast::<Option<usize>>().write(next) },
+                }
+                state.listed -= 1 << size_lg2;
+                return Some(at);
+            }
+            (before, at) = (Some(at), next?);
         }
+    }
+
+    fn take(&self, state: &mut State, size_lg2: u32, pa_lg2: u32) -> Option<usize> {
+        let listed = self.take_listed(state, size_lg2, pa_lg2);
+        if listed.is_some() {
+            return listed;
+        }
+        let size = 1usize << size_lg2;
         // Cut a new one, aligned by physical address; what lies before it goes to the lists of smaller sizes.
         let misaligned = (self.base_pa.wrapping_add(state.next as u64) & lg2::low_mask(size_lg2)) as usize;
         let gap = if misaligned == 0 { 0 } else { size - misaligned };
         let start = state.next.checked_add(gap)?;
         let end = start.checked_add(size)?;
-        if end > state.len {
-            return self.split(state, size_lg2);
+        if end > state.len || !self.is_below(start, size_lg2, pa_lg2) {
+            return self.split(state, size_lg2, pa_lg2);
         }
         while state.next < start {
             let at = self.base_pa.wrapping_add(state.next as u64);
@@ -173,16 +195,13 @@ impl<'a> Arena<'a> {
         Some(start)
     }
 
-    /// A page cut out of a larger free one, when the block is used up.
-    fn split(&self, state: &mut State, size_lg2: u32) -> Option<usize> {
+    /// A page cut out of a larger free one, when the block is used up, at least below the limit.
+    fn split(&self, state: &mut State, size_lg2: u32, pa_lg2: u32) -> Option<usize> {
         if size_lg2 == MAX_LG2 {
             return None;
         }
-        let larger = if state.free[(size_lg2 + 1 - MIN_LG2) as usize].is_some() {
-            self.take(state, size_lg2 + 1)
-        } else {
-            self.split(state, size_lg2 + 1)
-        }?;
+        let listed = self.take_listed(state, size_lg2 + 1, pa_lg2);
+        let larger = listed.or_else(|| self.split(state, size_lg2 + 1, pa_lg2))?;
         // SAFETY: the upper half of a page that was free; aligned to its own size.
         unsafe { self.list(state, larger + (1 << size_lg2), size_lg2) };
         Some(larger)
@@ -212,13 +231,7 @@ unsafe impl TableMemory for Arena<'_> {
         if size_lg2 > MAX_LG2 {
             return None;
         }
-        let page = self.at_offset(self.with_state(|state| self.take(state, size_lg2))?);
-        let last_pa = self.pa_of(page) | lg2::low_mask(size_lg2);
-        if lg2::shr(last_pa, request.pa_lg2) != 0 {
-            // SAFETY: just taken, and not handed out.
-            unsafe { self.free(page, size_lg2, Contents::Unknown) };
-            return None;
-        }
+        let page = self.at_offset(self.with_state(|state| self.take(state, size_lg2, request.pa_lg2))?);
         if request.contents == Contents::Zeroed {
             // SAFETY: the page is ours and of this size.
             unsafe { page.write_bytes(0, 1 << size_lg2) };
