@@ -7,7 +7,7 @@ mod wrong;
 
 use generic_pt::fmt::{amdv1, mali_lpae, riscv_64, vtdss, x86_64};
 use generic_pt::format::Top;
-use generic_pt::memory::Arena;
+use generic_pt::memory::{Arena, Contents, PageRequest, TableMemory};
 use generic_pt::testing::TestMemory;
 use generic_pt::{
     DirtyMode, Domain, Driver, Errno, Error, Features, GatherMode, HeapMemory, Invalidation, NoHardware, Prot, PtIommu,
@@ -415,4 +415,45 @@ fn an_arena_finds_the_pages_below_the_limit() {
     assert_eq!(arena.alloc(request(11, 32)), Some(pages[0]), "a half of it");
     assert_eq!((arena.alloc(request(12, 32)), arena.free_bytes()), (None, 0x2800));
     assert_eq!((arena.alloc(request(12, 64)), arena.alloc(request(12, 64))), (Some(pages[3]), Some(pages[2])));
+}
+
+/// Items that are not understood end an unmap, also where so many are looked at together that none is looked at alone.
+#[test]
+fn a_foreign_item_among_many_leaves_ends_an_unmap() {
+    const FOREIGN: u64 = 1;
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config = TableConfig {
+        features: riscv_64::FORCED,
+        hw_max_vasz_lg2: 39,
+        hw_max_oasz_lg2: 48,
+        format: riscv_64::Config {},
+    };
+    for (first, pages) in [(0x1000, 7), (0x1000, 64), (0, 512)] {
+        let mut table = riscv_64::PtIommuRiscv64::new(&domain, &config).expect("a valid configuration");
+        table.map_range(first, 0x8000_1000, pages << 12, Prot::READ).expect("free");
+        let mut lowest = None;
+        table.visit_tables(|view| lowest = Some(view.page()));
+        // SAFETY: the table of level 0, which is visited last; nobody else looks at it.
+        unsafe { lowest.expect("three tables").cast::<u64>().add(4).write(FOREIGN) };
+        let (mut gather, mut shown) = (table.gather(GatherMode::Immediate), 0);
+        let removed = table.unmap_range_with(first, pages << 12, &mut gather, |run| shown += run.len);
+        assert_eq!((removed, shown), (0x4000 - first, 0x4000 - first), "of {pages} pages");
+        gather.sync();
+    }
+}
+
+/// Leaves were gone, but in no gather, when the driver panicked in the flush of their items: no sync told hardware.
+#[test]
+fn an_unmap_whose_flush_panics_is_gathered() {
+    for len in [0x1000, 0x3000] {
+        let domain = Domain::new(HeapMemory, Flusher::default());
+        let mut table = vtdss::PtIommuVtdss::new(&domain, &vtdss_config(39, 2)).expect("a valid configuration");
+        table.map_range(0, 0x1000, 0x4000, Prot::READ).expect("free");
+        let mut gather = table.gather(GatherMode::Immediate);
+        domain.driver.panics.set(true);
+        let unmap = || table.unmap_range(0, len, &mut gather);
+        assert!(catch_unwind(AssertUnwindSafe(unmap)).is_err(), "the driver panicked");
+        let gathered = gather.range().map(|range| (range.va, range.last));
+        assert!(table.iova_to_phys(0).is_some() || gathered == Some((0, len - 1)), "{len:#x}: {gathered:?}");
+    }
 }
