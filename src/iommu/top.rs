@@ -5,6 +5,7 @@ use crate::driver::{Driver, Host};
 use crate::error::Error;
 use crate::feature::Features;
 use crate::format::{Common, Groups, MAX_LEVELS, Top, item_size_lg2};
+use crate::lg2;
 use crate::memory::TableMemory;
 use crate::range::{self, VaRange};
 use crate::table::{NewTable, table_item_for, top_va_lg2};
@@ -30,6 +31,19 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let valid = range::top_range(self.common(), level);
         let upper_first = self.common().has(Features::SIGN_EXTEND).then_some(!valid.last);
         Error::VaRange { va: range.va, last: range.last, valid_first: valid.va, valid_last: valid.last, upper_first }
+    }
+
+    /// The top, if it certainly holds `range`, whatever the leaves there are: as nearly always.
+    #[inline(always)]
+    pub(super) fn top_that_holds(&self, range: VaRange) -> Option<TopPtr> {
+        let top = self.tree.top();
+        if !self.common().has(Features::DYNAMIC_TOP) {
+            return self.tree.decodes_range(range).then_some(top);
+        }
+        let va_lg2 = top_va_lg2(self.common(), top.level);
+        // A leaf as large as all of it may be one of a higher level.
+        let is_whole = range.last.wrapping_sub(range.va) == lg2::low_mask(va_lg2);
+        (range::fits(self.common(), range, va_lg2) && !is_whole).then_some(top)
     }
 
     /// The top, grown until it holds `range` and can have a leaf at `leaf_level`, if it did not already.

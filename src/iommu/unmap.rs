@@ -16,6 +16,8 @@ use crate::table::Table;
 pub struct Cx<'a, F: Groups, H: Host> {
     common: &'a Common<F>,
     host: &'a H,
+    /// To be forgotten before a table is unlinked.
+    near: &'a mut Near<F>,
     /// The next address to remove.
     va: u64,
     /// Last VA to remove.
@@ -92,24 +94,22 @@ impl<F: Walkers, H: Host> Core<F, H> {
         match page::unmap_near(self, near, iova, len, gather) {
             page::Done::Yes => len,
             page::Done::No => self.unmap_far(near, iova, len, gather),
+            page::Done::NoPage => self.unmap_many(near, iova, len, gather),
         }
     }
 
-    /// Unmap of what is not near: a single page by a walk, the rest in the general way.
+    /// Unmap of a single page that is not near: by a walk, or in the general way.
     #[inline(never)]
     fn unmap_far(&self, near: &mut Near<F>, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
         match page::unmap_far(self, near, iova, len, gather) {
             page::Done::Yes => len,
-            page::Done::No => {
-                // It may unlink tables.
-                near.forget();
-                self.unmap_many(iova, len, gather)
-            }
+            page::Done::No | page::Done::NoPage => self.unmap_many(near, iova, len, gather),
         }
     }
 
     /// Unmap of any range, whatever is in it.
-    fn unmap_many(&self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
+    #[inline(never)]
+    fn unmap_many(&self, near: &mut Near<F>, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
         let Ok(range) = VaRange::new(iova, len) else { return 0 };
         let top = self.tree.top();
         if !self.is_in_top(range, top) {
@@ -118,6 +118,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let mut cx = Cx {
             common: self.common(),
             host: self.host(),
+            near,
             va: iova,
             last: range.last,
             covered: Covered::Partly,
@@ -291,6 +292,7 @@ fn clear_changed<F: Groups, H: Host, const LEVEL: u32>(
     if were == BelowChanged::Leaves {
         table.clear_run(cx.common, changed.start, changed.len());
     } else {
+        cx.near.forget();
         let memory = &cx.host.domain().memory;
         clear_and_unlink::<F, LEVEL>(table, cx.common, memory, changed.clone(), &mut cx.changes);
     }

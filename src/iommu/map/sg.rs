@@ -1,6 +1,6 @@
 //! Scatter lists: several physical runs for one VA range, in one walk.
 
-use super::{Cx, Stop, Walk, level_of_size};
+use super::{Stop, Walk};
 use crate::driver::Host;
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
@@ -176,33 +176,27 @@ impl<F: Walkers, H: Host> Core<F, H> {
         if range.va < held.va || range.last > held.last {
             return Err(refused(outside(held, range)));
         }
-        let mut cx = Walk {
-            cx: Cx {
-                common: self.common(),
-                host: self.host(),
-                va: iova,
-                oa: 0,
-                last: range.last,
-                finished: true,
-                attrs,
-                sizes: self.page_sizes,
-                replaced: None,
-            },
-            runs: Segments { first: None, second: None, rest: segments, last: range.last },
+        let runs = Segments { first: None, second: None, rest: segments, last: range.last };
+        let mut cx = Walk { cx: self.start(near, range, 0, attrs), runs };
+        let result = match cx.next_run() {
+            // It is not in the table yet, which may have to grow for it.
+            Ok(()) => {
+                let first = VaRange { va: cx.va, last: cx.last };
+                let top = match self.top_that_holds(range) {
+                    Some(top) => Ok(top),
+                    None => self.top_for(range, first, cx.oa),
+                };
+                match top {
+                    Ok(top) => self.tree.with(top, |table| F::map_sg(table, &mut cx)),
+                    Err(error) => Err(cx.stop(error)),
+                }
+            }
+            Err(stop) => Err(stop),
         };
-        cx.next_run().map_err(refused)?;
-        // It may replace tables.
-        near.forget();
-        // A later page of a higher level lies beyond what a lower top decodes, so only the first matters.
-        let size_lg2 = best_page_size(F::sizes_for_oa(cx.common, cx.sizes, cx.oa), cx.va, cx.last, cx.oa);
-        let leaf_level = level_of_size::<F>(cx.common, size_lg2.unwrap_or(0));
-        let result =
-            self.ensure_top(range, leaf_level).and_then(|top| self.tree.with(top, |table| F::map_sg(table, &mut cx)));
-        if let Some(mut replaced) = cx.replaced.take() {
-            replaced.sync();
+        if cx.replaced.is_some() || result.is_err() {
+            cx.end(iova)?;
         }
-        let mapped = cx.va.wrapping_sub(iova);
-        result.map(|()| mapped).map_err(|error| MapError { error, mapped, va: cx.va })
+        Ok(cx.va.wrapping_sub(iova))
     }
 
     /// The attributes of a protection.
@@ -228,19 +222,14 @@ impl<F: Walkers, H: Host> Core<F, H> {
     /// Nothing is decided on the way, so this costs little for each segment.
     #[inline(always)]
     fn segments_plain(&self, iova: u64, segments: impl Iterator<Item = Segment>) -> Option<VaRange> {
-        let common = self.common();
         let (mut bits, mut ends, mut total) = (iova, 0, 0u128);
         for Segment { paddr, len } in segments {
             bits |= paddr | len;
             ends |= paddr | paddr.wrapping_add(len).wrapping_sub(1) | len;
             total += u128::from(len);
         }
-        // A sum of two numbers below 2^63 has not wrapped around.
-        let fit = ends >> (u64::BITS - 1) == 0 && ends & self.tree.oa_beyond == 0;
-        let all_sizes = F::sizes_for_oa(common, self.page_sizes, ends) == self.page_sizes;
-        let is_aligned = self.page_sizes != 0 && lg2::is_aligned(bits, self.page_sizes.trailing_zeros());
         let range = VaRange::new(iova, u64::try_from(total).ok()?).ok()?;
-        (fit && all_sizes && is_aligned).then_some(range)
+        self.are_plain(bits, ends).then_some(range)
     }
 
     /// The range, after an exact look at every run.
@@ -303,7 +292,8 @@ impl<F: Groups, H: Host, S: Runs> Walk<'_, F, H, S> {
             // Two segments or more were taken, so none is left that was given back before.
             runs.put_back(after, None);
         }
-        let Some(Segment { paddr, len }) = run else { return Err(Error::SegmentsChanged { va: self.cx.va }) };
+        let va = self.cx.va;
+        let Some(Segment { paddr, len }) = run else { return Err(self.cx.stop(Error::SegmentsChanged { va })) };
         let left_minus_1 = runs.last().wrapping_sub(self.cx.va);
         let smallest_lg2 = self.cx.sizes.trailing_zeros();
         let oa_last = paddr.wrapping_add(len).wrapping_sub(1);
@@ -312,11 +302,10 @@ impl<F: Groups, H: Host, S: Runs> Walk<'_, F, H, S> {
             && self.cx.common.holds_oa(oa_last)
             && lg2::is_aligned(paddr | len, smallest_lg2);
         if !as_checked {
-            return Err(Error::SegmentsChanged { va: self.cx.va });
+            return Err(self.cx.stop(Error::SegmentsChanged { va }));
         }
         self.cx.oa = paddr;
         self.cx.last = self.cx.va.wrapping_add(len - 1);
-        self.cx.finished = false;
         Ok(())
     }
 }
@@ -371,5 +360,6 @@ pub(super) fn map_pages<F: Groups, H: Host, S: Runs>(table: &Table<'_, F>, cx: &
             table.flush(cx.cx.host.domain(), index, done);
         }
         cx.cx.va = cx.cx.va.wrapping_add(lg2::shl(done as u64, size_lg2));
+        cx.cx.last = cx.cx.va.wrapping_sub(1);
     }
 }
