@@ -92,12 +92,11 @@ impl<F: Walkers, H: Host> Core<F, H> {
     pub(super) fn map(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         match page::map_near(self, near, iova, paddr, len, prot) {
             page::Done::Yes => Ok(()),
-            page::Done::No => self.map_far(near, iova, paddr, len, prot),
-            page::Done::NoPage => self.map_many(near, iova, paddr, len, prot),
+            page::Done::No | page::Done::NoPage => self.map_far(near, iova, paddr, len, prot),
         }
     }
 
-    /// Map of a single page that is not near: by a walk, or in the general way.
+    /// Map of what is not near: a single page by a walk, the rest in the general way.
     #[inline(never)]
     fn map_far(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         match page::map_far(self, near, iova, paddr, len, prot) {
@@ -107,7 +106,6 @@ impl<F: Walkers, H: Host> Core<F, H> {
     }
 
     /// Map of any range, with anything in the way.
-    #[inline(never)]
     fn map_many(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         let (range, attrs) = match self.map_plain(iova, paddr, len, prot) {
             Some(checked) => checked,

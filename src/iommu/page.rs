@@ -146,9 +146,8 @@ pub(super) fn map_near<F: Walkers, H: Host>(
     with_page_level!(
         if is_len_to_map::<F>(&core.pages, len), aligned va | oa | len,
         |LEVEL| {
-            let (Some(table), Some(leaf)) = (near.table::<LEVEL>(va), leaf::<F, H, LEVEL>(core, oa, prot)) else {
-                return Done::No;
-            };
+            let Some(table) = near.table::<LEVEL>(va) else { return Done::No };
+            let Some(leaf) = leaf::<F, H, LEVEL>(core, oa, prot) else { return Done::No };
             let index = table.index(va);
             let entry = table.load(core.common(), index);
             put_leaf(core, Slot { table: &table, index, entry }, leaf)
