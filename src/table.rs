@@ -29,6 +29,17 @@ pub struct Table<'t, F: Description> {
     level: u32,
 }
 
+/// A run of items of a table.
+pub(crate) struct Run<'t, F: Description>(&'t [<F::Item as Item>::Atomic]);
+
+impl<F: Description> Run<'_, F> {
+    /// Number of items.
+    #[inline(always)]
+    pub(crate) fn items(&self) -> usize {
+        self.0.len()
+    }
+}
+
 /// What a load found in one slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<F: Description> {
@@ -38,8 +49,8 @@ pub(crate) struct Entry<F: Description> {
 
 /// Whether the items of an entry were as they had to be.
 pub(crate) enum Swap<F: Description> {
-    /// The item is the new one.
-    Done,
+    /// The item is the new one: this one.
+    Done(F::Item),
     /// Another thread was first; this is what it wrote.
     Lost(Entry<F>),
 }
@@ -89,7 +100,17 @@ impl<'t, F: Groups> Table<'t, F> {
     #[inline(always)]
     pub(crate) fn at_level<const LEVEL: u32>(&self) -> Self {
         assert!(self.level == LEVEL, "the walker of another level");
+        if LEVEL < F::MIN_TOP_LEVEL {
+            // SAFETY: the same table, live for `'t`; tables of a level that cannot be the top have the regular number of items.
+            return unsafe { Self::at(self.page(), LEVEL, items_lg2::<F>(LEVEL)) };
+        }
         Self { items: self.items, level: LEVEL }
+    }
+
+    /// The same view once more: what is handed to a function that is not inlined has to lie in memory.
+    #[inline(always)]
+    pub(crate) fn copy(&self) -> Self {
+        Self { ..*self }
     }
 
     #[inline(always)]
@@ -151,39 +172,41 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
-    /// Writes items from `first` on, as long as those there are empty, at most `count`. Returns how many.
+    /// A run of items, for [`store_where_empty`](Self::store_where_empty).
+    #[inline(always)]
+    pub(crate) fn run(&self, first: usize, count: usize) -> Run<'t, F> {
+        Run(self.items.get(first..first + count).unwrap_or(&[]))
+    }
+
+    /// Writes the items of a run as long as those there are empty. What is left of it.
     ///
     /// `next` is called once for each item written, in their order.
     #[inline(always)]
-    pub(crate) fn store_where_empty(
+    pub(crate) fn store_where_empty<'r>(
         &self,
         common: &Common<F>,
-        first: usize,
-        count: usize,
+        Run(mut run): Run<'r, F>,
         mut next: impl FnMut() -> F::Item,
-    ) -> usize {
-        let Some(run) = self.items.get(first..first + count) else { return 0 };
-        let mut done = 0;
+    ) -> Run<'r, F> {
         // Eight at a time: looked at together, then written.
-        let (eights, _) = run.as_chunks::<8>();
-        for eight in eights {
+        while let Some((eight, rest)) = run.split_first_chunk::<8>() {
             if !self.are_empty(common, eight) {
                 break;
             }
             for slot in eight {
                 F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
             }
-            done += 8;
+            run = rest;
         }
-        for slot in run.get(done..).unwrap_or(&[]) {
+        while let Some((slot, rest)) = run.split_first() {
             let entry = Entry::new(common, self.level, from_memory::<F>(F::Item::load(slot, Ordering::Acquire)));
             if entry.kind != Kind::Empty {
-                return done;
+                break;
             }
             F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
-            done += 1;
+            run = rest;
         }
-        done
+        Run(run)
     }
 
     /// Writes items from `first` on, at most `count`, as long as those there are empty and `next` has one for it, which is
@@ -310,9 +333,9 @@ impl<'t, F: Groups> Table<'t, F> {
         let Some(slot) = self.items.get(index) else {
             return Swap::Lost(Entry { raw: F::Item::ZERO, kind: Kind::Empty });
         };
-        let (old, new) = (to_memory::<F>(old.raw), to_memory::<F>(new));
-        match F::Item::compare_exchange(slot, old, new, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Swap::Done,
+        let (old, in_memory) = (to_memory::<F>(old.raw), to_memory::<F>(new));
+        match F::Item::compare_exchange(slot, old, in_memory, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Swap::Done(new),
             Err(found) => Swap::Lost(Entry::new(common, self.level, from_memory::<F>(found))),
         }
     }
@@ -357,7 +380,7 @@ impl<'t, F: Groups> Table<'t, F> {
     ) -> Result<Swap<F>, Error> {
         let item = table.item_for(common)?;
         let swap = self.swap(common, index, old, item);
-        if matches!(swap, Swap::Done) {
+        if matches!(swap, Swap::Done(_)) {
             table.keep();
         }
         Ok(swap)

@@ -133,10 +133,9 @@ impl<F: Groups, H: Host> Tree<F, H> {
     /// Whether the highest top decodes the range.
     #[inline(always)]
     pub(crate) fn decodes_range(&self, range: VaRange) -> bool {
-        let decodes = |va: u64| va.wrapping_add(self.bias) <= self.decoded;
-        // With sign extension, not from one half into the other.
-        let same_half = !self.common.has(Features::SIGN_EXTEND) || (range.va ^ range.last) >> (u64::BITS - 1) == 0;
-        decodes(range.va) && decodes(range.last) && same_half
+        // With sign extension the upper half comes first: a range from one half into the other ends before it begins.
+        let (first, end) = (range.va.wrapping_add(self.bias), range.last.wrapping_add(self.bias));
+        first <= end && end <= self.decoded
     }
 
     /// Whether a top of `LEVEL` decodes `va`.

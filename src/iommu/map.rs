@@ -264,7 +264,7 @@ fn level_of_size<F: Groups>(common: &Common<F>, size_lg2: u32) -> u32 {
 
 impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
     #[inline(always)]
-    fn domain(&self) -> &Domain<H::Memory, H::Driver> {
+    fn domain(&self) -> &'a Domain<H::Memory, H::Driver> {
         self.host.domain()
     }
 
@@ -505,14 +505,14 @@ fn write_plain<F: Groups, H: Host, const LEVEL: u32>(
     leaves: usize,
     mut items: impl Iterator<Item = F::Item>,
 ) -> (usize, Result<(), Stop>) {
-    let mut done = 0;
+    let mut run = table.run(index, leaves);
     loop {
         // The iterator has no end.
-        let next = || items.next().unwrap_or(F::Item::ZERO);
-        done += table.store_where_empty(cx.common, index + done, leaves - done, next);
-        if done >= leaves {
-            return (done, Ok(()));
+        run = table.store_where_empty(cx.common, run, || items.next().unwrap_or(F::Item::ZERO));
+        if run.items() == 0 {
+            return (leaves, Ok(()));
         }
+        let done = leaves - run.items();
         let done_bytes = lg2::shl(done as u64, item_size_lg2::<F>(LEVEL));
         if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, index + done, 1, done_bytes) {
             return (done, Err(stop));
@@ -576,7 +576,7 @@ fn make_room<F: Groups, H: Host, const LEVEL: u32>(
         let entry = table.load(cx.common, first + n);
         if entry.kind != Kind::Empty {
             let item_va = cx.va.wrapping_add(done_bytes).wrapping_add(lg2::shl(n as u64, item_size_lg2::<F>(LEVEL)));
-            replace_table(table, cx, first + n, entry, item_va)?;
+            replace_table(&table.copy(), cx, first + n, entry, item_va)?;
         }
     }
     Ok(())
@@ -642,58 +642,74 @@ fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
     index: usize,
     below: &impl Fn(&Table<'_, F>, &mut Walk<'_, F, H, S>) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let mut entry = table.load(cx.common, index);
+    let entry = table.load(cx.common, index);
+    let entry = if entry.kind == Kind::Table {
+        entry.raw
+    } else {
+        match make_lower::<F, H, LEVEL>(table, cx, index, entry)? {
+            Some(raw) => raw,
+            None => return Ok(()),
+        }
+    };
+    let (common, host) = (cx.common, cx.host);
+    if common.has(Features::DMA_INCOHERENT) && entry & flush_done_bit(common) == zero::<F>() {
+        // Another thread installed it, and may not have finished its flush.
+        table.flush(host.domain(), index, 1);
+    }
+    let entry = Entry { raw: entry, kind: Kind::Table };
+    table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx))
+}
+
+/// Installs a table at `index`, where `entry` is none. The item that points to it; `None` if it is full of leaves.
+#[inline(always)]
+fn make_lower<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    mut entry: Entry<F>,
+) -> Result<Option<F::Item>, Stop> {
     loop {
         match entry.kind {
+            Kind::Empty => {}
+            // Another thread was first.
+            Kind::Table => return Ok(Some(entry.raw)),
             Kind::Leaf => {
                 let entry_lg2 = F::entry_size_lg2(cx.common, LEVEL, entry.raw);
                 let va = lg2::align_down(cx.va, entry_lg2);
                 return Err(cx.stop(Error::InUse { va, level: LEVEL }));
             }
-            Kind::Table => {
-                let host = cx.host;
-                if cx.common.has(Features::DMA_INCOHERENT) && entry.raw & flush_done_bit(cx.common) == zero::<F>() {
-                    // Another thread installed it, and may not have finished its flush.
-                    table.flush(host.domain(), index, 1);
-                }
-                let common = cx.common;
-                return table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx));
-            }
             Kind::Foreign => {
                 let va = lg2::align_down(cx.va, item_size_lg2::<F>(LEVEL));
                 return Err(cx.stop(Error::Foreign { va, level: LEVEL, raw: entry.raw.to_u64() }));
             }
-            Kind::Empty => {}
         }
-        let filled = new_filled::<F, H, LEVEL>(cx);
-        let host = cx.host;
-        let (lower, filled_bytes_minus_1) = match filled {
+        let (lower, filled_bytes_minus_1) = match new_filled::<F, H, LEVEL>(cx) {
             Some(filled) => filled.map_err(|error| cx.stop(error))?,
             None => {
-                let empty = NewTable::empty(cx.common, &host.domain().memory, LEVEL - 1, cx.va);
+                let empty = NewTable::empty(cx.common, &cx.domain().memory, LEVEL - 1, cx.va);
                 (empty.map_err(|error| cx.stop(error))?, None)
             }
         };
         let incoherent = cx.common.has(Features::DMA_INCOHERENT);
         if incoherent {
-            lower.flush(&host.domain().driver);
+            lower.flush(&cx.domain().driver);
         }
-        match table.install_table(cx.common, index, entry, lower).map_err(|error| cx.stop(error))? {
+        let item = match table.install_table(cx.common, index, entry, lower).map_err(|error| cx.stop(error))? {
             Swap::Lost(found) => {
                 entry = found;
                 continue;
             }
-            Swap::Done => {}
-        }
+            Swap::Done(item) => item,
+        };
         if incoherent {
-            table.flush(host.domain(), index, 1);
+            table.flush(cx.domain(), index, 1);
             table.set_bits(index, flush_done_bit(cx.common));
         }
         if let Some(bytes_minus_1) = filled_bytes_minus_1 {
             cx.advance(bytes_minus_1);
-            return Ok(());
+            return Ok(None);
         }
-        entry = table.load(cx.common, index);
+        return Ok(Some(item | if incoherent { flush_done_bit(cx.common) } else { zero::<F>() }));
     }
 }
 
