@@ -33,6 +33,12 @@ pub struct Table<'t, F: Description> {
 pub(crate) struct Run<'t, F: Description>(&'t [<F::Item as Item>::Atomic]);
 
 impl<F: Description> Run<'_, F> {
+    /// The first `count` of them.
+    #[inline(always)]
+    pub(crate) fn first(self, count: usize) -> Self {
+        Self(self.0.get(..count).unwrap_or(&[]))
+    }
+
     /// Number of items.
     #[inline(always)]
     pub(crate) fn items(&self) -> usize {
@@ -172,10 +178,10 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
-    /// A run of items, for [`store_where_empty`](Self::store_where_empty).
+    /// The items from `first` on.
     #[inline(always)]
-    pub(crate) fn run(&self, first: usize, count: usize) -> Run<'t, F> {
-        Run(self.items.get(first..first + count).unwrap_or(&[]))
+    pub(crate) fn run_from(&self, first: usize) -> Run<'t, F> {
+        Run(self.items.get(first..).unwrap_or(&[]))
     }
 
     /// Writes the items of a run as long as those there are empty. What is left of it.
@@ -188,16 +194,15 @@ impl<'t, F: Groups> Table<'t, F> {
         Run(mut run): Run<'r, F>,
         mut next: impl FnMut() -> F::Item,
     ) -> Run<'r, F> {
-        // Eight at a time: looked at together, then written.
-        while let Some((eight, rest)) = run.split_first_chunk::<8>() {
-            if !self.are_empty(common, eight) {
-                break;
-            }
-            for slot in eight {
-                F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
-            }
-            run = rest;
+        // Several at a time: looked at together, then written.
+        while self.store_if_empty::<8>(common, &mut run, &mut next) {}
+        if run.is_empty() {
+            return Run(run);
         }
+        self.store_if_empty::<4>(common, &mut run, &mut next);
+        self.store_if_empty::<2>(common, &mut run, &mut next);
+        self.store_if_empty::<1>(common, &mut run, &mut next);
+        // Something is there, or the format takes something else for empty.
         while let Some((slot, rest)) = run.split_first() {
             let entry = Entry::new(common, self.level, from_memory::<F>(F::Item::load(slot, Ordering::Acquire)));
             if entry.kind != Kind::Empty {
@@ -207,6 +212,25 @@ impl<'t, F: Groups> Table<'t, F> {
             run = rest;
         }
         Run(run)
+    }
+
+    /// Writes the first `N` items of a run, and takes them out of it, if it has so many and all are what empty items are.
+    #[inline(always)]
+    fn store_if_empty<const N: usize>(
+        &self,
+        common: &Common<F>,
+        run: &mut &[<F::Item as Item>::Atomic],
+        next: &mut impl FnMut() -> F::Item,
+    ) -> bool {
+        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
+        let is_empty = self.are_empty(common, some);
+        if is_empty {
+            for slot in some {
+                F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
+            }
+            *run = rest;
+        }
+        is_empty
     }
 
     /// Writes items from `first` on, at most `count`, as long as those there are empty and `next` has one for it, which is

@@ -12,7 +12,7 @@ use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::{VaRange, best_page_size, count_of_size};
-use crate::table::{Entry, NewTable, Swap, Table};
+use crate::table::{Entry, NewTable, Run, Swap, Table};
 use crate::tree::TopPtr;
 use core::ops::{Deref, DerefMut};
 
@@ -464,7 +464,8 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     size_lg2: u32,
 ) -> Result<(), Stop> {
     let contig_lg2 = size_lg2 - item_size_lg2::<F>(LEVEL);
-    let in_table_leaves = (table.items() - index) >> contig_lg2;
+    let run = table.run_from(index);
+    let in_table_leaves = run.items() >> contig_lg2;
     // Sizes of the levels above begin to fit where this table ends.
     let sizes = F::sizes_for_oa(cx.common, cx.sizes & F::possible_sizes(cx.common, LEVEL), cx.oa);
     let leaves = if F::HAS_CONTIGUOUS && sizes != lg2::pow2(size_lg2) {
@@ -481,8 +482,8 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     let leaf = cx.leaf(LEVEL, size_lg2);
     let (done_leaves, result) = if contig_lg2 == 0 {
         match leaf.steps(leaves) {
-            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, leaves, steps),
-            None => write_plain::<F, H, LEVEL>(table, cx, index, leaves, leaf.items()),
+            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), steps),
+            None => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), leaf.items()),
         }
     } else {
         write_contiguous::<F, H, LEVEL>(table, cx, index, leaves, leaf)
@@ -502,10 +503,10 @@ fn write_plain<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
     index: usize,
-    leaves: usize,
+    mut run: Run<'_, F>,
     mut items: impl Iterator<Item = F::Item>,
 ) -> (usize, Result<(), Stop>) {
-    let mut run = table.run(index, leaves);
+    let leaves = run.items();
     loop {
         // The iterator has no end.
         run = table.store_where_empty(cx.common, run, || items.next().unwrap_or(F::Item::ZERO));
