@@ -2,9 +2,12 @@
 //!
 //! Who maps or unmaps one page is likely to come again, nearby. Then the walk from the top is not needed.
 
+use crate::driver::Host;
 use crate::format::{Groups, item_size_lg2, items_lg2};
 use crate::lg2;
+use crate::range::VaRange;
 use crate::table::Table;
+use crate::tree::Tree;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
@@ -58,8 +61,44 @@ impl<F: Groups> Near<F> {
         }
     }
 
-    /// Forgets all: for who may unlink tables.
+    /// The table of `LEVEL`, if it is remembered, and `range` and what follows it lie in it: so an operation on the range
+    /// does not unlink it, and no larger leaf can be.
+    #[inline(always)]
+    pub(crate) fn holding<'t, H: Host, const LEVEL: u32>(
+        &self,
+        _: &'t Tree<F, H>,
+        range: VaRange,
+    ) -> Option<Table<'t, F>> {
+        if LEVEL > F::MAX_TOP_LEVEL {
+            return None;
+        }
+        let table = self.table::<LEVEL>(range.va)?;
+        let is_inside = lg2::same_block(range.va, range.last.wrapping_add(1), item_size_lg2::<F>(LEVEL + 1));
+        // SAFETY: as in `table`; whoever holds the range has it for the operation, which has the tree for as long.
+        is_inside.then(|| unsafe { Table::at(table.page(), LEVEL, items_lg2::<F>(LEVEL)) })
+    }
+
+    /// Remembers `table`, which covers `va`, where that is possible.
+    #[inline(always)]
+    pub(crate) fn remember_any(&mut self, va: u64, table: &Table<'_, F>) {
+        match table.level() {
+            0 => self.remember::<0>(va, table),
+            1 => self.remember::<1>(va, table),
+            2 => self.remember::<2>(va, table),
+            _ => {}
+        }
+    }
+
+    /// Forgets all: for who lets others unlink tables.
     pub(crate) fn forget(&mut self) {
         *self = Self::NONE;
+    }
+
+    /// Forgets the tables below `level`: for who unlinks tables there.
+    #[inline(always)]
+    pub(crate) fn forget_below(&mut self, level: u32) {
+        for (_, place) in (0..level).zip(&mut self.places) {
+            place.va = NOWHERE;
+        }
     }
 }

@@ -349,14 +349,13 @@ macro_rules! __pt_walkers {
             })
         }
     };
-    // A call of the walker of the top's level. Levels that cannot be the top are never compiled.
+    // A call of the walker of the table's level. Levels that the format does not have are never compiled.
     (@call $name:ident $operation:ident $table:ident $arguments:tt) => {
         $crate::__private::seq!(LEVEL in 1..=5 {
             $crate::__private::paste! {
                 match $crate::iommu::level::level_of($table) {
                     #(
-                        LEVEL if LEVEL <= <Format as $crate::format::Description>::MAX_TOP_LEVEL
-                            && LEVEL >= <Format as $crate::format::Description>::MIN_TOP_LEVEL =>
+                        LEVEL if LEVEL <= <Format as $crate::format::Description>::MAX_TOP_LEVEL =>
                             [<$name _ $operation _l LEVEL>] $arguments,
                     )*
                     _ => [<$name _ $operation _l0>] $arguments,

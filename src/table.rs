@@ -53,6 +53,15 @@ pub(crate) struct Entry<F: Description> {
     pub(crate) kind: Kind,
 }
 
+/// What becomes of items that were looked at.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// They stay.
+    Keep,
+    /// They are made empty.
+    Clear,
+}
+
 /// Whether the items of an entry were as they had to be.
 pub(crate) enum Swap<F: Description> {
     /// The item is the new one: this one.
@@ -184,7 +193,8 @@ impl<'t, F: Groups> Table<'t, F> {
         Run(self.items.get(first..).unwrap_or(&[]))
     }
 
-    /// Writes the items of a run as long as those there are empty. What is left of it.
+    /// Writes the items of a run as long as those there are what empty items are. What is left of it. (The format may take
+    /// others for empty too.)
     ///
     /// `next` is called once for each item written, in their order.
     #[inline(always)]
@@ -202,15 +212,6 @@ impl<'t, F: Groups> Table<'t, F> {
         self.store_if_empty::<4>(common, &mut run, &mut next);
         self.store_if_empty::<2>(common, &mut run, &mut next);
         self.store_if_empty::<1>(common, &mut run, &mut next);
-        // Something is there, or the format takes something else for empty.
-        while let Some((slot, rest)) = run.split_first() {
-            let entry = Entry::new(common, self.level, from_memory::<F>(F::Item::load(slot, Ordering::Acquire)));
-            if entry.kind != Kind::Empty {
-                break;
-            }
-            F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
-            run = rest;
-        }
         Run(run)
     }
 
@@ -231,6 +232,52 @@ impl<'t, F: Groups> Table<'t, F> {
             *run = rest;
         }
         is_empty
+    }
+
+    /// The number of items of a run, up to the first that differs from `like` in one of `bits`. With [`Take::Clear`] they are
+    /// made empty.
+    #[inline(always)]
+    pub(crate) fn take_alike(
+        &self,
+        common: &Common<F>,
+        Run(all): Run<'_, F>,
+        like: F::Item,
+        bits: F::Item,
+        take: Take,
+    ) -> usize {
+        let mut run = all;
+        let (like, bits) = (to_memory::<F>(like), to_memory::<F>(bits));
+        while self.take_if_alike::<8>(common, &mut run, like, bits, take) {}
+        if !run.is_empty() {
+            self.take_if_alike::<4>(common, &mut run, like, bits, take);
+            self.take_if_alike::<2>(common, &mut run, like, bits, take);
+            self.take_if_alike::<1>(common, &mut run, like, bits, take);
+        }
+        all.len() - run.len()
+    }
+
+    /// Takes the first `N` items out of a run, if it has so many and all are alike.
+    #[inline(always)]
+    fn take_if_alike<const N: usize>(
+        &self,
+        common: &Common<F>,
+        run: &mut &[<F::Item as Item>::Atomic],
+        like: F::Item,
+        bits: F::Item,
+        take: Take,
+    ) -> bool {
+        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
+        let differing =
+            some.iter().fold(F::Item::ZERO, |all, slot| all | (F::Item::load(slot, Ordering::Acquire) ^ like));
+        let are_alike = differing & bits == F::Item::ZERO;
+        if are_alike {
+            if take == Take::Clear {
+                let empty = to_memory::<F>(F::empty_item(common, self.level));
+                some.iter().for_each(|slot| F::Item::store(slot, empty, Ordering::Release));
+            }
+            *run = rest;
+        }
+        are_alike
     }
 
     /// Writes items from `first` on, at most `count`, as long as those there are empty and `next` has one for it, which is
@@ -319,11 +366,10 @@ impl<'t, F: Groups> Table<'t, F> {
         same + rest.take_while(is_same).count()
     }
 
-    /// Whether all of a run of items are surely not empty: they have a bit in common that says so.
+    /// Whether all items are surely not empty: they have a bit in common that says so.
     #[inline(always)]
-    pub(crate) fn is_run_used(&self, common: &Common<F>, first: usize, count: usize) -> bool {
-        let bits = to_memory::<F>(F::nonempty_bits(common, self.level));
-        let Some(run) = self.items.get(first..first + count) else { return false };
+    pub(crate) fn is_used(&self, common: &Common<F>) -> bool {
+        let (bits, run) = (to_memory::<F>(F::nonempty_bits(common, self.level)), self.items);
         let all_ones = !F::Item::ZERO;
         // Several at a time, which do not wait for each other.
         let (groups, rest) = run.as_chunks::<32>();

@@ -197,6 +197,31 @@ impl<F: Groups, H: Host> Tree<F, H> {
         table
     }
 
+    /// The lowest table on the way down from `top`, which decodes it, in which `range` lies, and which has more than that. The
+    /// way goes only through table items that `enters` says. [`top`](Self::top) gave the top during this operation.
+    ///
+    /// For operations that hold the range.
+    #[inline(always)]
+    pub(crate) fn holding(&self, top: TopPtr, range: VaRange, enters: impl Fn(F::Item) -> bool) -> Table<'_, F> {
+        let items = self.top_items.get(top.level as usize).copied().unwrap_or(0);
+        // SAFETY: as in `with`; the operation unlinks only tables that its range covers whole, so none of these. It has this
+        // tree for as long as it runs.
+        let mut table = unsafe { Table::of(top.page, top.level, items) };
+        while table.level() > 0 {
+            let item_lg2 = item_size_lg2::<F>(table.level());
+            let is_inside = lg2::same_block(range.va, range.last, item_lg2);
+            if !is_inside || range.last - range.va == lg2::low_mask(item_lg2) {
+                break;
+            }
+            let entry = table.load(&self.common, table.index(range.va));
+            if entry.kind != Kind::Table || !enters(entry.raw) {
+                break;
+            }
+            table = table.lower(&self.common, self.memory(), entry);
+        }
+        table
+    }
+
     /// Frees all tables below `table`, whose items are not looked at again.
     fn free_below(&self, table: &Table<'_, F>) {
         if table.level() == 0 {

@@ -7,7 +7,9 @@ use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
-use crate::format::{Common, Groups, Kind, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, items_lg2, stepped_mask};
+use crate::format::{
+    Common, Groups, Kind, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, items_lg2, stepped_mask,
+};
 use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
@@ -109,18 +111,18 @@ impl<F: Walkers, H: Host> Core<F, H> {
     fn map_many(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         let (range, attrs) = match self.map_plain(iova, paddr, len, prot) {
             Some(checked) => checked,
-            None => self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?,
+            None => {
+                self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?
+            }
         };
-        let top = match self.top_that_holds(range) {
-            Some(top) => top,
-            None => self.top_for(range, range, paddr).map_err(|error| MapError { error, mapped: 0, va: iova })?,
+        let top = || match self.top_that_holds(range) {
+            Some(top) => Ok(top),
+            None => self.top_for(range, range, paddr).map_err(|error| MapError { error, mapped: 0, va: iova }),
         };
+        let table = self.start_at(near, range, top)?;
         let mut cx = Walk { cx: self.start(near, range, paddr, attrs), runs: OneRun };
-        let result = self.tree.with(top, |table| F::map(table, &mut cx));
-        if cx.replaced.is_none() && result.is_ok() {
-            return Ok(());
-        }
-        cx.end(iova)
+        let result = F::map(&table, &mut cx);
+        if cx.replaced.is_none() && result.is_ok() { Ok(()) } else { cx.end(iova) }
     }
 
     /// The start of a map.
@@ -480,48 +482,82 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
         return Err(cx.stop(Error::LeafNotRead { va, level: LEVEL }));
     }
     let leaf = cx.leaf(LEVEL, size_lg2);
-    let (done_leaves, result) = if contig_lg2 == 0 {
+    if contig_lg2 == 0 {
         match leaf.steps(leaves) {
-            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), steps),
-            None => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), leaf.items()),
+            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), steps)?,
+            None => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), leaf.items())?,
         }
     } else {
-        write_contiguous::<F, H, LEVEL>(table, cx, index, leaves, leaf)
-    };
-    if done_leaves != 0 {
-        if cx.common.has(Features::DMA_INCOHERENT) {
-            table.flush(cx.domain(), index, done_leaves << contig_lg2);
-        }
-        cx.advance(lg2::shl(done_leaves as u64, size_lg2).wrapping_sub(1));
+        write_contiguous::<F, H, LEVEL>(table, cx, index, leaves, leaf)?;
     }
-    result
+    written(table, cx, index, leaves, size_lg2);
+    Ok(())
 }
 
-/// Writes leaves of one item, as far as the items there are empty or can be made so. How many, and what was in the way.
+/// Flushes leaves that were written from `index` on, and moves on behind them.
+#[inline(always)]
+fn written<F: Groups, H: Host>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    leaves: usize,
+    size_lg2: u32,
+) {
+    if cx.common.has(Features::DMA_INCOHERENT) {
+        let contig_lg2 = size_lg2 - item_size_lg2::<F>(table.level());
+        table.flush(cx.domain(), index, leaves << contig_lg2);
+    }
+    if leaves != 0 {
+        cx.advance(lg2::shl(leaves as u64, size_lg2).wrapping_sub(1));
+    }
+}
+
+/// Writes leaves of one item, as far as the items there are empty or can be made so; if not all, that is the end of the map.
 #[inline(always)]
 fn write_plain<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
     index: usize,
-    mut run: Run<'_, F>,
+    run: Run<'_, F>,
     mut items: impl Iterator<Item = F::Item>,
-) -> (usize, Result<(), Stop>) {
+) -> Result<(), Stop> {
     let leaves = run.items();
-    loop {
-        // The iterator has no end.
-        run = table.store_where_empty(cx.common, run, || items.next().unwrap_or(F::Item::ZERO));
-        if run.items() == 0 {
-            return (leaves, Ok(()));
-        }
-        let done = leaves - run.items();
-        let done_bytes = lg2::shl(done as u64, item_size_lg2::<F>(LEVEL));
-        if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, index + done, 1, done_bytes) {
-            return (done, Err(stop));
-        }
+    // The iterator has no end.
+    let rest = table.store_where_empty(cx.common, run, || items.next().unwrap_or(F::Item::ZERO));
+    if rest.items() == 0 {
+        return Ok(());
     }
+    write_rest::<F, H, LEVEL>(&table.copy(), cx, index, leaves, rest.items(), items)
 }
 
-/// Writes leaves of several items: each only when all its items are empty.
+/// Writes the last `rest` of some leaves of one item each, of which the first is not where an empty item should be.
+#[cold]
+#[inline(never)]
+fn write_rest<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    leaves: usize,
+    rest: usize,
+    mut items: impl Iterator<Item = F::Item>,
+) -> Result<(), Stop> {
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    let mut done = leaves - rest;
+    while done < leaves {
+        // The format may take for empty what is not what it writes.
+        if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, index + done, 1, lg2::shl(done as u64, item_lg2)) {
+            written(table, cx, index, done, item_lg2);
+            return Err(stop);
+        }
+        table.store(index + done, items.next().unwrap_or(F::Item::ZERO));
+        done += 1;
+        let run = table.run_from(index + done).first(leaves - done);
+        done = leaves - table.store_where_empty(cx.common, run, || items.next().unwrap_or(F::Item::ZERO)).items();
+    }
+    Ok(())
+}
+
+/// Writes leaves of several items: each only when all its items are empty; if not all, that is the end of the map.
 #[inline(always)]
 fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
@@ -529,18 +565,19 @@ fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
     index: usize,
     leaves: usize,
     leaf: Leaf<'_, F>,
-) -> (usize, Result<(), Stop>) {
+) -> Result<(), Stop> {
     let contig_lg2 = leaf.size_lg2 - item_size_lg2::<F>(LEVEL);
     let items_per_leaf = 1usize << contig_lg2;
     for done in 0..leaves {
         let first = index + (done << contig_lg2);
+        let leaf = leaf.behind(lg2::shl(done as u64, leaf.size_lg2));
         if !table.is_run_empty(cx.common, first, items_per_leaf) {
             let done_bytes = lg2::shl(done as u64, leaf.size_lg2);
-            if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, first, items_per_leaf, done_bytes) {
-                return (done, Err(stop));
+            if let Err(stop) = make_room::<F, H, LEVEL>(&table.copy(), cx, first, items_per_leaf, done_bytes) {
+                written(table, cx, index, done, leaf.size_lg2);
+                return Err(stop);
             }
         }
-        let leaf = leaf.behind(lg2::shl(done as u64, leaf.size_lg2));
         match (F::OA_STYLE, leaf.steps(items_per_leaf)) {
             (OaStyle::Entry, _) => {
                 let item = leaf.item(0);
@@ -552,7 +589,7 @@ fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
             (OaStyle::Item, None) => table.store_run(first, items_per_leaf, |n| leaf.item(n as u64)),
         }
     }
-    (leaves, Ok(()))
+    Ok(())
 }
 
 /// Whether the format reads the leaf at the position as a leaf: otherwise it might be followed as a table. A constant for
@@ -565,7 +602,8 @@ fn is_read_as_leaf<F: Groups, H: Host>(cx: &Cx<'_, F, H>, level: u32, size_lg2: 
 /// Sees to it that the items of a leaf are empty: tables without leaves are unlinked, anything else is in the way.
 ///
 /// `done_bytes` of this run were written before; the position does not count them yet.
-#[inline(always)]
+#[cold]
+#[inline(never)]
 fn make_room<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
@@ -606,7 +644,7 @@ fn replace_table<F: Groups, H: Host>(
     if table.descend(cx.common, memory, entry, |lower| has_leaf(lower, cx.common, memory)) {
         return Err(cx.stop(Error::InUse { va, level }));
     }
-    cx.near.forget();
+    cx.near.forget_below(level);
     let mut changes = Changes::NONE;
     clear_and_unlink::<F, ANY_LEVEL>(table, cx.common, memory, index..index + 1, &mut changes);
     if cx.common.has(Features::DMA_INCOHERENT) {

@@ -293,7 +293,7 @@ fn take_leaf<F: Walkers, H: Host, const LEVEL: u32>(
 ) -> Done {
     let common = core.common();
     if slot.entry.kind != Kind::Leaf || F::contig_lg2(common, LEVEL, slot.entry.raw) != 0 {
-        return Done::No;
+        return Done::NoPage;
     }
     slot.table.store(slot.index, F::empty_item(common, LEVEL));
     if common.has(Features::DMA_INCOHERENT) {

@@ -11,6 +11,7 @@ use crate::lg2;
 use crate::near::Near;
 use crate::range::{VaRange, best_page_size};
 use crate::table::Table;
+use crate::tree::TopPtr;
 
 /// A piece of physical memory, for [`PtIommu::map_sg`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -176,27 +177,29 @@ impl<F: Walkers, H: Host> Core<F, H> {
         if range.va < held.va || range.last > held.last {
             return Err(refused(outside(held, range)));
         }
+        let mut again = segments.clone();
+        let top = || match self.top_that_holds(range) {
+            Some(top) => Ok(top),
+            None => self.top_for_segments(range, &mut again).map_err(refused),
+        };
+        let table = self.start_at(near, range, top)?;
         let runs = Segments { first: None, second: None, rest: segments, last: range.last };
         let mut cx = Walk { cx: self.start(near, range, 0, attrs), runs };
-        let result = match cx.next_run() {
-            // It is not in the table yet, which may have to grow for it.
-            Ok(()) => {
-                let first = VaRange { va: cx.va, last: cx.last };
-                let top = match self.top_that_holds(range) {
-                    Some(top) => Ok(top),
-                    None => self.top_for(range, first, cx.oa),
-                };
-                match top {
-                    Ok(top) => self.tree.with(top, |table| F::map_sg(table, &mut cx)),
-                    Err(error) => Err(cx.stop(error)),
-                }
-            }
-            Err(stop) => Err(stop),
-        };
+        let result = cx.next_run().and_then(|()| F::map_sg(&table, &mut cx));
         if cx.replaced.is_some() || result.is_err() {
             cx.end(iova)?;
         }
         Ok(cx.va.wrapping_sub(iova))
+    }
+
+    /// The top for a map of segments: grown, if it can. The first run says for which leaf: a later one of a higher level lies
+    /// beyond what a lower top decodes.
+    #[cold]
+    fn top_for_segments(&self, range: VaRange, segments: &mut impl Iterator<Item = Segment>) -> Result<TopPtr, Error> {
+        let (run, _) = next_joined(|| segments.next());
+        let Some(Segment { paddr, len }) = run else { return Err(Error::SegmentsChanged { va: range.va }) };
+        let last = range.va.saturating_add(len.saturating_sub(1)).min(range.last);
+        self.top_for(range, VaRange { va: range.va, last }, paddr)
     }
 
     /// The attributes of a protection.
