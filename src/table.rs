@@ -44,6 +44,39 @@ impl<F: Description> Run<'_, F> {
     pub(crate) fn items(&self) -> usize {
         self.0.len()
     }
+
+    /// Runs `take` on the items up to the first that differs from `like` in one of `bits`. How many.
+    #[inline(always)]
+    fn take_alike(self, like: F::Item, bits: F::Item, take: impl Fn(&<F::Item as Item>::Atomic)) -> usize {
+        let Self(mut run) = self;
+        let (like, bits) = (to_memory::<F>(like), to_memory::<F>(bits));
+        while Self::take_if_alike::<8>(&mut run, like, bits, &take) {}
+        if !run.is_empty() {
+            Self::take_if_alike::<4>(&mut run, like, bits, &take);
+            Self::take_if_alike::<2>(&mut run, like, bits, &take);
+            Self::take_if_alike::<1>(&mut run, like, bits, &take);
+        }
+        self.0.len() - run.len()
+    }
+
+    /// Takes the first `N` items out of a run, if it has so many and all are alike.
+    #[inline(always)]
+    fn take_if_alike<const N: usize>(
+        run: &mut &[<F::Item as Item>::Atomic],
+        like: F::Item,
+        bits: F::Item,
+        take: impl Fn(&<F::Item as Item>::Atomic),
+    ) -> bool {
+        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
+        let differing =
+            some.iter().fold(F::Item::ZERO, |all, slot| all | (F::Item::load(slot, Ordering::Acquire) ^ like));
+        let are_alike = differing & bits == F::Item::ZERO;
+        if are_alike {
+            some.iter().for_each(take);
+            *run = rest;
+        }
+        are_alike
+    }
 }
 
 /// What a load found in one slot.
@@ -51,15 +84,6 @@ impl<F: Description> Run<'_, F> {
 pub(crate) struct Entry<F: Description> {
     pub(crate) raw: F::Item,
     pub(crate) kind: Kind,
-}
-
-/// What becomes of items that were looked at.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Take {
-    /// They stay.
-    Keep,
-    /// They are made empty.
-    Clear,
 }
 
 /// Whether the items of an entry were as they had to be.
@@ -234,50 +258,17 @@ impl<'t, F: Groups> Table<'t, F> {
         is_empty
     }
 
-    /// The number of items of a run, up to the first that differs from `like` in one of `bits`. With [`Take::Clear`] they are
-    /// made empty.
+    /// Makes the items of a run empty, up to the first that differs from `like` in one of `bits`. How many.
     #[inline(always)]
-    pub(crate) fn take_alike(
-        &self,
-        common: &Common<F>,
-        Run(all): Run<'_, F>,
-        like: F::Item,
-        bits: F::Item,
-        take: Take,
-    ) -> usize {
-        let mut run = all;
-        let (like, bits) = (to_memory::<F>(like), to_memory::<F>(bits));
-        while self.take_if_alike::<8>(common, &mut run, like, bits, take) {}
-        if !run.is_empty() {
-            self.take_if_alike::<4>(common, &mut run, like, bits, take);
-            self.take_if_alike::<2>(common, &mut run, like, bits, take);
-            self.take_if_alike::<1>(common, &mut run, like, bits, take);
-        }
-        all.len() - run.len()
+    pub(crate) fn clear_alike(&self, common: &Common<F>, run: Run<'_, F>, like: F::Item, bits: F::Item) -> usize {
+        let empty = to_memory::<F>(F::empty_item(common, self.level));
+        run.take_alike(like, bits, |slot| F::Item::store(slot, empty, Ordering::Release))
     }
 
-    /// Takes the first `N` items out of a run, if it has so many and all are alike.
+    /// The number of items of a run, up to the first that differs from `like` in one of `bits`.
     #[inline(always)]
-    fn take_if_alike<const N: usize>(
-        &self,
-        common: &Common<F>,
-        run: &mut &[<F::Item as Item>::Atomic],
-        like: F::Item,
-        bits: F::Item,
-        take: Take,
-    ) -> bool {
-        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
-        let differing =
-            some.iter().fold(F::Item::ZERO, |all, slot| all | (F::Item::load(slot, Ordering::Acquire) ^ like));
-        let are_alike = differing & bits == F::Item::ZERO;
-        if are_alike {
-            if take == Take::Clear {
-                let empty = to_memory::<F>(F::empty_item(common, self.level));
-                some.iter().for_each(|slot| F::Item::store(slot, empty, Ordering::Release));
-            }
-            *run = rest;
-        }
-        are_alike
+    pub(crate) fn count_alike(&self, run: Run<'_, F>, like: F::Item, bits: F::Item) -> usize {
+        run.take_alike(like, bits, |_| {})
     }
 
     /// Writes items from `first` on, at most `count`, as long as those there are empty and `next` has one for it, which is

@@ -155,20 +155,30 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// A queued gather holds no range, so it asks for a full flush ([`Driver::sync_all`]).
     #[inline]
     pub fn sync(&mut self) {
-        match self.mode {
-            GatherMode::Queued => self.sync_all(),
-            GatherMode::Immediate => {
-                if !self.changed {
-                    return;
-                }
-                let (unlinked, invalidation) = self.take();
-                if let Some(invalidation) = &invalidation {
-                    self.host.domain().driver.sync(invalidation);
-                }
-                // The driver returned from the sync (of everything gathered: without a range there are no tables).
-                self.free(unlinked, Synced(()));
-            }
+        if !self.changed {
+            return;
         }
+        if self.mode == GatherMode::Queued {
+            return self.sync_all();
+        }
+        if !self.unlinked.is_empty() {
+            return self.sync_and_free();
+        }
+        let invalidation = self.take_invalidation();
+        if let Some(invalidation) = &invalidation {
+            self.host.domain().driver.sync(invalidation);
+        }
+    }
+
+    /// The same with tables to free.
+    #[inline(never)]
+    fn sync_and_free(&mut self) {
+        let (unlinked, invalidation) = self.take();
+        if let Some(invalidation) = &invalidation {
+            self.host.domain().driver.sync(invalidation);
+        }
+        // The driver returned from the sync (of everything gathered: without a range there are no tables).
+        self.free(unlinked, Synced(()));
     }
 
     /// Has the driver invalidate everything of the domain, then frees the unlinked tables: what a flush queue does.
@@ -198,19 +208,25 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// Empties the gather: the tables in it, and what has to be invalidated.
     #[inline(always)]
     fn take(&mut self) -> (UnlinkedList<F>, Option<Invalidation>) {
-        let unlinked = core::mem::replace(&mut self.unlinked, UnlinkedList::EMPTY);
+        let invalidation = self.take_invalidation();
+        (core::mem::replace(&mut self.unlinked, UnlinkedList::EMPTY), invalidation)
+    }
+
+    /// Takes out what has to be invalidated; the tables stay.
+    #[inline(always)]
+    fn take_invalidation(&mut self) -> Option<Invalidation> {
         let invalidation = self.range().map(|range| Invalidation {
             va: range.va,
             last: range.last,
             leaf_levels: self.leaf_levels,
             table_levels: self.table_levels,
-            unlinked_tables: unlinked.count(),
+            unlinked_tables: self.unlinked.count(),
         });
         self.range = EMPTY;
         self.leaf_levels = LevelSet::NONE;
         self.table_levels = LevelSet::NONE;
         self.changed = false;
-        (unlinked, invalidation)
+        invalidation
     }
 
     /// Adds what an operation on a table of `host` changed.
@@ -218,7 +234,7 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// # Safety
     /// The unlinked tables in `changes` are of the memory of `host`.
     #[inline(always)]
-    pub(crate) unsafe fn add(&mut self, common: &Common<F>, host: &H, range: VaRange, changes: Changes<F>) {
+    pub(crate) unsafe fn add(&mut self, common: &Common<F>, host: &H, range: VaRange, mut changes: Changes<F>) {
         if !self.host.is_same(host) {
             self.sync();
             self.host = host.clone();
@@ -234,8 +250,10 @@ impl<F: Groups, H: Host> Gather<F, H> {
             self.leaf_levels = self.leaf_levels.union(changes.leaf_levels);
             self.table_levels = self.table_levels.union(changes.table_levels);
         }
-        let memory = &self.host.domain().memory;
-        self.unlinked.append(common, memory, changes.unlinked);
+        if !changes.unlinked.is_empty() {
+            let memory = &self.host.domain().memory;
+            self.unlinked.append(common, memory, core::mem::replace(&mut changes.unlinked, UnlinkedList::EMPTY));
+        }
     }
 
     /// Adds a range that was made clean: a plain union, the caller flushes once at the end.

@@ -10,7 +10,7 @@ use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::VaRange;
-use crate::table::{Table, Take};
+use crate::table::Table;
 
 /// What an unmap carries from level to level.
 #[allow(missing_debug_implementations, reason = "only named by expansions")]
@@ -175,7 +175,11 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
                     let begin = usize::try_from(behind_first).unwrap_or(usize::MAX).saturating_add(1);
                     let count = run.items().min(begin);
                     let run = run.first(count);
-                    table.take_alike(common, run, entry.raw, kind_bits(common, LEVEL, entry.raw), take)
+                    let bits = kind_bits(common, LEVEL, entry.raw);
+                    match take {
+                        Take::Keep => table.count_alike(run, entry.raw, bits),
+                        Take::Clear => table.clear_alike(common, run, entry.raw, bits),
+                    }
                 } else {
                     if take == Take::Clear {
                         table.clear_run(common, index, 1 << contig_lg2);
@@ -224,6 +228,15 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
         table.flush(cx.host.domain(), changed.start, changed.len());
     }
     outcome
+}
+
+/// What becomes of the items of leaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Take {
+    /// They stay: the table goes.
+    Keep,
+    /// They are made empty.
+    Clear,
 }
 
 /// The bits that make a leaf of one item what it is: the others are those of its address, and those that hardware sets.
