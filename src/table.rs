@@ -45,6 +45,31 @@ impl<F: Description> Run<'_, F> {
         self.0.len()
     }
 
+    /// The number of items up to the first that has bits, of those that `bits` gives of it.
+    #[inline(always)]
+    pub(crate) fn count_without(self, bits: impl Fn(F::Item) -> F::Item) -> usize {
+        let Self(mut run) = self;
+        while Self::skip_without::<8>(&mut run, &bits) {}
+        if !run.is_empty() {
+            Self::skip_without::<4>(&mut run, &bits);
+            Self::skip_without::<2>(&mut run, &bits);
+            Self::skip_without::<1>(&mut run, &bits);
+        }
+        self.0.len() - run.len()
+    }
+
+    /// Takes the first `N` items out of a run, if it has so many and none has bits.
+    #[inline(always)]
+    fn skip_without<const N: usize>(run: &mut &[<F::Item as Item>::Atomic], bits: impl Fn(F::Item) -> F::Item) -> bool {
+        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
+        let bits_of = |slot| bits(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
+        let has_none = some.iter().fold(F::Item::ZERO, |all, slot| all | bits_of(slot)) == F::Item::ZERO;
+        if has_none {
+            *run = rest;
+        }
+        has_none
+    }
+
     /// Runs `take` on the items up to the first that differs from `like` in one of `bits`. How many.
     #[inline(always)]
     fn take_alike(self, like: F::Item, bits: F::Item, take: impl Fn(&<F::Item as Item>::Atomic)) -> usize {
@@ -308,19 +333,6 @@ impl<'t, F: Groups> Table<'t, F> {
         let differing =
             slots.iter().fold(F::Item::ZERO, |bits, slot| bits | (F::Item::load(slot, Ordering::Relaxed) ^ empty));
         differing == F::Item::ZERO
-    }
-
-    /// The number of items from `first` on, at most `count`, up to the first for which `holds` does not.
-    #[inline(always)]
-    pub(crate) fn count_while(&self, first: usize, count: usize, holds: impl Fn(F::Item) -> bool) -> usize {
-        let run = self.items.get(first..).unwrap_or(&[]);
-        let run = run.get(..count.min(run.len())).unwrap_or(&[]);
-        let holds = |slot: &<F::Item as Item>::Atomic| holds(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
-        // All of eight are looked at, whatever the first ones say: their tests become one.
-        let (eights, _) = run.as_chunks::<8>();
-        let of_eight = |eight: &&[<F::Item as Item>::Atomic; 8]| eight.iter().fold(true, |all, slot| all & holds(slot));
-        let counted = eights.iter().take_while(of_eight).count() * 8;
-        counted + run.get(counted..).unwrap_or(&[]).iter().take_while(|slot| holds(slot)).count()
     }
 
     /// The number of items from `first` on, at most `count`, of which the first is `item` and each other the one before plus

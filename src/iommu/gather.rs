@@ -236,8 +236,7 @@ impl<F: Groups, H: Host> Gather<F, H> {
     #[inline(always)]
     pub(crate) unsafe fn add(&mut self, common: &Common<F>, host: &H, range: VaRange, mut changes: Changes<F>) {
         if !self.host.is_same(host) {
-            self.sync();
-            self.host = host.clone();
+            self.move_to(host);
         }
         if self.mode == GatherMode::Immediate {
             if common.has(Features::FLUSH_RANGE_NO_GAPS) && self.is_disjoint(range) {
@@ -257,10 +256,10 @@ impl<F: Groups, H: Host> Gather<F, H> {
     }
 
     /// Adds a range that was made clean: a plain union, the caller flushes once at the end.
+    #[inline(always)]
     pub(crate) fn add_cleaned(&mut self, common: &Common<F>, host: &H, range: VaRange, level: u32) {
         if !self.host.is_same(host) {
-            self.sync();
-            self.host = host.clone();
+            self.move_to(host);
         }
         if self.mode == GatherMode::Immediate {
             self.extend(range);
@@ -269,6 +268,14 @@ impl<F: Groups, H: Host> Gather<F, H> {
             self.leaf_levels = self.leaf_levels.union(LevelSet::of(level));
         }
         self.changed = true;
+    }
+
+    /// Makes it a gather of another host.
+    #[cold]
+    #[inline(never)]
+    fn move_to(&mut self, host: &H) {
+        self.sync();
+        self.host = host.clone();
     }
 
     #[inline(always)]
