@@ -165,6 +165,10 @@ crate::define_pt_format!(
                 // In table pointers; permissions for all below are not.
                 let ours = OA.mask() | OA_HIGH.mask() | AF.mask() | NS_TABLE.mask() | SOFTWARE.mask() | 1 << 55 | 0b11;
                 let wide_only = OA_HIGH.mask() | (OA.mask() & !lg2::low_mask(48));
+                // Nearly always, and by one comparison.
+                if level > 0 && raw & (!ours | wide_only | 0b11) == V.mask() | TYPE.mask() {
+                    return Kind::Table;
+                }
                 let is_ours = raw & (!ours | wide_only) == 0 || (raw & !ours == 0 && common.has(WIDE));
                 let run_exists = !CONTIGUOUS.is_set(raw) || ARM.runs_lg2[level as usize & 7] != 0;
                 match (V.is_set(raw), TYPE.is_set(raw) == (level == 0)) {

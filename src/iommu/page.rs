@@ -17,35 +17,43 @@ use crate::range::VaRange;
 use crate::seek::{Seek, Slot};
 
 /// Runs `$run` with the level of the top as the constant `$TOP`, the top as `$top`; `$other` where the format has no such top.
+///
+/// Four levels are the usual, so that is looked at first.
 macro_rules! with_top_level {
     ($table:expr, |$top:ident: $TOP:ident| $run:expr, else $other:expr) => {{
         let $top = $table.tree.top();
-        match $top.level {
-            0 if F::can_be_top(0) => {
-                const $TOP: u32 = 0;
-                $run
-            }
-            1 if F::can_be_top(1) => {
-                const $TOP: u32 = 1;
-                $run
-            }
-            2 if F::can_be_top(2) => {
-                const $TOP: u32 = 2;
-                $run
-            }
-            3 if F::can_be_top(3) => {
+        if $top.level == 3 {
+            if F::can_be_top(3) {
                 const $TOP: u32 = 3;
                 $run
+            } else {
+                $other
             }
-            4 if F::can_be_top(4) => {
-                const $TOP: u32 = 4;
-                $run
+        } else {
+            core::hint::cold_path();
+            match $top.level {
+                0 if F::can_be_top(0) => {
+                    const $TOP: u32 = 0;
+                    $run
+                }
+                1 if F::can_be_top(1) => {
+                    const $TOP: u32 = 1;
+                    $run
+                }
+                2 if F::can_be_top(2) => {
+                    const $TOP: u32 = 2;
+                    $run
+                }
+                4 if F::can_be_top(4) => {
+                    const $TOP: u32 = 4;
+                    $run
+                }
+                5 if F::can_be_top(5) => {
+                    const $TOP: u32 = 5;
+                    $run
+                }
+                _ => $other,
             }
-            5 if F::can_be_top(5) => {
-                const $TOP: u32 = 5;
-                $run
-            }
-            _ => $other,
         }
     }};
 }
