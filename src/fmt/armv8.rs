@@ -184,6 +184,10 @@ crate::define_pt_format!(
             #[inline(always)]
             fn table_pa(_: &Common<Self>, _: u32, raw: u64) -> u64 {
                 // Without wide addresses the high bits are zero, or the item is foreign.
+                if raw & OA_HIGH.mask() == 0 {
+                    return OA.get(raw);
+                }
+                core::hint::cold_path();
                 OA.get(raw) | OA_HIGH.get(raw)
             }
             #[inline(always)]
