@@ -254,10 +254,11 @@ impl<'t, F: Groups> Table<'t, F> {
         mut next: impl FnMut() -> F::Item,
     ) -> Run<'r, F> {
         // Several at a time: looked at together, then written.
-        while self.store_if_empty::<8>(common, &mut run, &mut next) {}
+        while self.store_if_empty::<16>(common, &mut run, &mut next) {}
         if run.is_empty() {
             return Run(run);
         }
+        self.store_if_empty::<8>(common, &mut run, &mut next);
         self.store_if_empty::<4>(common, &mut run, &mut next);
         self.store_if_empty::<2>(common, &mut run, &mut next);
         self.store_if_empty::<1>(common, &mut run, &mut next);

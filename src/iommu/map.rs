@@ -507,9 +507,7 @@ fn written<F: Groups, H: Host>(
         let contig_lg2 = size_lg2 - item_size_lg2::<F>(table.level());
         table.flush(cx.domain(), index, leaves << contig_lg2);
     }
-    if leaves != 0 {
-        cx.advance(lg2::shl(leaves as u64, size_lg2).wrapping_sub(1));
-    }
+    cx.advance(lg2::shl(leaves as u64, size_lg2).wrapping_sub(1));
 }
 
 /// Writes leaves of one item, as far as the items there are empty or can be made so; if not all, that is the end of the map.
