@@ -38,6 +38,10 @@ pub trait Runs {
     const MANY: bool;
     /// The next segment, not joined with those behind it.
     fn take(&mut self) -> Option<Segment>;
+    /// The same where none is left that was given back.
+    fn take_new(&mut self) -> Option<Segment>;
+    /// Whether a segment is left that was given back.
+    fn has_old(&self) -> bool;
     /// Gives back segments that were taken, in their order.
     fn put_back(&mut self, first: Segment, second: Option<Segment>);
     /// Last VA that the runs may reach.
@@ -53,6 +57,14 @@ impl Runs for OneRun {
     #[inline(always)]
     fn take(&mut self) -> Option<Segment> {
         None
+    }
+    #[inline(always)]
+    fn take_new(&mut self) -> Option<Segment> {
+        None
+    }
+    #[inline(always)]
+    fn has_old(&self) -> bool {
+        false
     }
     #[inline(always)]
     fn put_back(&mut self, _: Segment, _: Option<Segment>) {}
@@ -80,6 +92,16 @@ impl<I: Iterator<Item = Segment>> Runs for Segments<I> {
             return core::mem::replace(&mut self.first, self.second.take());
         }
         self.rest.next()
+    }
+
+    #[inline(always)]
+    fn take_new(&mut self) -> Option<Segment> {
+        self.rest.next()
+    }
+
+    #[inline(always)]
+    fn has_old(&self) -> bool {
+        self.first.is_some()
     }
 
     #[inline(always)]
@@ -225,14 +247,14 @@ impl<F: Walkers, H: Host> Core<F, H> {
     /// Nothing is decided on the way, so this costs little for each segment.
     #[inline(always)]
     fn segments_plain(&self, iova: u64, segments: impl Iterator<Item = Segment>) -> Option<VaRange> {
-        let (mut bits, mut ends, mut total) = (iova, 0, 0u128);
+        let (mut bits, mut ends, mut total) = (0, 0, 0u128);
         for Segment { paddr, len } in segments {
             bits |= paddr | len;
-            ends |= paddr | paddr.wrapping_add(len).wrapping_sub(1) | len;
+            ends |= paddr.wrapping_add(len).wrapping_sub(1);
             total += u128::from(len);
         }
         let range = VaRange::new(iova, u64::try_from(total).ok()?).ok()?;
-        self.are_plain(bits, ends).then_some(range)
+        self.are_plain(iova | bits, ends | bits).then_some(range)
     }
 
     /// The range, after an exact look at every run.
@@ -324,39 +346,44 @@ pub(super) fn map_pages<F: Groups, H: Host, S: Runs>(table: &Table<'_, F>, cx: &
     if index == 0 || is_done || cx.cx.sizes & F::possible_sizes(common, 0) & page == 0 {
         return;
     }
-    let Some(mut segment) = cx.runs.take() else { return };
+    let Some(first) = cx.runs.take() else { return };
+    if first.len != page || cx.runs.has_old() {
+        let second = if cx.runs.has_old() { cx.runs.take() } else { None };
+        return cx.runs.put_back(first, second);
+    }
     let left = lg2::shr(cx.runs.last().wrapping_sub(cx.cx.va), size_lg2);
     let count = (table.items() - index).min(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
     let not_in_oa = lg2::low_mask(size_lg2) | !lg2::low_mask(common.max_oa_lg2);
-    let mut after = None;
-    let mut is_taken = false;
+    // What comes next: a page, unless the list is at its end; and what comes behind that and may continue it.
+    let (mut oa, mut after, mut is_at_end) = (first.paddr, None, false);
     let runs = &mut cx.runs;
     let done = table.store_each_empty(common, index, count, || {
-        let Segment { paddr: oa, len } = segment;
-        if (oa & not_in_oa) | (len ^ page) != 0 || F::sizes_for_oa(common, page, oa) == 0 {
+        if oa & not_in_oa != 0 || F::sizes_for_oa(common, page, oa) == 0 {
             return None;
         }
         let item = F::leaf_item(common, LeafRequest { level: 0, size_lg2, oa, attrs });
-        if is_taken || F::kind(common, 0, item) != Kind::Leaf {
+        if F::kind(common, 0, item) != Kind::Leaf {
             return None;
         }
-        match runs.take() {
-            Some(next) if next.len == 0 || next.paddr == oa.wrapping_add(page) => {
+        match runs.take_new() {
+            Some(next) if next.len == page && next.paddr != oa.wrapping_add(page) => {
+                oa = next.paddr;
+                Some(item)
+            }
+            Some(next) => {
                 after = Some(next);
                 None
             }
-            Some(next) => {
-                segment = next;
-                Some(item)
-            }
             None => {
-                is_taken = true;
+                is_at_end = true;
+                // Nothing more: this is no page.
+                oa = 1;
                 Some(item)
             }
         }
     });
-    if !is_taken {
-        cx.runs.put_back(segment, after);
+    if !is_at_end {
+        cx.runs.put_back(Segment { paddr: oa, len: page }, after);
     }
     if done != 0 {
         if common.has(Features::DMA_INCOHERENT) {
