@@ -73,7 +73,8 @@ impl<F: Groups> Near<F> {
             return None;
         }
         let table = self.table::<LEVEL>(range.va)?;
-        let is_inside = lg2::same_block(range.va, range.last.wrapping_add(1), item_size_lg2::<F>(LEVEL + 1));
+        let size_lg2 = item_size_lg2::<F>(LEVEL + 1);
+        let is_inside = range.last - lg2::align_down(range.va, size_lg2) < lg2::low_mask(size_lg2);
         // SAFETY: as in `table`; whoever holds the range has it for the operation, which has the tree for as long.
         is_inside.then(|| unsafe { Table::at(table.page(), LEVEL, items_lg2::<F>(LEVEL)) })
     }
