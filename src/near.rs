@@ -52,11 +52,14 @@ impl<F: Groups> Near<F> {
             .then(|| unsafe { Table::at(place.page, LEVEL, items_lg2::<F>(LEVEL)) })
     }
 
-    /// Remembers `table`, of `LEVEL`, which covers `va`, unless it is a top of another size than the tables below.
+    /// Remembers `table`, of `LEVEL`, which covers `va`, unless it is of another size than tables below the top, or the tree decodes
+    /// only a part of what such a table covers: the halves of a top with sign extension, or the beginning of a deep one.
     #[inline(always)]
-    pub(crate) fn remember<const LEVEL: u32>(&mut self, va: u64, table: &Table<'_, F>) {
-        if table.items() == 1 << items_lg2::<F>(LEVEL) && table.level() == LEVEL {
-            let va = lg2::align_down(va, item_size_lg2::<F>(LEVEL + 1));
+    pub(crate) fn remember<H: Host, const LEVEL: u32>(&mut self, tree: &Tree<F, H>, va: u64, table: &Table<'_, F>) {
+        let size_lg2 = item_size_lg2::<F>(LEVEL + 1);
+        let va = lg2::align_down(va, size_lg2);
+        let is_regular = table.items() == 1 << items_lg2::<F>(LEVEL) && table.level() == LEVEL;
+        if is_regular && tree.decodes_range(VaRange { va, last: va | lg2::low_mask(size_lg2) }) {
             self.places[LEVEL as usize % LEVELS] = Place { va, page: table.page() };
         }
     }
@@ -81,11 +84,11 @@ impl<F: Groups> Near<F> {
 
     /// Remembers `table`, which covers `va`, where that is possible.
     #[inline(always)]
-    pub(crate) fn remember_any(&mut self, va: u64, table: &Table<'_, F>) {
+    pub(crate) fn remember_any<H: Host>(&mut self, tree: &Tree<F, H>, va: u64, table: &Table<'_, F>) {
         match table.level() {
-            0 => self.remember::<0>(va, table),
-            1 => self.remember::<1>(va, table),
-            2 => self.remember::<2>(va, table),
+            0 => self.remember::<H, 0>(tree, va, table),
+            1 => self.remember::<H, 1>(tree, va, table),
+            2 => self.remember::<H, 2>(tree, va, table),
             _ => {}
         }
     }

@@ -238,7 +238,7 @@ impl<F: Walkers, H: Host, const AT: u32> Seek<F> for MapPage<'_, F, H, AT> {
         if LEVEL != AT {
             return Done::No;
         }
-        self.near.remember::<AT>(self.va, slot.table);
+        self.near.remember::<H, AT>(&self.core.tree, self.va, slot.table);
         put_leaf(self.core, slot, self.leaf)
     }
 }
@@ -337,7 +337,7 @@ impl<F: Walkers, H: Host, const AT: u32> Seek<F> for UnmapPage<'_, F, H, AT> {
         if LEVEL != AT {
             return Done::No;
         }
-        self.near.remember::<AT>(self.va, slot.table);
+        self.near.remember::<H, AT>(&self.core.tree, self.va, slot.table);
         take_leaf::<F, H, AT>(self.core, slot, self.va, self.gather)
     }
 }

@@ -74,7 +74,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
         // A table whose flush may not have finished is entered in the general way, which flushes it.
         let enters = |raw| !common.has(Features::DMA_INCOHERENT) || raw & flush_done_bit(common) != F::Item::ZERO;
         let table = tree.holding(top()?, range, enters);
-        near.remember_any(range.va, &table);
+        near.remember_any(tree, range.va, &table);
         Ok(table)
     }
 
