@@ -273,6 +273,27 @@ pub(crate) const fn stepped_mask<F: Description>(level: u32) -> u64 {
     mask
 }
 
+/// The bits of a leaf of one item of `level` that hold its address, whatever the features of the table are: all others of
+/// it are the same in leaves of the same kind with the same attributes.
+pub(crate) const fn address_mask<F: Description>(level: u32) -> u64 {
+    let (mut mask, mut n) = (0, 0);
+    while n < F::FIELDS.len() {
+        let field = &F::FIELDS[n];
+        let is_always = field.scope.with.is_empty() && field.scope.without.is_empty();
+        let mut at = 0;
+        while matches!(field.kind, FieldKind::Address)
+            && is_always
+            && field.scope.contains(level, ItemKind::PlainLeaf)
+            && at < field.pieces.len()
+        {
+            mask |= field.pieces[at].mask();
+            at += 1;
+        }
+        n += 1;
+    }
+    mask
+}
+
 /// What a leaf is to hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LeafRequest<A> {

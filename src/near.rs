@@ -2,10 +2,12 @@
 //!
 //! Who maps or unmaps one page is likely to come again, nearby. Then the walk from the top is not needed.
 
-use crate::feature::Features;
-use crate::format::{Common, Groups, item_size_lg2, items_lg2};
+use crate::driver::Host;
+use crate::format::{Groups, item_size_lg2, items_lg2};
 use crate::lg2;
+use crate::range::VaRange;
 use crate::table::Table;
+use crate::tree::Tree;
 use core::marker::PhantomData;
 use core::ptr::NonNull;
 
@@ -18,8 +20,6 @@ pub(crate) const LEVELS: usize = 3;
 /// it; who is about to do so has to [`forget`](Self::forget) first.
 pub(crate) struct Near<F> {
     places: [Place; LEVELS],
-    /// Naturally aligned blocks of `2^n` bytes of VA are decoded whole or not at all, for this `n` and those below.
-    whole_lg2: u32,
     format: PhantomData<F>,
 }
 
@@ -43,12 +43,8 @@ unsafe impl<F> Send for Near<F> {}
 unsafe impl<F> Sync for Near<F> {}
 
 impl<F: Groups> Near<F> {
-    /// Nothing remembered yet of a table.
-    pub(crate) fn new(common: &Common<F>) -> Self {
-        // With sign extension one half each: between them lies what is not decoded.
-        let whole_lg2 = common.max_va_lg2.saturating_sub(u32::from(common.has(Features::SIGN_EXTEND)));
-        Self { places: [Place::NONE; LEVELS], whole_lg2, format: PhantomData }
-    }
+    /// Nothing remembered yet.
+    pub(crate) const NONE: Self = Self { places: [Place::NONE; LEVELS], format: PhantomData };
 
     /// The table of `LEVEL` that covers `va`, if it is remembered.
     #[inline(always)]
@@ -60,19 +56,57 @@ impl<F: Groups> Near<F> {
             .then(|| unsafe { Table::at(place.page, LEVEL, items_lg2::<F>(LEVEL)) })
     }
 
-    /// Remembers `table`, of `LEVEL`, which covers `va`, unless it is a top of another size than the tables below, or has
-    /// items for VA that is not decoded: a top with both halves of sign extension, or what is below a top of one item.
+    /// Remembers `table`, of `LEVEL`, which covers `va`, unless it is of another size than tables below the top, or the tree decodes
+    /// only a part of what such a table covers: the halves of a top with sign extension, or the beginning of a deep one.
     #[inline(always)]
-    pub(crate) fn remember<const LEVEL: u32>(&mut self, va: u64, table: &Table<'_, F>) {
-        let is_whole = item_size_lg2::<F>(LEVEL + 1) <= self.whole_lg2;
-        if is_whole && table.items() == 1 << items_lg2::<F>(LEVEL) && table.level() == LEVEL {
-            let va = lg2::align_down(va, item_size_lg2::<F>(LEVEL + 1));
+    pub(crate) fn remember<H: Host, const LEVEL: u32>(&mut self, tree: &Tree<F, H>, va: u64, table: &Table<'_, F>) {
+        let size_lg2 = item_size_lg2::<F>(LEVEL + 1);
+        let va = lg2::align_down(va, size_lg2);
+        let is_regular = table.items() == 1 << items_lg2::<F>(LEVEL) && table.level() == LEVEL;
+        if is_regular && tree.decodes_range(VaRange { va, last: va | lg2::low_mask(size_lg2) }) {
             self.places[LEVEL as usize % LEVELS] = Place { va, page: table.page() };
         }
     }
 
-    /// Forgets all: for who may unlink tables.
+    /// The table of `LEVEL`, if it is remembered, and `range` and what follows it lie in it: so an operation on the range
+    /// does not unlink it, and no larger leaf can be.
+    #[inline(always)]
+    pub(crate) fn holding<'t, H: Host, const LEVEL: u32>(
+        &self,
+        _: &'t Tree<F, H>,
+        range: VaRange,
+    ) -> Option<Table<'t, F>> {
+        if LEVEL > F::MAX_TOP_LEVEL {
+            return None;
+        }
+        let table = self.table::<LEVEL>(range.va)?;
+        let size_lg2 = item_size_lg2::<F>(LEVEL + 1);
+        let is_inside = range.last - lg2::align_down(range.va, size_lg2) < lg2::low_mask(size_lg2);
+        // SAFETY: as in `table`; whoever holds the range has it for the operation, which has the tree for as long.
+        is_inside.then(|| unsafe { Table::at(table.page(), LEVEL, items_lg2::<F>(LEVEL)) })
+    }
+
+    /// Remembers `table`, which covers `va`, where that is possible.
+    #[inline(always)]
+    pub(crate) fn remember_any<H: Host>(&mut self, tree: &Tree<F, H>, va: u64, table: &Table<'_, F>) {
+        match table.level() {
+            0 => self.remember::<H, 0>(tree, va, table),
+            1 => self.remember::<H, 1>(tree, va, table),
+            2 => self.remember::<H, 2>(tree, va, table),
+            _ => {}
+        }
+    }
+
+    /// Forgets all: for who lets others unlink tables.
     pub(crate) fn forget(&mut self) {
         self.places = [Place::NONE; LEVELS];
+    }
+
+    /// Forgets the tables below `level`: for who unlinks tables there.
+    #[inline(always)]
+    pub(crate) fn forget_below(&mut self, level: u32) {
+        for (_, place) in (0..level).zip(&mut self.places) {
+            place.va = NOWHERE;
+        }
     }
 }

@@ -29,6 +29,81 @@ pub struct Table<'t, F: Description> {
     level: u32,
 }
 
+/// A run of items of a table.
+pub(crate) struct Run<'t, F: Description>(&'t [<F::Item as Item>::Atomic]);
+
+impl<F: Description> Run<'_, F> {
+    /// The first `count` of them.
+    #[inline(always)]
+    pub(crate) fn first(self, count: usize) -> Self {
+        Self(self.0.get(..count).unwrap_or(&[]))
+    }
+
+    /// Number of items.
+    #[inline(always)]
+    pub(crate) fn items(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The number of items up to the first that has bits, of those that `bits` gives of it.
+    #[inline(always)]
+    pub(crate) fn count_without(self, bits: impl Fn(F::Item) -> F::Item) -> usize {
+        let Self(mut run) = self;
+        while Self::skip_without::<8>(&mut run, &bits) {}
+        if !run.is_empty() {
+            Self::skip_without::<4>(&mut run, &bits);
+            Self::skip_without::<2>(&mut run, &bits);
+            Self::skip_without::<1>(&mut run, &bits);
+        }
+        self.0.len() - run.len()
+    }
+
+    /// Takes the first `N` items out of a run, if it has so many and none has bits.
+    #[inline(always)]
+    fn skip_without<const N: usize>(run: &mut &[<F::Item as Item>::Atomic], bits: impl Fn(F::Item) -> F::Item) -> bool {
+        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
+        let bits_of = |slot| bits(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
+        let has_none = some.iter().fold(F::Item::ZERO, |all, slot| all | bits_of(slot)) == F::Item::ZERO;
+        if has_none {
+            *run = rest;
+        }
+        has_none
+    }
+
+    /// Runs `take` on the items up to the first that differs from `like` in one of `bits`. How many.
+    #[inline(always)]
+    fn take_alike(self, like: F::Item, bits: F::Item, take: impl Fn(&<F::Item as Item>::Atomic)) -> usize {
+        let Self(mut run) = self;
+        let (like, bits) = (to_memory::<F>(like), to_memory::<F>(bits));
+        while Self::take_if_alike::<8>(&mut run, like, bits, &take) {}
+        if !run.is_empty() {
+            Self::take_if_alike::<4>(&mut run, like, bits, &take);
+            Self::take_if_alike::<2>(&mut run, like, bits, &take);
+            Self::take_if_alike::<1>(&mut run, like, bits, &take);
+        }
+        self.0.len() - run.len()
+    }
+
+    /// Takes the first `N` items out of a run, if it has so many and all are alike.
+    #[inline(always)]
+    fn take_if_alike<const N: usize>(
+        run: &mut &[<F::Item as Item>::Atomic],
+        like: F::Item,
+        bits: F::Item,
+        take: impl Fn(&<F::Item as Item>::Atomic),
+    ) -> bool {
+        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
+        let differing =
+            some.iter().fold(F::Item::ZERO, |all, slot| all | (F::Item::load(slot, Ordering::Acquire) ^ like));
+        let are_alike = differing & bits == F::Item::ZERO;
+        if are_alike {
+            some.iter().for_each(take);
+            *run = rest;
+        }
+        are_alike
+    }
+}
+
 /// What a load found in one slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<F: Description> {
@@ -38,8 +113,8 @@ pub(crate) struct Entry<F: Description> {
 
 /// Whether the items of an entry were as they had to be.
 pub(crate) enum Swap<F: Description> {
-    /// The item is the new one.
-    Done,
+    /// The item is the new one: this one.
+    Done(F::Item),
     /// Another thread was first; this is what it wrote.
     Lost(Entry<F>),
 }
@@ -89,7 +164,17 @@ impl<'t, F: Groups> Table<'t, F> {
     #[inline(always)]
     pub(crate) fn at_level<const LEVEL: u32>(&self) -> Self {
         assert!(self.level == LEVEL, "the walker of another level");
+        if LEVEL < F::MIN_TOP_LEVEL {
+            // SAFETY: the same table, live for `'t`; tables of a level that cannot be the top have the regular number of items.
+            return unsafe { Self::at(self.page(), LEVEL, items_lg2::<F>(LEVEL)) };
+        }
         Self { items: self.items, level: LEVEL }
+    }
+
+    /// The same view once more: what is handed to a function that is not inlined has to lie in memory.
+    #[inline(always)]
+    pub(crate) fn copy(&self) -> Self {
+        Self { ..*self }
     }
 
     #[inline(always)]
@@ -151,39 +236,65 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
-    /// Writes items from `first` on, as long as those there are empty, at most `count`. Returns how many.
+    /// The items from `first` on.
+    #[inline(always)]
+    pub(crate) fn run_from(&self, first: usize) -> Run<'t, F> {
+        Run(self.items.get(first..).unwrap_or(&[]))
+    }
+
+    /// Writes the items of a run as long as those there are what empty items are. What is left of it. (The format may take
+    /// others for empty too.)
     ///
     /// `next` is called once for each item written, in their order.
     #[inline(always)]
-    pub(crate) fn store_where_empty(
+    pub(crate) fn store_where_empty<'r>(
         &self,
         common: &Common<F>,
-        first: usize,
-        count: usize,
+        Run(mut run): Run<'r, F>,
         mut next: impl FnMut() -> F::Item,
-    ) -> usize {
-        let Some(run) = self.items.get(first..first + count) else { return 0 };
-        let mut done = 0;
-        // Eight at a time: looked at together, then written.
-        let (eights, _) = run.as_chunks::<8>();
-        for eight in eights {
-            if !self.are_empty(common, eight) {
-                break;
-            }
-            for slot in eight {
+    ) -> Run<'r, F> {
+        // Several at a time: looked at together, then written.
+        while self.store_if_empty::<16>(common, &mut run, &mut next) {}
+        if run.is_empty() {
+            return Run(run);
+        }
+        self.store_if_empty::<8>(common, &mut run, &mut next);
+        self.store_if_empty::<4>(common, &mut run, &mut next);
+        self.store_if_empty::<2>(common, &mut run, &mut next);
+        self.store_if_empty::<1>(common, &mut run, &mut next);
+        Run(run)
+    }
+
+    /// Writes the first `N` items of a run, and takes them out of it, if it has so many and all are what empty items are.
+    #[inline(always)]
+    fn store_if_empty<const N: usize>(
+        &self,
+        common: &Common<F>,
+        run: &mut &[<F::Item as Item>::Atomic],
+        next: &mut impl FnMut() -> F::Item,
+    ) -> bool {
+        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
+        let is_empty = self.are_empty(common, some);
+        if is_empty {
+            for slot in some {
                 F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
             }
-            done += 8;
+            *run = rest;
         }
-        for slot in run.get(done..).unwrap_or(&[]) {
-            let entry = Entry::new(common, self.level, from_memory::<F>(F::Item::load(slot, Ordering::Acquire)));
-            if entry.kind != Kind::Empty {
-                return done;
-            }
-            F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
-            done += 1;
-        }
-        done
+        is_empty
+    }
+
+    /// Makes the items of a run empty, up to the first that differs from `like` in one of `bits`. How many.
+    #[inline(always)]
+    pub(crate) fn clear_alike(&self, common: &Common<F>, run: Run<'_, F>, like: F::Item, bits: F::Item) -> usize {
+        let empty = to_memory::<F>(F::empty_item(common, self.level));
+        run.take_alike(like, bits, |slot| F::Item::store(slot, empty, Ordering::Release))
+    }
+
+    /// The number of items of a run, up to the first that differs from `like` in one of `bits`.
+    #[inline(always)]
+    pub(crate) fn count_alike(&self, run: Run<'_, F>, like: F::Item, bits: F::Item) -> usize {
+        run.take_alike(like, bits, |_| {})
     }
 
     /// Writes items from `first` on, at most `count`, as long as those there are empty and `next` has one for it, which is
@@ -225,19 +336,6 @@ impl<'t, F: Groups> Table<'t, F> {
         differing == F::Item::ZERO
     }
 
-    /// The number of items from `first` on, at most `count`, up to the first for which `holds` does not.
-    #[inline(always)]
-    pub(crate) fn count_while(&self, first: usize, count: usize, holds: impl Fn(F::Item) -> bool) -> usize {
-        let run = self.items.get(first..).unwrap_or(&[]);
-        let run = run.get(..count.min(run.len())).unwrap_or(&[]);
-        let holds = |slot: &<F::Item as Item>::Atomic| holds(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
-        // All of eight are looked at, whatever the first ones say: their tests become one.
-        let (eights, _) = run.as_chunks::<8>();
-        let of_eight = |eight: &&[<F::Item as Item>::Atomic; 8]| eight.iter().fold(true, |all, slot| all & holds(slot));
-        let counted = eights.iter().take_while(of_eight).count() * 8;
-        counted + run.get(counted..).unwrap_or(&[]).iter().take_while(|slot| holds(slot)).count()
-    }
-
     /// The number of items from `first` on, at most `count`, of which the first is `item` and each other the one before plus
     /// `step`, whatever their `ignored` bits are.
     #[inline(always)]
@@ -272,11 +370,10 @@ impl<'t, F: Groups> Table<'t, F> {
         same + rest.take_while(is_same).count()
     }
 
-    /// Whether all of a run of items are surely not empty: they have a bit in common that says so.
+    /// Whether all items are surely not empty: they have a bit in common that says so.
     #[inline(always)]
-    pub(crate) fn is_run_used(&self, common: &Common<F>, first: usize, count: usize) -> bool {
-        let bits = to_memory::<F>(F::nonempty_bits(common, self.level));
-        let Some(run) = self.items.get(first..first + count) else { return false };
+    pub(crate) fn is_used(&self, common: &Common<F>) -> bool {
+        let (bits, run) = (to_memory::<F>(F::nonempty_bits(common, self.level)), self.items);
         let all_ones = !F::Item::ZERO;
         // Several at a time, which do not wait for each other.
         let (groups, rest) = run.as_chunks::<32>();
@@ -310,9 +407,9 @@ impl<'t, F: Groups> Table<'t, F> {
         let Some(slot) = self.items.get(index) else {
             return Swap::Lost(Entry { raw: F::Item::ZERO, kind: Kind::Empty });
         };
-        let (old, new) = (to_memory::<F>(old.raw), to_memory::<F>(new));
-        match F::Item::compare_exchange(slot, old, new, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => Swap::Done,
+        let (old, in_memory) = (to_memory::<F>(old.raw), to_memory::<F>(new));
+        match F::Item::compare_exchange(slot, old, in_memory, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => Swap::Done(new),
             Err(found) => Swap::Lost(Entry::new(common, self.level, from_memory::<F>(found))),
         }
     }
@@ -357,7 +454,7 @@ impl<'t, F: Groups> Table<'t, F> {
     ) -> Result<Swap<F>, Error> {
         let item = table.item_for(common)?;
         let swap = self.swap(common, index, old, item);
-        if matches!(swap, Swap::Done) {
+        if matches!(swap, Swap::Done(_)) {
             table.keep();
         }
         Ok(swap)

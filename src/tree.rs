@@ -135,10 +135,9 @@ impl<F: Groups, H: Host> Tree<F, H> {
     /// Whether the highest top decodes the range.
     #[inline(always)]
     pub(crate) fn decodes_range(&self, range: VaRange) -> bool {
-        let decodes = |va: u64| va.wrapping_add(self.bias) <= self.decoded;
-        // With sign extension, not from one half into the other.
-        let same_half = !self.common.has(Features::SIGN_EXTEND) || (range.va ^ range.last) >> (u64::BITS - 1) == 0;
-        decodes(range.va) && decodes(range.last) && same_half
+        // With sign extension the upper half comes first: a range from one half into the other ends before it begins.
+        let (first, end) = (range.va.wrapping_add(self.bias), range.last.wrapping_add(self.bias));
+        first <= end && end <= self.decoded
     }
 
     /// Whether a top of `LEVEL` decodes `va`.
@@ -193,6 +192,31 @@ impl<F: Groups, H: Host> Tree<F, H> {
         while table.level() > 0 {
             let entry = table.load(&self.common, table.index(va));
             if entry.kind != Kind::Table {
+                break;
+            }
+            table = table.lower(&self.common, self.memory(), entry);
+        }
+        table
+    }
+
+    /// The lowest table on the way down from `top`, which decodes it, in which `range` lies, and which has more than that. The
+    /// way goes only through table items that `enters` says. [`top`](Self::top) gave the top during this operation.
+    ///
+    /// For operations that hold the range.
+    #[inline(always)]
+    pub(crate) fn holding(&self, top: TopPtr, range: VaRange, enters: impl Fn(F::Item) -> bool) -> Table<'_, F> {
+        let items = self.top_items.get(top.level as usize).copied().unwrap_or(0);
+        // SAFETY: as in `with`; the operation unlinks only tables that its range covers whole, so none of these. It has this
+        // tree for as long as it runs.
+        let mut table = unsafe { Table::of(top.page, top.level, items) };
+        while table.level() > 0 {
+            let item_lg2 = item_size_lg2::<F>(table.level());
+            let is_inside = lg2::same_block(range.va, range.last, item_lg2);
+            if !is_inside || range.last - range.va == lg2::low_mask(item_lg2) {
+                break;
+            }
+            let entry = table.load(&self.common, table.index(range.va));
+            if entry.kind != Kind::Table || !enters(entry.raw) {
                 break;
             }
             table = table.lower(&self.common, self.memory(), entry);

@@ -47,6 +47,12 @@ impl<F: Groups> UnlinkedList<F> {
         self.count
     }
 
+    /// Whether there is none.
+    #[inline(always)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ends.is_none()
+    }
+
     /// Adds the table of `level` at `at`.
     ///
     /// # Safety

@@ -457,3 +457,47 @@ fn an_unmap_whose_flush_panics_is_gathered() {
         assert!(table.iova_to_phys(0).is_some() || gathered == Some((0, len - 1)), "{len:#x}: {gathered:?}");
     }
 }
+
+/// An operation begins in a table that is near only if its range ends there, too: also if it ends where addresses do.
+#[test]
+fn a_range_to_the_last_address_does_not_begin_in_a_table_that_is_near() {
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let config = TableConfig {
+        features: amdv1::FORCED | Features::FULL_VA,
+        hw_max_vasz_lg2: 64,
+        hw_max_oasz_lg2: 52,
+        format: amdv1::Config { starting_level: 5, encryption_mask: 0 },
+    };
+    let mut table = amdv1::PtIommuAmdv1::new(&domain, &config).expect("a valid configuration");
+    // Pages that go on in the next table, and the first table near.
+    table.map_range(0x1000, 0x8000_2000, 0x20_1000, Prot::READ).expect("nothing is there");
+    let mut gather = table.gather(GatherMode::Immediate);
+    assert_eq!(table.unmap_range(0x1000, 0x1000, &mut gather), 0x1000);
+    table.map_range(0x1000, 0x8000_2000, 0x1000, Prot::READ).expect("nothing is there");
+    assert_eq!(table.unmap_range(0x1000, 0u64.wrapping_sub(0x1000), &mut gather), 0x20_1000);
+    gather.sync();
+    assert_eq!(table.iova_to_phys(0x20_1000), None);
+}
+
+/// A table that a range unlinked is not near any more, those above it still are.
+#[test]
+fn a_table_that_a_range_unlinked_is_not_near() {
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let mut table = vtdss::PtIommuVtdss::new(&domain, &vtdss_config(48, 3)).expect("a valid configuration");
+    for _ in 0..3 {
+        for page in [0x1_0000_0000u64, 0x1_0040_1000] {
+            table.map_range(page, 0x8000_0000, 0x1000, Prot::READ).expect("nothing is there");
+        }
+        // Its lowest tables go, for a large page or for nothing.
+        let mut gather = table.gather(GatherMode::Immediate);
+        assert_eq!(table.unmap_range(0x1_0040_1000, 0x1000, &mut gather), 0x1000);
+        table.map_range(0x1_0040_0000, 0x4000_0000, 0x20_0000, Prot::READ).expect("the table is empty");
+        assert_eq!(table.iova_to_phys(0x1_0040_1000), Some(0x4000_1000));
+        assert_eq!(table.unmap_range(0x1_0040_0000, 0x20_0000, &mut gather), 0x20_0000);
+        table.map_range(0x1_0000_1000, 0x8000_1000, 0x1f_f000, Prot::READ).expect("nothing is there");
+        assert_eq!(table.unmap_range(0x1_0000_0000, 0x20_0000, &mut gather), 0x20_0000);
+        assert_eq!(gather.unlinked_tables(), 1);
+        gather.sync();
+        assert_eq!(table.iova_to_phys(0x1_0000_0000), None);
+    }
+}

@@ -1,7 +1,7 @@
 //! Instruction counts of every case, against their budgets and against the values recorded: a check for CI.
 //!
-//! `cargo bench -p generic-pt-benches --bench budgets` prints them all and fails if one is over its budget, or more than 3 %
-//! worse than recorded. After `--`, words limit it to the cases whose format or name contains one of them; `--record` writes the
+//! `cargo bench -p generic-pt-benches --bench budgets` prints them all and fails if one is over its budget (but for those
+//! that are [known](generic_pt_benches::rows::KNOWN_OVER) to be), or more than 3 % worse than recorded. After `--`, words limit it to the cases whose format or name contains one of them; `--record` writes the
 //! values of this run to `benches/recorded.tsv`, and fails for no count.
 
 use generic_pt_benches::instructions::{Count, Whose, count_all, ran_to_be_counted};
@@ -48,7 +48,7 @@ fn check(arguments: &[String]) -> Result<ExitCode, String> {
         "{:<58} {:<9} {:>9} {:>9} {:>10} {:>8} {:>10}",
         "case", "format", "counted", "budget", "reference", "of ref.", "recorded"
     );
-    let (mut budgets, mut over, mut worse, mut better, mut missing) = (0, 0, 0, 0, 0);
+    let (mut budgets, mut over, mut known_over, mut worse, mut better, mut missing) = (0, 0, 0, 0, 0, 0);
     for count in &wanted {
         let row = &ROWS[count.row];
         let (budget, reference) = (row.budget_of(count.column), row.reference_instructions.get(count.column));
@@ -56,9 +56,15 @@ fn check(arguments: &[String]) -> Result<ExitCode, String> {
         let mut remarks = Vec::new();
         if let Some(budget) = budget {
             budgets += 1;
-            if count.instructions > budget {
+            let (is_over, is_known) = (count.instructions > budget, row.is_known_over(count.column));
+            if is_over && is_known {
+                known_over += 1;
+                remarks.push(format!("known over x{:.2}, see docs/performance.md", count.instructions / budget));
+            } else if is_over {
                 over += 1;
                 remarks.push(format!("OVER x{:.2}", count.instructions / budget));
+            } else if is_known {
+                remarks.push("not over any more: take it out of KNOWN_OVER".to_owned());
             }
         }
         match was {
@@ -100,7 +106,7 @@ fn check(arguments: &[String]) -> Result<ExitCode, String> {
             recorded.compiler
         );
     }
-    println!("{budgets} budgets, {over} over");
+    println!("{budgets} budgets, {over} over, {known_over} known to be over");
     Ok(if record || over + worse + missing == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -10,7 +10,7 @@ use crate::target::{Limits, PROT, Table, Tables, Target, table};
 use crate::{BenchDomain, Purpose};
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::Walkers;
-use generic_pt::{DirtyMode, GatherMode};
+use generic_pt::{DirtyMode, GatherMode, Segment};
 use std::fmt;
 use std::hint::black_box;
 
@@ -56,7 +56,7 @@ pub fn case<F: Walkers + 'static>(
             let lists = if purpose == Purpose::Count { 8 } else { 16 };
             let fits =
                 limits.hold(IOVA, PADDR, (lists * Scatter::<F>::STRIDE).max(pages * PAGE * 2)) && limits.have_size(12);
-            (fits && HAS_MAP_SG).then(|| {
+            fits.then(|| {
                 let mut case = Scatter { table, segments: scattered(pages), lists, are_mapped: false };
                 case.map_all();
                 case.unmap_all();
@@ -66,7 +66,7 @@ pub fn case<F: Walkers + 'static>(
         Operation::TranslateRange { len_lg2, runs } => {
             let len = 1u64 << len_lg2;
             let fits = limits.hold(IOVA, PADDR + PAGE, 2 * len) && limits.have_size(12);
-            (fits && HAS_TRANSLATE_RANGE).then(|| {
+            fits.then(|| {
                 match runs {
                     Runs::One => assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name),
                     Runs::EachLeaf => scattered(len / PAGE).iter().zip(0..).for_each(|(segment, page)| {
@@ -312,34 +312,14 @@ impl<F: Walkers> Case for Dirty<F> {
     }
 }
 
-/// Whether the library can do these yet.
-const HAS_MAP_SG: bool = cfg!(has_map_sg);
-const HAS_TRANSLATE_RANGE: bool = cfg!(has_translate_range);
-
 /// Pages in descending order with gaps, so that no two are contiguous.
 fn scattered(pages: u64) -> Vec<Segment> {
     (0..pages).rev().map(|page| Segment { paddr: PADDR + page * 2 * PAGE, len: PAGE }).collect()
 }
 
-#[cfg(not(has_map_sg))]
-#[derive(Clone, Copy, Debug)]
-struct Segment {
-    paddr: u64,
-    len: u64,
-}
-
 #[inline(never)]
 fn map_sg<F: Walkers>(table: &mut Table<F>, iova: u64, segments: &[Segment]) -> u64 {
-    #[cfg(has_map_sg)]
-    let mapped = table.map_sg(iova, segments.iter().copied(), black_box(PROT)).unwrap_or(0);
-    #[cfg(not(has_map_sg))]
-    let mapped = (0..)
-        .step_by(PAGE as usize)
-        .zip(segments)
-        .filter(|(offset, segment)| table.map(iova + offset, segment.paddr, segment.len, PROT))
-        .count() as u64
-        * PAGE;
-    mapped
+    table.map_sg(iova, segments.iter().copied(), black_box(PROT)).unwrap_or(0)
 }
 
 /// Maps scatter lists.
@@ -394,11 +374,8 @@ impl<F: Walkers> Case for Scatter<F> {
 
 #[inline(never)]
 fn translate_range<F: Walkers>(table: &Table<F>, iova: u64, len: u64) -> (u64, u64) {
-    #[cfg(has_translate_range)]
-    let found = table.translate_range(iova, len).fold((0, 0), |(runs, bytes), run| (runs + 1, bytes + run.len));
-    #[cfg(not(has_translate_range))]
-    let found = (table.iova_to_phys(iova).map_or(0, |_| 1), len);
-    found
+    let Ok(runs) = table.translate_range(iova, len) else { return (0, 0) };
+    runs.fold((0, 0), |(runs, bytes), run| (runs + 1, bytes + run.len))
 }
 
 /// Translates a range to runs.

@@ -165,6 +165,10 @@ crate::define_pt_format!(
                 // In table pointers; permissions for all below are not.
                 let ours = OA.mask() | OA_HIGH.mask() | AF.mask() | NS_TABLE.mask() | SOFTWARE.mask() | 1 << 55 | 0b11;
                 let wide_only = OA_HIGH.mask() | (OA.mask() & !lg2::low_mask(48));
+                // Nearly always, and by one comparison.
+                if level > 0 && raw & (!ours | wide_only | 0b11) == V.mask() | TYPE.mask() {
+                    return Kind::Table;
+                }
                 let is_ours = raw & (!ours | wide_only) == 0 || (raw & !ours == 0 && common.has(WIDE));
                 let run_exists = !CONTIGUOUS.is_set(raw) || ARM.runs_lg2[level as usize & 7] != 0;
                 match (V.is_set(raw), TYPE.is_set(raw) == (level == 0)) {
@@ -180,6 +184,10 @@ crate::define_pt_format!(
             #[inline(always)]
             fn table_pa(_: &Common<Self>, _: u32, raw: u64) -> u64 {
                 // Without wide addresses the high bits are zero, or the item is foreign.
+                if raw & OA_HIGH.mask() == 0 {
+                    return OA.get(raw);
+                }
+                core::hint::cold_path();
                 OA.get(raw) | OA_HIGH.get(raw)
             }
             #[inline(always)]

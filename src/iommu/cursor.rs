@@ -10,6 +10,7 @@ use crate::format::{Common, Groups, Kind};
 use crate::item::Item;
 use crate::near::{LEVELS, Near};
 use crate::seek::{Seek, Slot};
+use crate::tree::Tree;
 use core::fmt;
 
 /// A table with its place: made by [`PtIommu::cursor`].
@@ -124,7 +125,7 @@ fn near_phys_at<F: Groups, const LEVEL: u32>(common: &Common<F>, near: &Near<F>,
 fn far_phys<F: Walkers, H: Host>(core: &Core<F, H>, near: &mut Near<F>, va: u64) -> Option<u64> {
     let found = with_top_level!(
         core,
-        |top: TOP| F::cursor::<H, _, TOP>(&core.tree, top, va, Remember { near, va }),
+        |top: TOP| F::cursor::<H, _, TOP>(&core.tree, top, va, Remember { near, tree: &core.tree, va }),
         else None
     );
     // Without a leaf the walk may have ended at a table that it may not remember.
@@ -132,12 +133,13 @@ fn far_phys<F: Walkers, H: Host>(core: &Core<F, H>, near: &mut Near<F>, va: u64)
 }
 
 /// The walk to a leaf, whose table is remembered.
-struct Remember<'a, F> {
+struct Remember<'a, F: Groups, H: Host> {
     near: &'a mut Near<F>,
+    tree: &'a Tree<F, H>,
     va: u64,
 }
 
-impl<F: Groups> Seek<F> for Remember<'_, F> {
+impl<F: Groups, H: Host> Seek<F> for Remember<'_, F, H> {
     type Out = Option<u64>;
     const LOWEST: u32 = 0;
 
@@ -150,7 +152,7 @@ impl<F: Groups> Seek<F> for Remember<'_, F> {
     #[inline(always)]
     fn arrive<const LEVEL: u32>(self, common: &Common<F>, slot: Slot<'_, F>) -> Option<u64> {
         if (LEVEL as usize) < LEVELS {
-            self.near.remember::<LEVEL>(self.va, slot.table);
+            self.near.remember::<H, LEVEL>(self.tree, self.va, slot.table);
         }
         (slot.entry.kind == Kind::Leaf).then(|| F::exact_oa(common, LEVEL, slot.entry.raw, self.va))
     }

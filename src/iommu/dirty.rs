@@ -88,6 +88,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
 
 impl<F: Groups, H: Host, R: FnMut(VaRange)> Cx<'_, F, H, R> {
     /// Notes a dirty entry: joined with the one before if they are adjacent.
+    #[inline(always)]
     fn note(&mut self, entry: VaRange) {
         match &mut self.found {
             Some(found) if found.last.checked_add(1) == Some(entry.va) => found.last = entry.last,
@@ -151,7 +152,13 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
                 index &= !(lg2::low_mask(contig_lg2) as usize);
                 items = 1 << contig_lg2;
                 let whole = VaRange { va: lg2::align_down(va, entry_lg2), last: entry_last };
-                scan_leaf::<F, H, R, LEVEL>(table, cx, index, items, whole);
+                if !F::HAS_CONTIGUOUS || contig_lg2 == 0 {
+                    if F::is_dirty(common, LEVEL, entry.raw) {
+                        found_dirty::<F, H, R, LEVEL>(table, cx, index, 1, whole);
+                    }
+                } else {
+                    scan_leaf::<F, H, R, LEVEL>(table, cx, index, items, whole);
+                }
             }
         }
         index += items;
@@ -168,11 +175,14 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
 #[inline(always)]
 fn count_clean<F: Groups>(table: &Table<'_, F>, common: &Common<F>, index: usize, va: u64, last: u64) -> usize {
     let wanted = lg2::shr(last - va, item_size_lg2::<F>(0));
-    let items = usize::try_from(wanted).unwrap_or(usize::MAX);
-    table.count_while(index, items, |raw| !F::is_dirty(common, 0, raw))
+    let run = table.run_from(index);
+    let items = run.items().min(usize::try_from(wanted).unwrap_or(usize::MAX));
+    // What cleaning it would change.
+    let dirt = |raw| if F::is_dirty(common, 0, raw) { raw ^ F::clean_item(common, 0, raw) } else { F::Item::ZERO };
+    run.first(items).count_without(dirt)
 }
 
-/// Looks at one leaf, which covers `range`.
+/// Looks at one leaf of several items, which covers `range`.
 #[inline(always)]
 fn scan_leaf<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     table: &Table<'_, F>,
@@ -181,12 +191,23 @@ fn scan_leaf<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
     items: usize,
     range: VaRange,
 ) {
-    let common = cx.common;
     // Hardware may set the bit in any item of the entry.
-    let dirty = (first..first + items).any(|index| F::is_dirty(common, LEVEL, table.load_raw(index)));
-    if !dirty {
-        return;
+    let mut all = first..first + items;
+    if all.any(|index| F::is_dirty(cx.common, LEVEL, table.load_raw(index))) {
+        found_dirty::<F, H, R, LEVEL>(table, cx, first, items, range);
     }
+}
+
+/// Notes a leaf that is dirty, and makes it clean.
+#[inline(always)]
+fn found_dirty<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H, R>,
+    first: usize,
+    items: usize,
+    range: VaRange,
+) {
+    let common = cx.common;
     cx.note(range);
     if cx.mode == DirtyMode::Clear {
         table.update_run(first, items, |raw| F::clean_item(common, LEVEL, raw));

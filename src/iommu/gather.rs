@@ -168,19 +168,29 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// A queued gather holds no range, so it asks for a full flush ([`Driver::sync_all`]).
     #[inline]
     pub fn sync(&mut self) {
-        match self.mode {
-            GatherMode::Queued => self.sync_all(),
-            GatherMode::Immediate => {
-                if !self.changed {
-                    return;
-                }
-                if let Some(invalidation) = &self.invalidation() {
-                    self.host.domain().driver.sync(invalidation);
-                }
-                // The driver returned from the sync (of everything gathered: without a range there are no tables).
-                self.free(Synced(()));
-            }
+        if !self.changed {
+            return;
         }
+        if self.mode == GatherMode::Queued {
+            return self.sync_all();
+        }
+        if !self.unlinked.is_empty() {
+            return self.sync_and_free();
+        }
+        if let Some(invalidation) = &self.invalidation() {
+            self.host.domain().driver.sync(invalidation);
+        }
+        self.clear();
+    }
+
+    /// The same with tables to free.
+    #[inline(never)]
+    fn sync_and_free(&mut self) {
+        if let Some(invalidation) = &self.invalidation() {
+            self.host.domain().driver.sync(invalidation);
+        }
+        // The driver returned from the sync (of everything gathered: without a range there are no tables).
+        self.free(Synced(()));
     }
 
     /// Has the driver invalidate everything of the domain, then frees the unlinked tables: what a flush queue does.
@@ -223,11 +233,17 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// Empties the gather: the tables in it.
     #[inline(always)]
     fn take(&mut self) -> UnlinkedList<F> {
+        self.clear();
+        core::mem::replace(&mut self.unlinked, UnlinkedList::EMPTY)
+    }
+
+    /// Nothing has to be invalidated any more.
+    #[inline(always)]
+    fn clear(&mut self) {
         self.range = EMPTY;
         self.leaf_levels = LevelSet::NONE;
         self.table_levels = LevelSet::NONE;
         self.changed = false;
-        core::mem::replace(&mut self.unlinked, UnlinkedList::EMPTY)
     }
 
     /// Adds what an operation on a table of `host` changed.
@@ -235,10 +251,9 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// # Safety
     /// The unlinked tables in `changes` are of the memory of `host`.
     #[inline(always)]
-    pub(crate) unsafe fn add(&mut self, common: &Common<F>, host: &H, range: VaRange, changes: Changes<F>) {
+    pub(crate) unsafe fn add(&mut self, common: &Common<F>, host: &H, range: VaRange, mut changes: Changes<F>) {
         if !self.host.is_same(host) {
-            self.sync();
-            self.host = host.clone();
+            self.move_to(host);
         }
         if self.mode == GatherMode::Immediate {
             if common.has(Features::FLUSH_RANGE_NO_GAPS) && self.is_disjoint(range) {
@@ -253,15 +268,17 @@ impl<F: Groups, H: Host> Gather<F, H> {
             self.leaf_levels = self.leaf_levels.union(changes.leaf_levels);
             self.table_levels = self.table_levels.union(changes.table_levels);
         }
-        let memory = &self.host.domain().memory;
-        self.unlinked.append(common, memory, changes.unlinked);
+        if !changes.unlinked.is_empty() {
+            let memory = &self.host.domain().memory;
+            self.unlinked.append(common, memory, core::mem::replace(&mut changes.unlinked, UnlinkedList::EMPTY));
+        }
     }
 
     /// Adds a range that was made clean: a plain union, the caller flushes once at the end.
+    #[inline(always)]
     pub(crate) fn add_cleaned(&mut self, common: &Common<F>, host: &H, range: VaRange, level: u32) {
         if !self.host.is_same(host) {
-            self.sync();
-            self.host = host.clone();
+            self.move_to(host);
         }
         if self.mode == GatherMode::Immediate {
             self.extend(range);
@@ -270,6 +287,14 @@ impl<F: Groups, H: Host> Gather<F, H> {
             self.leaf_levels = self.leaf_levels.union(LevelSet::of(level));
         }
         self.changed = true;
+    }
+
+    /// Makes it a gather of another host.
+    #[cold]
+    #[inline(never)]
+    fn move_to(&mut self, host: &H) {
+        self.sync();
+        self.host = host.clone();
     }
 
     #[inline(always)]

@@ -42,7 +42,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
         let pages = Prepared::new(&common);
         let mut core = Core { tree: Tree::new(host, common, top_level)?, page_sizes: 0, pages };
         core.permit(u64::MAX);
-        let near = Near::new(core.common());
+        let near = Near::NONE;
         Ok(Self { core, near })
     }
 

@@ -14,7 +14,8 @@ use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::{VaRange, best_page_size, count_of_size};
-use crate::table::{Entry, NewTable, Swap, Table};
+use crate::table::{Entry, NewTable, Run, Swap, Table};
+use crate::tree::TopPtr;
 use core::ops::{Deref, DerefMut};
 
 mod sg;
@@ -26,18 +27,20 @@ pub use sg::{OneRun, Runs, Segment};
 pub struct Cx<'a, F: Groups, H: Host> {
     common: &'a Common<F>,
     host: &'a H,
+    /// To be forgotten before a table is unlinked.
+    near: &'a mut Near<F>,
     /// The next address to map.
     va: u64,
     oa: u64,
     /// Last VA to map.
     last: u64,
-    /// Whether everything up to `last` is mapped (`va` cannot say so at the end of the address space).
-    finished: bool,
     attrs: F::Attrs,
     /// Page sizes that may be used.
     sizes: u64,
     /// Replaced tables; made when the first is replaced.
     replaced: Option<Gather<F, H>>,
+    /// Why it stopped.
+    error: Option<Error>,
 }
 
 /// A map, and where the physical runs come from that follow the one it is at.
@@ -63,8 +66,9 @@ impl<F: Groups, H: Host, S> DerefMut for Walk<'_, F, H, S> {
     }
 }
 
-/// Why a map stopped.
-pub type Stop = Error;
+/// A map stopped: why, it carries itself. (An error is large, and would be handed on from level to level.)
+#[allow(missing_debug_implementations, reason = "only named by expansions")]
+pub struct Stop(());
 
 impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Maps `len` bytes from `iova` to physical memory from `paddr`.
@@ -90,7 +94,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
     pub(super) fn map(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         match page::map_near(self, near, iova, paddr, len, prot) {
             page::Done::Yes => Ok(()),
-            page::Done::No => self.map_far(near, iova, paddr, len, prot),
+            page::Done::No | page::Done::NoPage => self.map_far(near, iova, paddr, len, prot),
         }
     }
 
@@ -99,31 +103,61 @@ impl<F: Walkers, H: Host> Core<F, H> {
     fn map_far(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         match page::map_far(self, near, iova, paddr, len, prot) {
             page::Done::Yes => Ok(()),
-            page::Done::No => {
-                // It may replace tables.
-                near.forget();
-                self.map_many(iova, paddr, len, prot)
-            }
+            page::Done::No | page::Done::NoPage => self.map_many(near, iova, paddr, len, prot),
         }
     }
 
     /// Map of any range, with anything in the way.
-    fn map_many(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
-        let (cx, leaf_level) =
-            self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?;
-        let mut cx = Walk { cx, runs: OneRun };
-        let range = VaRange { va: iova, last: cx.last };
-        let result =
-            self.ensure_top(range, leaf_level).and_then(|top| self.tree.with(top, |table| F::map(table, &mut cx)));
-        if let Some(mut replaced) = cx.replaced.take() {
-            replaced.sync();
-        }
-        result.map_err(|error| MapError { error, mapped: cx.va.wrapping_sub(iova), va: cx.va })
+    fn map_many(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
+        let (range, attrs) = match self.map_plain(iova, paddr, len, prot) {
+            Some(checked) => checked,
+            None => {
+                self.map_checked(iova, paddr, len, prot).map_err(|error| MapError { error, mapped: 0, va: iova })?
+            }
+        };
+        let top = || match self.top_that_holds(range) {
+            Some(top) => Ok(top),
+            None => self.top_for(range, range, paddr).map_err(|error| MapError { error, mapped: 0, va: iova }),
+        };
+        let table = self.start_at(near, range, top)?;
+        let mut cx = Walk { cx: self.start(near, range, paddr, attrs), runs: OneRun };
+        let result = F::map(&table, &mut cx);
+        if cx.replaced.is_none() && result.is_ok() { Ok(()) } else { cx.end(iova) }
     }
 
-    /// The checks, in their order. The start of the map, and the level of its first leaf.
+    /// The start of a map.
     #[inline(always)]
-    fn map_checked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(Cx<'_, F, H>, u32), Error> {
+    fn start<'a>(&'a self, near: &'a mut Near<F>, range: VaRange, oa: u64, attrs: F::Attrs) -> Cx<'a, F, H> {
+        let (common, host, sizes) = (self.common(), self.host(), self.page_sizes);
+        Cx { common, host, near, va: range.va, oa, last: range.last, attrs, sizes, replaced: None, error: None }
+    }
+
+    /// What of a map is worked out first, if the arguments are right in the usual way: checked all together, so that little
+    /// is decided. `None` says nothing: [`map_checked`](Self::map_checked) knows.
+    #[inline(always)]
+    fn map_plain(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Option<(VaRange, F::Attrs)> {
+        let attrs = self.pages.attrs(prot)?;
+        let range = VaRange::new(iova, len).ok()?;
+        let ends = paddr | paddr.wrapping_add(len - 1) | len;
+        self.are_plain(iova | paddr | len, ends).then_some((range, attrs))
+    }
+
+    /// Whether `bits` of starts and lengths are aligned to the smallest page; and `ends`, of starts, lengths and last bytes, say
+    /// that these are addresses for which there are all page sizes.
+    #[inline(always)]
+    fn are_plain(&self, bits: u64, ends: u64) -> bool {
+        // A sum of two numbers below 2^63 has not wrapped around.
+        let beyond = if F::GEOMETRY.max_oa_lg2 < 63 { 0 } else { 1 << 63 } | self.tree.oa_beyond;
+        let sizes = self.page_sizes;
+        // Without a size nothing is aligned: lengths are not zero.
+        let inside_smallest = sizes.wrapping_sub(1) & !sizes;
+        (bits & inside_smallest) | (ends & beyond) == 0 && F::sizes_for_oa(self.common(), sizes, ends) == sizes
+    }
+
+    /// The checks, in their order.
+    #[cold]
+    #[inline(never)]
+    fn map_checked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(VaRange, F::Attrs), Error> {
         let common = self.common();
         let pa_range = |paddr| Err(Error::PaRange { paddr, len, max_oa_lg2: common.max_oa_lg2 });
         if !prot.intersects(Prot::READ.union(Prot::WRITE)) {
@@ -132,11 +166,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
         if !common.holds_oa(paddr) {
             return pa_range(paddr);
         }
-        let attrs = match self.pages.attrs(prot) {
-            Some(attrs) => attrs,
-            // For the error.
-            None => F::attrs(common, prot)?,
-        };
+        let attrs = F::attrs(common, prot)?;
         let range = VaRange::new(iova, len)?;
         let sizes = self.page_sizes;
         let first_sizes = F::sizes_for_oa(common, sizes, paddr);
@@ -152,25 +182,18 @@ impl<F: Walkers, H: Host> Core<F, H> {
             _ => return pa_range(paddr),
         }
         self.check_sizes_of_oas(range, paddr, len)?;
-        let cx = Cx {
-            common,
-            host: self.host(),
-            va: iova,
-            oa: paddr,
-            last: range.last,
-            finished: false,
-            attrs,
-            sizes,
-            replaced: None,
-        };
-        // Where the top cannot grow, there is a size in the bitmap only if it is not above the top.
-        let leaf_level = if common.has(Features::DYNAMIC_TOP) {
-            let size_lg2 = best_page_size(first_sizes, iova, range.last, paddr).unwrap_or(0);
-            level_of_size::<F>(common, size_lg2)
-        } else {
-            0
-        };
-        Ok((cx, leaf_level))
+        Ok((range, attrs))
+    }
+
+    /// The top for a map of the range, whose first run is `run`, from `paddr`: grown, if it can.
+    #[cold]
+    #[inline(never)]
+    fn top_for(&self, range: VaRange, run: VaRange, paddr: u64) -> Result<TopPtr, Error> {
+        let common = self.common();
+        let sizes = F::sizes_for_oa(common, self.page_sizes, paddr);
+        let size_lg2 = best_page_size(sizes, run.va, run.last, paddr).unwrap_or(0);
+        // A later page of a higher level lies beyond what a lower top decodes, so only the first matters.
+        self.ensure_top(range, level_of_size::<F>(common, size_lg2))
     }
 }
 
@@ -243,14 +266,37 @@ fn level_of_size<F: Groups>(common: &Common<F>, size_lg2: u32) -> u32 {
 
 impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
     #[inline(always)]
-    fn domain(&self) -> &Domain<H::Memory, H::Driver> {
+    fn domain(&self) -> &'a Domain<H::Memory, H::Driver> {
         self.host.domain()
+    }
+
+    /// Whether everything up to `last` is mapped, when something is.
+    #[inline(always)]
+    fn is_finished(&self) -> bool {
+        self.va.wrapping_sub(1) == self.last
+    }
+
+    /// Notes why it stops.
+    #[cold]
+    fn stop(&mut self, error: Error) -> Stop {
+        self.error = Some(error);
+        Stop(())
+    }
+
+    /// The end of a map from `iova` on, where that takes more than to return.
+    #[cold]
+    #[inline(never)]
+    fn end(&mut self, iova: u64) -> Result<(), MapError> {
+        if let Some(mut replaced) = self.replaced.take() {
+            replaced.sync();
+        }
+        let (mapped, va) = (self.va.wrapping_sub(iova), self.va);
+        self.error.take().map_or(Ok(()), |error| Err(MapError { error, mapped, va }))
     }
 
     /// Moves on by `bytes`, which end at or before `last`.
     #[inline(always)]
     fn advance(&mut self, bytes_minus_1: u64) {
-        self.finished = self.va.wrapping_add(bytes_minus_1) >= self.last;
         self.va = self.va.wrapping_add(bytes_minus_1).wrapping_add(1);
         self.oa = self.oa.wrapping_add(bytes_minus_1).wrapping_add(1);
     }
@@ -326,9 +372,15 @@ impl<'a, F: Groups> Leaf<'a, F> {
         let Addend { step, mask } = const { addends::<F>() }[self.level as usize % MAX_LEVELS];
         // What one page more adds to an address: the description says it, or it is seen where nothing can carry.
         let first = Self { oa: 0, ..*self };
-        let step = if step != 0 { F::Item::from_u64(step) } else { first.item(0) ^ first.item(1) };
+        let const_step = step != 0;
+        let step = if const_step { F::Item::from_u64(step) } else { first.item(0) ^ first.item(1) };
         let way = step.wrapping_times(last);
         let shared = first.item(0).to_u64() & mask;
+        if const_step && shared == 0 && self.size_lg2 == item_size_lg2::<F>(self.level) {
+            // There is but one piece, and nothing else in it.
+            debug_assert!(item.wrapping_add(way) == self.item(last), "an address that is not in its field");
+            return Some(Steps { item, step });
+        }
         let below_shared = shared.wrapping_sub(1) & !shared;
         let is_regular = item.wrapping_add(way) == self.item(last) && way.to_u64() <= below_shared;
         is_regular.then_some(Steps { item, step })
@@ -389,20 +441,17 @@ pub fn map_level<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
             map_lower::<F, H, S, LEVEL>(table, cx, index, &below)?;
         } else {
             // The arguments were checked: some size fits everywhere in the range.
-            return Err(Error::Alignment {
-                va: cx.va,
-                paddr: cx.oa,
-                len: cx.last.wrapping_sub(cx.va).wrapping_add(1),
-                page_sizes: cx.sizes,
-            });
+            let (va, paddr, page_sizes) = (cx.va, cx.oa, cx.sizes);
+            let len = cx.last.wrapping_sub(va).wrapping_add(1);
+            return Err(cx.stop(Error::Alignment { va, paddr, len, page_sizes }));
         }
-        if S::MANY && cx.finished {
+        if S::MANY && cx.is_finished() {
             if LEVEL == 0 {
                 sg::map_pages(table, cx);
             }
             cx.next_run()?;
         }
-        if cx.finished || table.index(cx.va) == 0 {
+        if cx.is_finished() || table.index(cx.va) == 0 {
             return Ok(());
         }
     }
@@ -417,7 +466,8 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     size_lg2: u32,
 ) -> Result<(), Stop> {
     let contig_lg2 = size_lg2 - item_size_lg2::<F>(LEVEL);
-    let in_table_leaves = (table.items() - index) >> contig_lg2;
+    let run = table.run_from(index);
+    let in_table_leaves = run.items() >> contig_lg2;
     // Sizes of the levels above begin to fit where this table ends.
     let sizes = F::sizes_for_oa(cx.common, cx.sizes & F::possible_sizes(cx.common, LEVEL), cx.oa);
     let leaves = if F::HAS_CONTIGUOUS && sizes != lg2::pow2(size_lg2) {
@@ -427,50 +477,85 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
         (cx.last.wrapping_sub(cx.va).wrapping_sub(lg2::low_mask(size_lg2)) >> (size_lg2 & 63)).saturating_add(1)
     };
     let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves.min(in_table_leaves as u64)) as usize;
-    check_leaf::<F, H>(cx, LEVEL, size_lg2)?;
+    if !is_read_as_leaf(cx, LEVEL, size_lg2) {
+        let va = cx.va;
+        return Err(cx.stop(Error::LeafNotRead { va, level: LEVEL }));
+    }
     let leaf = cx.leaf(LEVEL, size_lg2);
-    let (done_leaves, result) = if contig_lg2 == 0 {
+    if contig_lg2 == 0 {
         match leaf.steps(leaves) {
-            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, leaves, steps),
-            None => write_plain::<F, H, LEVEL>(table, cx, index, leaves, leaf.items()),
+            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), steps)?,
+            None => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), leaf.items())?,
         }
     } else {
-        write_contiguous::<F, H, LEVEL>(table, cx, index, leaves, leaf)
-    };
-    if done_leaves != 0 {
-        if cx.common.has(Features::DMA_INCOHERENT) {
-            table.flush(cx.domain(), index, done_leaves << contig_lg2);
-        }
-        cx.advance(lg2::shl(done_leaves as u64, size_lg2).wrapping_sub(1));
+        write_contiguous::<F, H, LEVEL>(table, cx, index, leaves, leaf)?;
     }
-    result
+    written(table, cx, index, leaves, size_lg2);
+    Ok(())
 }
 
-/// Writes leaves of one item, as far as the items there are empty or can be made so. How many, and what was in the way.
+/// Flushes leaves that were written from `index` on, and moves on behind them.
+#[inline(always)]
+fn written<F: Groups, H: Host>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    leaves: usize,
+    size_lg2: u32,
+) {
+    if cx.common.has(Features::DMA_INCOHERENT) {
+        let contig_lg2 = size_lg2 - item_size_lg2::<F>(table.level());
+        table.flush(cx.domain(), index, leaves << contig_lg2);
+    }
+    cx.advance(lg2::shl(leaves as u64, size_lg2).wrapping_sub(1));
+}
+
+/// Writes leaves of one item, as far as the items there are empty or can be made so; if not all, that is the end of the map.
 #[inline(always)]
 fn write_plain<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
     index: usize,
-    leaves: usize,
+    run: Run<'_, F>,
     mut items: impl Iterator<Item = F::Item>,
-) -> (usize, Result<(), Stop>) {
-    let mut done = 0;
-    loop {
-        // The iterator has no end.
-        let next = || items.next().unwrap_or(F::Item::ZERO);
-        done += table.store_where_empty(cx.common, index + done, leaves - done, next);
-        if done >= leaves {
-            return (done, Ok(()));
-        }
-        let done_bytes = lg2::shl(done as u64, item_size_lg2::<F>(LEVEL));
-        if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, index + done, 1, done_bytes) {
-            return (done, Err(stop));
-        }
+) -> Result<(), Stop> {
+    let leaves = run.items();
+    // The iterator has no end.
+    let rest = table.store_where_empty(cx.common, run, || items.next().unwrap_or(F::Item::ZERO));
+    if rest.items() == 0 {
+        return Ok(());
     }
+    write_rest::<F, H, LEVEL>(&table.copy(), cx, index, leaves, rest.items(), items)
 }
 
-/// Writes leaves of several items: each only when all its items are empty.
+/// Writes the last `rest` of some leaves of one item each, of which the first is not where an empty item should be.
+#[cold]
+#[inline(never)]
+fn write_rest<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    leaves: usize,
+    rest: usize,
+    mut items: impl Iterator<Item = F::Item>,
+) -> Result<(), Stop> {
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    let mut done = leaves - rest;
+    while done < leaves {
+        // The format may take for empty what is not what it writes.
+        if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, index + done, 1, lg2::shl(done as u64, item_lg2)) {
+            written(table, cx, index, done, item_lg2);
+            return Err(stop);
+        }
+        table.store(index + done, items.next().unwrap_or(F::Item::ZERO));
+        done += 1;
+        let run = table.run_from(index + done).first(leaves - done);
+        done = leaves - table.store_where_empty(cx.common, run, || items.next().unwrap_or(F::Item::ZERO)).items();
+    }
+    Ok(())
+}
+
+/// Writes leaves of several items: each only when all its items are empty; if not all, that is the end of the map.
 #[inline(always)]
 fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
@@ -478,18 +563,19 @@ fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
     index: usize,
     leaves: usize,
     leaf: Leaf<'_, F>,
-) -> (usize, Result<(), Stop>) {
+) -> Result<(), Stop> {
     let contig_lg2 = leaf.size_lg2 - item_size_lg2::<F>(LEVEL);
     let items_per_leaf = 1usize << contig_lg2;
     for done in 0..leaves {
         let first = index + (done << contig_lg2);
+        let leaf = leaf.behind(lg2::shl(done as u64, leaf.size_lg2));
         if !table.is_run_empty(cx.common, first, items_per_leaf) {
             let done_bytes = lg2::shl(done as u64, leaf.size_lg2);
-            if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, first, items_per_leaf, done_bytes) {
-                return (done, Err(stop));
+            if let Err(stop) = make_room::<F, H, LEVEL>(&table.copy(), cx, first, items_per_leaf, done_bytes) {
+                written(table, cx, index, done, leaf.size_lg2);
+                return Err(stop);
             }
         }
-        let leaf = leaf.behind(lg2::shl(done as u64, leaf.size_lg2));
         match (F::OA_STYLE, leaf.steps(items_per_leaf)) {
             (OaStyle::Entry, _) => {
                 let item = leaf.item(0);
@@ -501,23 +587,21 @@ fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
             (OaStyle::Item, None) => table.store_run(first, items_per_leaf, |n| leaf.item(n as u64)),
         }
     }
-    (leaves, Ok(()))
+    Ok(())
 }
 
-/// That the format reads the leaf at the position as a leaf: otherwise it might be followed as a table. A constant for most
-/// formats.
+/// Whether the format reads the leaf at the position as a leaf: otherwise it might be followed as a table. A constant for
+/// most formats.
 #[inline(always)]
-fn check_leaf<F: Groups, H: Host>(cx: &Cx<'_, F, H>, level: u32, size_lg2: u32) -> Result<(), Stop> {
-    match F::kind(cx.common, level, cx.leaf(level, size_lg2).item(0)) {
-        Kind::Leaf => Ok(()),
-        Kind::Empty | Kind::Table | Kind::Foreign => Err(Error::LeafNotRead { va: cx.va, level }),
-    }
+fn is_read_as_leaf<F: Groups, H: Host>(cx: &Cx<'_, F, H>, level: u32, size_lg2: u32) -> bool {
+    F::kind(cx.common, level, cx.leaf(level, size_lg2).item(0)) == Kind::Leaf
 }
 
 /// Sees to it that the items of a leaf are empty: tables without leaves are unlinked, anything else is in the way.
 ///
 /// `done_bytes` of this run were written before; the position does not count them yet.
-#[inline(always)]
+#[cold]
+#[inline(never)]
 fn make_room<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
@@ -529,7 +613,7 @@ fn make_room<F: Groups, H: Host, const LEVEL: u32>(
         let entry = table.load(cx.common, first + n);
         if entry.kind != Kind::Empty {
             let item_va = cx.va.wrapping_add(done_bytes).wrapping_add(lg2::shl(n as u64, item_size_lg2::<F>(LEVEL)));
-            replace_table(table, cx, first + n, entry, item_va)?;
+            replace_table(&table.copy(), cx, first + n, entry, item_va)?;
         }
     }
     Ok(())
@@ -548,16 +632,17 @@ fn replace_table<F: Groups, H: Host>(
     let level = table.level();
     let memory = &cx.host.domain().memory;
     if entry.kind == Kind::Foreign {
-        return Err(Error::Foreign { va, level, raw: entry.raw.to_u64() });
+        return Err(cx.stop(Error::Foreign { va, level, raw: entry.raw.to_u64() }));
     }
     if entry.kind != Kind::Table || level == 0 {
         // The item may be in the middle of a contiguous leaf.
         let va = lg2::align_down(va, F::entry_size_lg2(cx.common, level, entry.raw));
-        return Err(Error::InUse { va, level });
+        return Err(cx.stop(Error::InUse { va, level }));
     }
     if table.descend(cx.common, memory, entry, |lower| has_leaf(lower, cx.common, memory)) {
-        return Err(Error::InUse { va, level });
+        return Err(cx.stop(Error::InUse { va, level }));
     }
+    cx.near.forget_below(level);
     let mut changes = Changes::NONE;
     clear_and_unlink::<F, ANY_LEVEL>(table, cx.common, memory, index..index + 1, &mut changes);
     if cx.common.has(Features::DMA_INCOHERENT) {
@@ -594,54 +679,74 @@ fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
     index: usize,
     below: &impl Fn(&Table<'_, F>, &mut Walk<'_, F, H, S>) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let mut entry = table.load(cx.common, index);
+    let entry = table.load(cx.common, index);
+    let entry = if entry.kind == Kind::Table {
+        entry.raw
+    } else {
+        match make_lower::<F, H, LEVEL>(table, cx, index, entry)? {
+            Some(raw) => raw,
+            None => return Ok(()),
+        }
+    };
+    let (common, host) = (cx.common, cx.host);
+    if common.has(Features::DMA_INCOHERENT) && entry & flush_done_bit(common) == zero::<F>() {
+        // Another thread installed it, and may not have finished its flush.
+        table.flush(host.domain(), index, 1);
+    }
+    let entry = Entry { raw: entry, kind: Kind::Table };
+    table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx))
+}
+
+/// Installs a table at `index`, where `entry` is none. The item that points to it; `None` if it is full of leaves.
+#[inline(always)]
+fn make_lower<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    mut entry: Entry<F>,
+) -> Result<Option<F::Item>, Stop> {
     loop {
         match entry.kind {
+            Kind::Empty => {}
+            // Another thread was first.
+            Kind::Table => return Ok(Some(entry.raw)),
             Kind::Leaf => {
                 let entry_lg2 = F::entry_size_lg2(cx.common, LEVEL, entry.raw);
-                return Err(Error::InUse { va: lg2::align_down(cx.va, entry_lg2), level: LEVEL });
-            }
-            Kind::Table => {
-                let host = cx.host;
-                if cx.common.has(Features::DMA_INCOHERENT) && entry.raw & flush_done_bit(cx.common) == zero::<F>() {
-                    // Another thread installed it, and may not have finished its flush.
-                    table.flush(host.domain(), index, 1);
-                }
-                let common = cx.common;
-                return table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx));
+                let va = lg2::align_down(cx.va, entry_lg2);
+                return Err(cx.stop(Error::InUse { va, level: LEVEL }));
             }
             Kind::Foreign => {
                 let va = lg2::align_down(cx.va, item_size_lg2::<F>(LEVEL));
-                return Err(Error::Foreign { va, level: LEVEL, raw: entry.raw.to_u64() });
+                return Err(cx.stop(Error::Foreign { va, level: LEVEL, raw: entry.raw.to_u64() }));
             }
-            Kind::Empty => {}
         }
-        let filled = new_filled::<F, H, LEVEL>(cx);
-        let host = cx.host;
-        let (lower, filled_bytes_minus_1) = match filled {
-            Some(filled) => filled?,
-            None => (NewTable::empty(cx.common, &host.domain().memory, LEVEL - 1, cx.va)?, None),
+        let (lower, filled_bytes_minus_1) = match new_filled::<F, H, LEVEL>(cx) {
+            Some(filled) => filled.map_err(|error| cx.stop(error))?,
+            None => {
+                let empty = NewTable::empty(cx.common, &cx.domain().memory, LEVEL - 1, cx.va);
+                (empty.map_err(|error| cx.stop(error))?, None)
+            }
         };
         let incoherent = cx.common.has(Features::DMA_INCOHERENT);
         if incoherent {
-            lower.flush(&host.domain().driver);
+            lower.flush(&cx.domain().driver);
         }
-        match table.install_table(cx.common, index, entry, lower)? {
+        let item = match table.install_table(cx.common, index, entry, lower).map_err(|error| cx.stop(error))? {
             Swap::Lost(found) => {
                 entry = found;
                 continue;
             }
-            Swap::Done => {}
-        }
+            Swap::Done(item) => item,
+        };
         if incoherent {
-            table.flush(host.domain(), index, 1);
+            table.flush(cx.domain(), index, 1);
             table.set_bits(index, flush_done_bit(cx.common));
         }
         if let Some(bytes_minus_1) = filled_bytes_minus_1 {
             cx.advance(bytes_minus_1);
-            return Ok(());
+            return Ok(None);
         }
-        entry = table.load(cx.common, index);
+        return Ok(Some(item | if incoherent { flush_done_bit(cx.common) } else { zero::<F>() }));
     }
 }
 
@@ -651,7 +756,7 @@ fn zero<F: Groups>() -> F::Item {
 }
 
 /// What [`new_filled`] made: the table, and how many bytes (less one) it maps.
-type Filled<'m, F, M> = Result<(NewTable<'m, F, M>, Option<u64>), Stop>;
+type Filled<'m, F, M> = Result<(NewTable<'m, F, M>, Option<u64>), Error>;
 
 /// A table for the level below `LEVEL` already filled with leaves, if the range covers all of it and they are all there.
 ///
@@ -672,8 +777,8 @@ fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Op
         return None;
     }
     debug_assert!(size_lg2 < item_lg2 && items_lg2::<F>(LEVEL - 1) < 32);
-    if let Err(error) = check_leaf(cx, LEVEL - 1, size_lg2) {
-        return Some(Err(error));
+    if !is_read_as_leaf(cx, LEVEL - 1, size_lg2) {
+        return Some(Err(Error::LeafNotRead { va: cx.va, level: LEVEL - 1 }));
     }
     let memory = &cx.host.domain().memory;
     let leaf = cx.leaf(LEVEL - 1, size_lg2);

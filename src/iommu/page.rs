@@ -17,35 +17,43 @@ use crate::range::VaRange;
 use crate::seek::{Seek, Slot};
 
 /// Runs `$run` with the level of the top as the constant `$TOP`, the top as `$top`; `$other` where the format has no such top.
+///
+/// Four levels are the usual, so that is looked at first.
 macro_rules! with_top_level {
     ($table:expr, |$top:ident: $TOP:ident| $run:expr, else $other:expr) => {{
         let $top = $table.tree.top();
-        match $top.level {
-            0 if F::can_be_top(0) => {
-                const $TOP: u32 = 0;
-                $run
-            }
-            1 if F::can_be_top(1) => {
-                const $TOP: u32 = 1;
-                $run
-            }
-            2 if F::can_be_top(2) => {
-                const $TOP: u32 = 2;
-                $run
-            }
-            3 if F::can_be_top(3) => {
+        if $top.level == 3 {
+            if F::can_be_top(3) {
                 const $TOP: u32 = 3;
                 $run
+            } else {
+                $other
             }
-            4 if F::can_be_top(4) => {
-                const $TOP: u32 = 4;
-                $run
+        } else {
+            core::hint::cold_path();
+            match $top.level {
+                0 if F::can_be_top(0) => {
+                    const $TOP: u32 = 0;
+                    $run
+                }
+                1 if F::can_be_top(1) => {
+                    const $TOP: u32 = 1;
+                    $run
+                }
+                2 if F::can_be_top(2) => {
+                    const $TOP: u32 = 2;
+                    $run
+                }
+                4 if F::can_be_top(4) => {
+                    const $TOP: u32 = 4;
+                    $run
+                }
+                5 if F::can_be_top(5) => {
+                    const $TOP: u32 = 5;
+                    $run
+                }
+                _ => $other,
             }
-            5 if F::can_be_top(5) => {
-                const $TOP: u32 = 5;
-                $run
-            }
-            _ => $other,
         }
     }};
 }
@@ -58,6 +66,8 @@ pub(super) enum Done {
     Yes,
     /// Nothing was done.
     No,
+    /// Nothing was done: it is not a single page.
+    NoPage,
 }
 
 /// Combinations of protections.
@@ -100,29 +110,35 @@ impl<F: Groups> Prepared<F> {
 }
 
 /// Runs `$run` with the level of a single page of the length as the constant `$LEVEL`; `$other` if it is none.
+///
+/// The length says which level it can be, so the address is looked at once.
 macro_rules! with_page_level {
-    (if $is_page:ident::<$F:ident>$arguments:tt, |$LEVEL:ident| $run:expr, else $other:expr) => {
-        if $is_page::<$F, 0>$arguments {
+    (if $is_len:ident::<$F:ident>$arguments:tt, aligned $bits:expr, |$LEVEL:ident| $run:expr, else $other:expr) => {
+        if $is_len::<$F, 0>$arguments {
             const $LEVEL: u32 = 0;
-            $run
-        } else if $is_page::<$F, 1>$arguments {
+            if is_page_aligned::<$F, 0>($bits) { $run } else { $other }
+        } else if $is_len::<$F, 1>$arguments {
             const $LEVEL: u32 = 1;
-            $run
-        } else if $is_page::<$F, 2>$arguments {
+            if is_page_aligned::<$F, 1>($bits) { $run } else { $other }
+        } else if $is_len::<$F, 2>$arguments {
             const $LEVEL: u32 = 2;
-            $run
+            if is_page_aligned::<$F, 2>($bits) { $run } else { $other }
         } else {
             $other
         }
     };
 }
 
-/// Whether `len` bytes from `va` and `oa` are one page of `LEVEL` that may be mapped.
+/// Whether that is the length of one page of `LEVEL` that may be mapped, or [`NO_PAGE`].
 #[inline(always)]
-fn is_page_to_map<F: Groups, const LEVEL: u32>(pages: &Prepared<F>, va: u64, oa: u64, len: u64) -> bool {
-    let inside = lg2::low_mask(item_size_lg2::<F>(LEVEL));
-    // In one comparison; a length of `NO_PAGE` is inside a page.
-    LEVEL <= F::MAX_TOP_LEVEL && ((va | oa | len) & inside) | (len ^ pages.len[LEVEL as usize % LEVELS]) == 0
+fn is_len_to_map<F: Groups, const LEVEL: u32>(pages: &Prepared<F>, len: u64) -> bool {
+    LEVEL <= F::MAX_TOP_LEVEL && len == pages.len[LEVEL as usize % LEVELS]
+}
+
+/// Whether addresses, and lengths that may be [`NO_PAGE`], are multiples of the page of `LEVEL`.
+#[inline(always)]
+fn is_page_aligned<F: Groups, const LEVEL: u32>(bits: u64) -> bool {
+    lg2::is_aligned(bits, item_size_lg2::<F>(LEVEL))
 }
 
 /// Maps one page in the table that was used last.
@@ -136,16 +152,15 @@ pub(super) fn map_near<F: Walkers, H: Host>(
     prot: Prot,
 ) -> Done {
     with_page_level!(
-        if is_page_to_map::<F>(&core.pages, va, oa, len),
+        if is_len_to_map::<F>(&core.pages, len), aligned va | oa | len,
         |LEVEL| {
-            let (Some(table), Some(leaf)) = (near.table::<LEVEL>(va), leaf::<F, H, LEVEL>(core, oa, prot)) else {
-                return Done::No;
-            };
+            let Some(table) = near.table::<LEVEL>(va) else { return Done::No };
+            let Some(leaf) = leaf::<F, H, LEVEL>(core, oa, prot) else { return Done::No };
             let index = table.index(va);
             let entry = table.load(core.common(), index);
             put_leaf(core, Slot { table: &table, index, entry }, leaf)
         },
-        else Done::No
+        else Done::NoPage
     )
 }
 
@@ -160,7 +175,7 @@ pub(super) fn map_far<F: Walkers, H: Host>(
     prot: Prot,
 ) -> Done {
     with_page_level!(
-        if is_page_to_map::<F>(&core.pages, va, oa, len),
+        if is_len_to_map::<F>(&core.pages, len), aligned va | oa | len,
         |LEVEL| {
             let Some(leaf) = leaf::<F, H, LEVEL>(core, oa, prot) else { return Done::No };
             with_top_level!(
@@ -170,7 +185,7 @@ pub(super) fn map_far<F: Walkers, H: Host>(
                 else Done::No
             )
         },
-        else Done::No
+        else Done::NoPage
     )
 }
 
@@ -223,17 +238,15 @@ impl<F: Walkers, H: Host, const AT: u32> Seek<F> for MapPage<'_, F, H, AT> {
         if LEVEL != AT {
             return Done::No;
         }
-        self.near.remember::<AT>(self.va, slot.table);
+        self.near.remember::<H, AT>(&self.core.tree, self.va, slot.table);
         put_leaf(self.core, slot, self.leaf)
     }
 }
 
-/// Whether `len` bytes from `va` are an item of `LEVEL`.
+/// Whether `len` is that of an item of `LEVEL`.
 #[inline(always)]
-fn is_page_to_unmap<F: Groups, const LEVEL: u32>(va: u64, len: u64) -> bool {
-    let size = lg2::pow2(item_size_lg2::<F>(LEVEL));
-    // In one comparison.
-    LEVEL <= F::MAX_TOP_LEVEL && (va & size.wrapping_sub(1)) | (len ^ size) == 0
+fn is_len_to_unmap<F: Groups, const LEVEL: u32>(len: u64) -> bool {
+    LEVEL <= F::MAX_TOP_LEVEL && len == lg2::pow2(item_size_lg2::<F>(LEVEL))
 }
 
 /// Unmaps one page from the table that was used last.
@@ -246,14 +259,14 @@ pub(super) fn unmap_near<F: Walkers, H: Host>(
     gather: &mut Gather<F, H>,
 ) -> Done {
     with_page_level!(
-        if is_page_to_unmap::<F>(va, len),
+        if is_len_to_unmap::<F>(len), aligned va,
         |LEVEL| {
             let Some(table) = near.table::<LEVEL>(va) else { return Done::No };
             let index = table.index(va);
             let entry = table.load(core.common(), index);
             take_leaf::<F, H, LEVEL>(core, Slot { table: &table, index, entry }, va, gather)
         },
-        else Done::No
+        else Done::NoPage
     )
 }
 
@@ -267,14 +280,14 @@ pub(super) fn unmap_far<F: Walkers, H: Host>(
     gather: &mut Gather<F, H>,
 ) -> Done {
     with_page_level!(
-        if is_page_to_unmap::<F>(va, len),
+        if is_len_to_unmap::<F>(len), aligned va,
         |LEVEL| with_top_level!(
             core,
             |top: TOP| F::unmap_page::<H, _, TOP>(&core.tree, top, va, UnmapPage::<F, H, LEVEL> { core, near, va, gather })
                 .unwrap_or(Done::No),
             else Done::No
         ),
-        else Done::No
+        else Done::NoPage
     )
 }
 
@@ -288,7 +301,7 @@ fn take_leaf<F: Walkers, H: Host, const LEVEL: u32>(
 ) -> Done {
     let common = core.common();
     if slot.entry.kind != Kind::Leaf || F::contig_lg2(common, LEVEL, slot.entry.raw) != 0 {
-        return Done::No;
+        return Done::NoPage;
     }
     slot.table.store(slot.index, F::empty_item(common, LEVEL));
     if common.has(Features::DMA_INCOHERENT) {
@@ -324,7 +337,7 @@ impl<F: Walkers, H: Host, const AT: u32> Seek<F> for UnmapPage<'_, F, H, AT> {
         if LEVEL != AT {
             return Done::No;
         }
-        self.near.remember::<AT>(self.va, slot.table);
+        self.near.remember::<H, AT>(&self.core.tree, self.va, slot.table);
         take_leaf::<F, H, AT>(self.core, slot, self.va, self.gather)
     }
 }

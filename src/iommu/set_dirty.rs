@@ -46,7 +46,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
             Kind::Leaf => {
                 let dirty = F::dirty_item(common, level, entry.raw);
                 match table.swap(common, index, entry, dirty) {
-                    Swap::Done => Ok(()),
+                    Swap::Done(_) => Ok(()),
                     Swap::Lost(_) => Err(Error::Raced { va, level }),
                 }
             }

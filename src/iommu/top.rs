@@ -5,9 +5,12 @@ use crate::driver::{Driver, Host};
 use crate::error::Error;
 use crate::feature::Features;
 use crate::format::{Common, Groups, MAX_LEVELS, Top, item_size_lg2};
+use crate::item::Item;
+use crate::lg2;
 use crate::memory::TableMemory;
+use crate::near::Near;
 use crate::range::{self, VaRange};
-use crate::table::{NewTable, table_item_for, top_va_lg2};
+use crate::table::{NewTable, Table, table_item_for, top_va_lg2};
 use crate::tree::TopPtr;
 use core::mem::ManuallyDrop;
 
@@ -31,6 +34,49 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let valid = range::top_range(self.common(), level);
         let upper_first = self.common().has(Features::SIGN_EXTEND).then_some(!valid.last);
         Error::VaRange { va: range.va, last: range.last, valid_first: valid.va, valid_last: valid.last, upper_first }
+    }
+
+    /// The top, if it certainly holds `range`, whatever the leaves there are: as nearly always.
+    #[inline(always)]
+    pub(super) fn top_that_holds(&self, range: VaRange) -> Option<TopPtr> {
+        let top = self.tree.top();
+        if !self.common().has(Features::DYNAMIC_TOP) {
+            return self.tree.decodes_range(range).then_some(top);
+        }
+        let va_lg2 = top_va_lg2(self.common(), top.level);
+        // A leaf as large as all of it may be one of a higher level.
+        let is_whole = range.last.wrapping_sub(range.va) == lg2::low_mask(va_lg2);
+        (range::fits(self.common(), range, va_lg2) && !is_whole).then_some(top)
+    }
+
+    /// The table to begin with for an operation on `range`: the lowest that is near; else the lowest below the top that `top`
+    /// gives, which becomes near.
+    ///
+    /// # Errors
+    /// Those of `top`.
+    #[inline(always)]
+    pub(super) fn start_at<E>(
+        &self,
+        near: &mut Near<F>,
+        range: VaRange,
+        top: impl FnOnce() -> Result<TopPtr, E>,
+    ) -> Result<Table<'_, F>, E> {
+        let tree = &self.tree;
+        if let Some(table) = near.holding::<H, 0>(tree, range) {
+            return Ok(table);
+        }
+        if let Some(table) = near.holding::<H, 1>(tree, range) {
+            return Ok(table);
+        }
+        if let Some(table) = near.holding::<H, 2>(tree, range) {
+            return Ok(table);
+        }
+        let common = self.common();
+        // A table whose flush may not have finished is entered in the general way, which flushes it.
+        let enters = |raw| !common.has(Features::DMA_INCOHERENT) || raw & flush_done_bit(common) != F::Item::ZERO;
+        let table = tree.holding(top()?, range, enters);
+        near.remember_any(tree, range.va, &table);
+        Ok(table)
     }
 
     /// The top, grown until it holds `range` and can have a leaf at `leaf_level`, if it did not already.

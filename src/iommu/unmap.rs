@@ -5,7 +5,8 @@ use super::unlink::clear_and_unlink;
 use super::{Core, PtIommu, Run, Walkers, page};
 use crate::driver::{Host, LevelSet};
 use crate::feature::Features;
-use crate::format::{Common, Groups, Kind, item_size_lg2};
+use crate::format::{Common, Groups, Kind, MAX_LEVELS, address_mask, item_size_lg2};
+use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::VaRange;
@@ -16,6 +17,8 @@ use crate::table::Table;
 pub struct Cx<'a, F: Groups, H: Host> {
     common: &'a Common<F>,
     host: &'a H,
+    /// To be forgotten before a table is unlinked.
+    near: &'a mut Near<F>,
     /// The next address to remove.
     va: u64,
     /// Last VA to remove.
@@ -92,44 +95,38 @@ impl<F: Walkers, H: Host> Core<F, H> {
         match page::unmap_near(self, near, iova, len, gather) {
             page::Done::Yes => len,
             page::Done::No => self.unmap_far(near, iova, len, gather),
+            page::Done::NoPage => self.unmap_many(near, iova, len, gather),
         }
     }
 
-    /// Unmap of what is not near: a single page by a walk, the rest in the general way.
+    /// Unmap of a single page that is not near: by a walk, or in the general way.
     #[inline(never)]
     fn unmap_far(&self, near: &mut Near<F>, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
         match page::unmap_far(self, near, iova, len, gather) {
             page::Done::Yes => len,
-            page::Done::No => {
-                // It may unlink tables.
-                near.forget();
-                self.unmap_many(iova, len, gather)
-            }
+            page::Done::No | page::Done::NoPage => self.unmap_many(near, iova, len, gather),
         }
     }
 
     /// Unmap of any range, whatever is in it.
-    fn unmap_many(&self, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
+    #[inline(never)]
+    fn unmap_many(&self, near: &mut Near<F>, iova: u64, len: u64, gather: &mut Gather<F, H>) -> u64 {
         let Ok(range) = VaRange::new(iova, len) else { return 0 };
-        let top = self.tree.top();
-        if !self.is_in_top(range, top) {
-            return 0;
-        }
-        let mut cx = Cx {
-            common: self.common(),
-            host: self.host(),
-            va: iova,
-            last: range.last,
-            covered: Covered::Partly,
-            changes: Changes::NONE,
+        let top = || {
+            let top = self.tree.top();
+            if self.is_in_top(range, top) { Ok(top) } else { Err(()) }
         };
-        self.tree.with(top, |table| F::unmap(table, &mut cx));
+        let Ok(table) = self.start_at(near, range, top) else { return 0 };
+        let (common, host) = (self.common(), self.host());
+        let (covered, changes) = (Covered::Partly, Changes::NONE);
+        let mut cx = Cx { common, host, near, va: iova, last: range.last, covered, changes };
+        F::unmap(&table, &mut cx);
         if cx.changes.leaf_levels.is_empty() {
             return 0;
         }
         let range = VaRange { va: iova, last: cx.va.wrapping_sub(1) };
         // SAFETY: the tables were linked in this table, which is of this domain.
-        unsafe { gather.add(self.common(), self.host(), range, cx.changes) };
+        unsafe { gather.add(common, host, range, cx.changes) };
         // All 2^64 bytes at once do not fit into the result.
         match cx.va.wrapping_sub(iova) {
             0 => u64::MAX,
@@ -151,150 +148,131 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
     let table = &table.at_level::<LEVEL>();
     let (common, covered) = (cx.common, cx.covered);
     let item_lg2 = item_size_lg2::<F>(LEVEL);
-    let mut va = cx.va;
-    let first = table.index(va);
+    if LEVEL == 0 && covered == Covered::Whole && table.is_used(common) {
+        cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
+        cx.va = cx.va.wrapping_add(lg2::pow2(item_size_lg2::<F>(LEVEL + 1)));
+        return if cx.is_finished() { Outcome::Finished } else { Outcome::Removed };
+    }
+    let take = if covered == Covered::Partly { Take::Clear } else { Take::Keep };
+    let first = table.index(cx.va);
     // The run of items that changed: those of leaves and of unlinked tables, which are adjacent.
     let mut changed = first..first;
-    let mut below_changed = BelowChanged::Leaves;
     let mut index = first;
-    if let Some(run) = leaves_at_once::<F, LEVEL>(table, common, cx, first) {
-        changed.end = run.end;
-        index = run.end;
-        va = run.next_va;
-        cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
-    }
     let outcome = loop {
-        if index != first {
-            // The address before is the last that was removed.
-            if va.wrapping_sub(1) >= cx.last {
-                break Outcome::Finished;
-            }
-            if index >= table.items() {
-                break Outcome::Removed;
-            }
-        }
         let entry = table.load(common, index);
         match entry.kind {
             Kind::Empty | Kind::Foreign => break Outcome::Stopped,
             Kind::Leaf => {
                 let contig_lg2 = F::contig_lg2(common, LEVEL, entry.raw);
-                let size_lg2 = item_lg2 + contig_lg2;
-                if !lg2::is_aligned(va, size_lg2) {
+                if !lg2::is_aligned(cx.va, item_lg2 + contig_lg2) {
                     break Outcome::Stopped;
                 }
                 cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
-                let leaf_last = va | lg2::low_mask(size_lg2);
-                index += 1 << contig_lg2;
-                // Leaves of one item come in runs.
-                let more = if contig_lg2 == 0 {
-                    plain_leaves_behind::<F, LEVEL>(table, common, index, leaf_last, cx.last)
+                let run = table.run_from(index);
+                let items = if contig_lg2 == 0 {
+                    // The last may only begin in the range.
+                    let behind_first = lg2::shr(cx.last.wrapping_sub(cx.va), item_lg2);
+                    let begin = usize::try_from(behind_first).unwrap_or(usize::MAX).saturating_add(1);
+                    let count = run.items().min(begin);
+                    let run = run.first(count);
+                    let bits = kind_bits(common, LEVEL, entry.raw);
+                    match take {
+                        Take::Keep => table.count_alike(run, entry.raw, bits),
+                        Take::Clear => table.clear_alike(common, run, entry.raw, bits),
+                    }
                 } else {
-                    0
+                    if take == Take::Clear {
+                        table.clear_run(common, index, 1 << contig_lg2);
+                    }
+                    1 << contig_lg2
                 };
-                index += more;
-                va = leaf_last.wrapping_add(lg2::shl(more as u64, item_lg2)).wrapping_add(1);
+                cx.va = cx.va.wrapping_add(lg2::shl(items as u64, item_lg2));
+                index += items;
                 changed.end = index;
             }
             Kind::Table => {
-                let item_last = va | lg2::low_mask(item_lg2);
-                let whole = lg2::is_aligned(va, item_lg2) && item_last <= cx.last;
+                let item_last = cx.va | lg2::low_mask(item_lg2);
+                let whole = lg2::is_aligned(cx.va, item_lg2) && item_last <= cx.last;
                 cx.covered = if whole { Covered::Whole } else { Covered::Partly };
-                cx.va = va;
                 let memory = &cx.host.domain().memory;
-                let outcome = table.descend(common, memory, entry, |lower| below(lower, cx));
-                va = cx.va;
-                if outcome == Outcome::Stopped {
-                    break outcome;
+                if table.descend(common, memory, entry, |lower| below(lower, cx)) == Outcome::Stopped {
+                    break Outcome::Stopped;
                 }
-                index += 1;
                 if whole {
+                    if take == Take::Clear {
+                        unlink::<F, H, LEVEL>(table, cx, index..index + 1);
+                    }
+                    index += 1;
                     changed.end = index;
-                    below_changed = BelowChanged::Tables;
                 } else {
+                    index += 1;
                     changed = if changed.is_empty() { index..index } else { changed };
-                }
-                if outcome == Outcome::Finished {
-                    break outcome;
                 }
             }
         }
+        if cx.is_finished() {
+            break Outcome::Finished;
+        }
+        if index >= table.items() {
+            break Outcome::Removed;
+        }
     };
-    cx.va = va;
-    if (covered == Covered::Partly || outcome == Outcome::Stopped) && !changed.is_empty() {
-        clear_changed::<F, H, LEVEL>(table, cx, changed, below_changed);
+    if covered == Covered::Whole {
+        if outcome != Outcome::Stopped || changed.is_empty() {
+            return outcome;
+        }
+        // The table stays, with what is behind the hole.
+        unlink::<F, H, LEVEL>(table, cx, changed.clone());
+    }
+    if common.has(Features::DMA_INCOHERENT) {
+        table.flush(cx.host.domain(), changed.start, changed.len());
     }
     outcome
 }
 
-/// What the items of a run that changed were.
+/// What becomes of the items of leaves.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum BelowChanged {
-    /// All of them leaves.
-    Leaves,
-    /// Some of them tables.
-    Tables,
+enum Take {
+    /// They stay: the table goes.
+    Keep,
+    /// They are made empty.
+    Clear,
 }
 
-/// Leaves of the lowest level that go together: up to which item, and the VA behind them.
-struct LeafRun {
-    end: usize,
-    next_va: u64,
-}
-
-/// The leaves of one item from `index` on that begin in the range, which goes on behind `leaf_last`.
+/// The bits that make a leaf of one item what it is: the others are those of its address, and those that hardware sets.
 #[inline(always)]
-fn plain_leaves_behind<F: Groups, const LEVEL: u32>(
-    table: &Table<'_, F>,
-    common: &Common<F>,
-    index: usize,
-    leaf_last: u64,
-    last: u64,
-) -> usize {
-    let Some(behind) = last.checked_sub(leaf_last) else { return 0 };
-    // The last may begin in the range only.
-    let item_lg2 = item_size_lg2::<F>(LEVEL);
-    let begin = lg2::shr(behind, item_lg2) + u64::from(!lg2::is_aligned(behind, item_lg2));
-    let is_plain = |raw| F::kind(common, LEVEL, raw) == Kind::Leaf && F::contig_lg2(common, LEVEL, raw) == 0;
-    table.count_while(index, usize::try_from(begin).unwrap_or(usize::MAX), is_plain)
+fn kind_bits<F: Groups>(common: &Common<F>, level: u32, raw: F::Item) -> F::Item {
+    let dirty = F::dirty_item(common, level, raw) ^ F::clean_item(common, level, raw);
+    !(F::Item::from_u64(const { address_masks::<F>() }[level as usize % MAX_LEVELS]) | dirty)
 }
 
-/// The leaves from `first` on, up to the end of the range or the table, if a look at all of them together says that none of
-/// their items is empty. Where leaves may have several items, only whole tables are looked at: no leaf reaches out of those.
-#[inline(always)]
-fn leaves_at_once<F: Groups, const LEVEL: u32>(
-    table: &Table<'_, F>,
-    common: &Common<F>,
-    cx: &Cx<'_, F, impl Host>,
-    first: usize,
-) -> Option<LeafRun> {
-    let item_lg2 = item_size_lg2::<F>(LEVEL);
-    if LEVEL != 0 || !lg2::is_aligned(cx.va, item_lg2) {
-        return None;
+/// By level.
+const fn address_masks<F: Groups>() -> [u64; MAX_LEVELS] {
+    let mut masks = [0; MAX_LEVELS];
+    let mut level = 0;
+    while level < MAX_LEVELS {
+        masks[level] = address_mask::<F>(level as u32);
+        level += 1;
     }
-    let wanted = lg2::shr(cx.last.wrapping_sub(cx.va), item_lg2);
-    let items = (table.items() - first).min(usize::try_from(wanted).unwrap_or(usize::MAX).saturating_add(1));
-    let is_whole = items == table.items();
-    if items < 8 || (F::HAS_CONTIGUOUS && !is_whole) || !table.is_run_used(common, first, items) {
-        return None;
-    }
-    Some(LeafRun { end: first + items, next_va: cx.va.wrapping_add(lg2::shl(items as u64, item_lg2)) })
+    masks
 }
 
-/// Clears items of a table that stays, and flushes exactly those.
+/// Clears items of a table that stays, and unlinks the tables that they pointed to.
 #[inline(always)]
-fn clear_changed<F: Groups, H: Host, const LEVEL: u32>(
+fn unlink<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
-    changed: core::ops::Range<usize>,
-    were: BelowChanged,
+    items: core::ops::Range<usize>,
 ) {
-    if were == BelowChanged::Leaves {
-        table.clear_run(cx.common, changed.start, changed.len());
-    } else {
-        let memory = &cx.host.domain().memory;
-        clear_and_unlink::<F, LEVEL>(table, cx.common, memory, changed.clone(), &mut cx.changes);
-    }
-    if cx.common.has(Features::DMA_INCOHERENT) {
-        table.flush(cx.host.domain(), changed.start, changed.len());
+    cx.near.forget_below(LEVEL);
+    let memory = &cx.host.domain().memory;
+    clear_and_unlink::<F, LEVEL>(table, cx.common, memory, items, &mut cx.changes);
+}
+
+impl<F: Groups, H: Host> Cx<'_, F, H> {
+    /// Whether the last address that was removed is the last of the range, or behind it.
+    #[inline(always)]
+    fn is_finished(&self) -> bool {
+        self.va.wrapping_sub(1) >= self.last
     }
 }

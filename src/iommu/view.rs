@@ -67,7 +67,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     pub fn view(&mut self) -> View<'_, F, H> {
         // Views may unlink what is remembered.
         self.near.forget();
-        View { core: &self.core, near: Near::new(self.core.common()), range: VaRange { va: 0, last: u64::MAX } }
+        View { core: &self.core, near: Near::NONE, range: VaRange { va: 0, last: u64::MAX } }
     }
 }
 
@@ -90,7 +90,7 @@ impl<'t, F: Walkers, H: Host> View<'t, F, H> {
         match straddled {
             Some(error) => Err(error),
             None => {
-                let part = |va, last| Self { core, near: Near::new(core.common()), range: VaRange { va, last } };
+                let part = |va, last| Self { core, near: Near::NONE, range: VaRange { va, last } };
                 Ok((part(va, iova - 1), part(iova, last)))
             }
         }

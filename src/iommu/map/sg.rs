@@ -1,6 +1,6 @@
 //! Scatter lists: several physical runs for one VA range, in one walk.
 
-use super::{Cx, Stop, Walk, level_of_size};
+use super::{Stop, Walk};
 use crate::driver::Host;
 use crate::error::{Errno, Error, MapError};
 use crate::feature::{Features, Prot};
@@ -11,6 +11,7 @@ use crate::lg2;
 use crate::near::Near;
 use crate::range::{VaRange, best_page_size};
 use crate::table::Table;
+use crate::tree::TopPtr;
 
 /// A piece of physical memory, for [`PtIommu::map_sg`].
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -37,6 +38,10 @@ pub trait Runs {
     const MANY: bool;
     /// The next segment, not joined with those behind it.
     fn take(&mut self) -> Option<Segment>;
+    /// The same where none is left that was given back.
+    fn take_new(&mut self) -> Option<Segment>;
+    /// Whether a segment is left that was given back.
+    fn has_old(&self) -> bool;
     /// Gives back segments that were taken, in their order.
     fn put_back(&mut self, first: Segment, second: Option<Segment>);
     /// Last VA that the runs may reach.
@@ -52,6 +57,14 @@ impl Runs for OneRun {
     #[inline(always)]
     fn take(&mut self) -> Option<Segment> {
         None
+    }
+    #[inline(always)]
+    fn take_new(&mut self) -> Option<Segment> {
+        None
+    }
+    #[inline(always)]
+    fn has_old(&self) -> bool {
+        false
     }
     #[inline(always)]
     fn put_back(&mut self, _: Segment, _: Option<Segment>) {}
@@ -79,6 +92,16 @@ impl<I: Iterator<Item = Segment>> Runs for Segments<I> {
             return core::mem::replace(&mut self.first, self.second.take());
         }
         self.rest.next()
+    }
+
+    #[inline(always)]
+    fn take_new(&mut self) -> Option<Segment> {
+        self.rest.next()
+    }
+
+    #[inline(always)]
+    fn has_old(&self) -> bool {
+        self.first.is_some()
     }
 
     #[inline(always)]
@@ -176,33 +199,29 @@ impl<F: Walkers, H: Host> Core<F, H> {
         if range.va < held.va || range.last > held.last {
             return Err(refused(outside(held, range)));
         }
-        let mut cx = Walk {
-            cx: Cx {
-                common: self.common(),
-                host: self.host(),
-                va: iova,
-                oa: 0,
-                last: range.last,
-                finished: true,
-                attrs,
-                sizes: self.page_sizes,
-                replaced: None,
-            },
-            runs: Segments { first: None, second: None, rest: segments, last: range.last },
+        let mut again = segments.clone();
+        let top = || match self.top_that_holds(range) {
+            Some(top) => Ok(top),
+            None => self.top_for_segments(range, &mut again).map_err(refused),
         };
-        cx.next_run().map_err(refused)?;
-        // It may replace tables.
-        near.forget();
-        // A later page of a higher level lies beyond what a lower top decodes, so only the first matters.
-        let size_lg2 = best_page_size(F::sizes_for_oa(cx.common, cx.sizes, cx.oa), cx.va, cx.last, cx.oa);
-        let leaf_level = level_of_size::<F>(cx.common, size_lg2.unwrap_or(0));
-        let result =
-            self.ensure_top(range, leaf_level).and_then(|top| self.tree.with(top, |table| F::map_sg(table, &mut cx)));
-        if let Some(mut replaced) = cx.replaced.take() {
-            replaced.sync();
+        let table = self.start_at(near, range, top)?;
+        let runs = Segments { first: None, second: None, rest: segments, last: range.last };
+        let mut cx = Walk { cx: self.start(near, range, 0, attrs), runs };
+        let result = cx.next_run().and_then(|()| F::map_sg(&table, &mut cx));
+        if cx.replaced.is_some() || result.is_err() {
+            cx.end(iova)?;
         }
-        let mapped = cx.va.wrapping_sub(iova);
-        result.map(|()| mapped).map_err(|error| MapError { error, mapped, va: cx.va })
+        Ok(cx.va.wrapping_sub(iova))
+    }
+
+    /// The top for a map of segments: grown, if it can. The first run says for which leaf: a later one of a higher level lies
+    /// beyond what a lower top decodes.
+    #[cold]
+    fn top_for_segments(&self, range: VaRange, segments: &mut impl Iterator<Item = Segment>) -> Result<TopPtr, Error> {
+        let (run, _) = next_joined(|| segments.next());
+        let Some(Segment { paddr, len }) = run else { return Err(Error::SegmentsChanged { va: range.va }) };
+        let last = range.va.saturating_add(len.saturating_sub(1)).min(range.last);
+        self.top_for(range, VaRange { va: range.va, last }, paddr)
     }
 
     /// The attributes of a protection.
@@ -228,19 +247,14 @@ impl<F: Walkers, H: Host> Core<F, H> {
     /// Nothing is decided on the way, so this costs little for each segment.
     #[inline(always)]
     fn segments_plain(&self, iova: u64, segments: impl Iterator<Item = Segment>) -> Option<VaRange> {
-        let common = self.common();
-        let (mut bits, mut ends, mut total) = (iova, 0, 0u128);
+        let (mut bits, mut ends, mut total) = (0, 0, 0u128);
         for Segment { paddr, len } in segments {
             bits |= paddr | len;
-            ends |= paddr | paddr.wrapping_add(len).wrapping_sub(1) | len;
+            ends |= paddr.wrapping_add(len).wrapping_sub(1);
             total += u128::from(len);
         }
-        // A sum of two numbers below 2^63 has not wrapped around.
-        let fit = ends >> (u64::BITS - 1) == 0 && ends & self.tree.oa_beyond == 0;
-        let all_sizes = F::sizes_for_oa(common, self.page_sizes, ends) == self.page_sizes;
-        let is_aligned = self.page_sizes != 0 && lg2::is_aligned(bits, self.page_sizes.trailing_zeros());
         let range = VaRange::new(iova, u64::try_from(total).ok()?).ok()?;
-        (fit && all_sizes && is_aligned).then_some(range)
+        self.are_plain(iova | bits, ends | bits).then_some(range)
     }
 
     /// The range, after an exact look at every run.
@@ -303,7 +317,8 @@ impl<F: Groups, H: Host, S: Runs> Walk<'_, F, H, S> {
             // Two segments or more were taken, so none is left that was given back before.
             runs.put_back(after, None);
         }
-        let Some(Segment { paddr, len }) = run else { return Err(Error::SegmentsChanged { va: self.cx.va }) };
+        let va = self.cx.va;
+        let Some(Segment { paddr, len }) = run else { return Err(self.cx.stop(Error::SegmentsChanged { va })) };
         let left_minus_1 = runs.last().wrapping_sub(self.cx.va);
         let smallest_lg2 = self.cx.sizes.trailing_zeros();
         let oa_last = paddr.wrapping_add(len).wrapping_sub(1);
@@ -312,11 +327,10 @@ impl<F: Groups, H: Host, S: Runs> Walk<'_, F, H, S> {
             && self.cx.common.holds_oa(oa_last)
             && lg2::is_aligned(paddr | len, smallest_lg2);
         if !as_checked {
-            return Err(Error::SegmentsChanged { va: self.cx.va });
+            return Err(self.cx.stop(Error::SegmentsChanged { va }));
         }
         self.cx.oa = paddr;
         self.cx.last = self.cx.va.wrapping_add(len - 1);
-        self.cx.finished = false;
         Ok(())
     }
 }
@@ -332,44 +346,50 @@ pub(super) fn map_pages<F: Groups, H: Host, S: Runs>(table: &Table<'_, F>, cx: &
     if index == 0 || is_done || cx.cx.sizes & F::possible_sizes(common, 0) & page == 0 {
         return;
     }
-    let Some(mut segment) = cx.runs.take() else { return };
+    let Some(first) = cx.runs.take() else { return };
+    if first.len != page || cx.runs.has_old() {
+        let second = if cx.runs.has_old() { cx.runs.take() } else { None };
+        return cx.runs.put_back(first, second);
+    }
     let left = lg2::shr(cx.runs.last().wrapping_sub(cx.cx.va), size_lg2);
     let count = (table.items() - index).min(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
     let not_in_oa = lg2::low_mask(size_lg2) | !lg2::low_mask(common.max_oa_lg2);
-    let mut after = None;
-    let mut is_taken = false;
+    // What comes next: a page, unless the list is at its end; and what comes behind that and may continue it.
+    let (mut oa, mut after, mut is_at_end) = (first.paddr, None, false);
     let runs = &mut cx.runs;
     let done = table.store_each_empty(common, index, count, || {
-        let Segment { paddr: oa, len } = segment;
-        if (oa & not_in_oa) | (len ^ page) != 0 || F::sizes_for_oa(common, page, oa) == 0 {
+        if oa & not_in_oa != 0 || F::sizes_for_oa(common, page, oa) == 0 {
             return None;
         }
         let item = F::leaf_item(common, LeafRequest { level: 0, size_lg2, oa, attrs });
-        if is_taken || F::kind(common, 0, item) != Kind::Leaf {
+        if F::kind(common, 0, item) != Kind::Leaf {
             return None;
         }
-        match runs.take() {
-            Some(next) if next.len == 0 || next.paddr == oa.wrapping_add(page) => {
+        match runs.take_new() {
+            Some(next) if next.len == page && next.paddr != oa.wrapping_add(page) => {
+                oa = next.paddr;
+                Some(item)
+            }
+            Some(next) => {
                 after = Some(next);
                 None
             }
-            Some(next) => {
-                segment = next;
-                Some(item)
-            }
             None => {
-                is_taken = true;
+                is_at_end = true;
+                // Nothing more: this is no page.
+                oa = 1;
                 Some(item)
             }
         }
     });
-    if !is_taken {
-        cx.runs.put_back(segment, after);
+    if !is_at_end {
+        cx.runs.put_back(Segment { paddr: oa, len: page }, after);
     }
     if done != 0 {
         if common.has(Features::DMA_INCOHERENT) {
             table.flush(cx.cx.host.domain(), index, done);
         }
         cx.cx.va = cx.cx.va.wrapping_add(lg2::shl(done as u64, size_lg2));
+        cx.cx.last = cx.cx.va.wrapping_sub(1);
     }
 }

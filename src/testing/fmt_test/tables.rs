@@ -68,7 +68,10 @@ fn install_twice<F: Walkers>(level: &Level<'_, F>, index: usize) -> TestResult {
         let pa = table.pa();
         *page = Some(memory_page(level, pa));
         let swap = level.table.install_table(common, index, before, table);
-        ensure!(matches!(swap, Ok(Swap::Done)), "level {n}, index {index}: expected the install of {pa:#x} to succeed");
+        ensure!(
+            matches!(swap, Ok(Swap::Done(_))),
+            "level {n}, index {index}: expected the install of {pa:#x} to succeed"
+        );
         let entry = level.table.load(common, index);
         ensure_eq!(entry.kind, Kind::Table, "level {n}, index {index}: item {:#x} after the install is", entry.raw);
         let got = F::table_pa(common, n, entry.raw);
