@@ -370,10 +370,11 @@ impl<'t, F: Groups> Table<'t, F> {
         same + rest.take_while(is_same).count()
     }
 
-    /// Whether all items are surely not empty: they have a bit in common that says so.
+    /// Whether all items are leaves, as far as the bits tell that they have in common: none is empty, and those bits alone make
+    /// a leaf. (What a further bit makes foreign is not noticed.)
     #[inline(always)]
-    pub(crate) fn is_used(&self, common: &Common<F>) -> bool {
-        let (bits, run) = (to_memory::<F>(F::nonempty_bits(common, self.level)), self.items);
+    pub(crate) fn is_all_leaves(&self, common: &Common<F>) -> bool {
+        let run = self.items;
         let all_ones = !F::Item::ZERO;
         // Several at a time, which do not wait for each other.
         let (groups, rest) = run.as_chunks::<32>();
@@ -384,7 +385,8 @@ impl<'t, F: Groups> Table<'t, F> {
             }
         }
         let rest = rest.iter().fold(all_ones, |bits, slot| bits & F::Item::load(slot, Ordering::Relaxed));
-        common_bits.into_iter().fold(rest, |all, some| all & some) & bits != F::Item::ZERO
+        let bits = from_memory::<F>(common_bits.into_iter().fold(rest, |all, some| all & some));
+        bits & F::nonempty_bits(common, self.level) != F::Item::ZERO && F::kind(common, self.level, bits) == Kind::Leaf
     }
 
     /// Writes one item, with release order.

@@ -48,15 +48,26 @@ impl<F: Groups> Changes<F> {
         Self { unlinked: UnlinkedList::EMPTY, leaf_levels: LevelSet::NONE, table_levels: LevelSet::NONE };
 }
 
-/// Adds a range to a gather whose sync panics, so that the next one covers it, too. (Tables below it leak.)
-struct ExtendsOnUnwind<'g, F: Groups, H: Host> {
-    gather: &'g mut Gather<F, H>,
-    range: VaRange,
+/// Adds a range to a gather if the driver panics before the range is added, so that the next sync covers it. (Tables that were
+/// unlinked there leak.)
+pub(super) struct ExtendsOnUnwind<'g, F: Groups, H: Host> {
+    pub(super) gather: &'g mut Gather<F, H>,
+    pub(super) range: VaRange,
+}
+
+impl<F: Groups, H: Host> ExtendsOnUnwind<'_, F, H> {
+    /// The driver did not panic.
+    #[inline(always)]
+    pub(super) fn disarm(self) {
+        core::mem::forget(self);
+    }
 }
 
 impl<F: Groups, H: Host> Drop for ExtendsOnUnwind<'_, F, H> {
     fn drop(&mut self) {
-        self.gather.extend(self.range);
+        if self.gather.mode == GatherMode::Immediate {
+            self.gather.extend(self.range);
+        }
         self.gather.changed = true;
     }
 }
@@ -252,14 +263,12 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// The unlinked tables in `changes` are of the memory of `host`.
     #[inline(always)]
     pub(crate) unsafe fn add(&mut self, common: &Common<F>, host: &H, range: VaRange, mut changes: Changes<F>) {
-        if !self.host.is_same(host) {
-            self.move_to(host);
-        }
+        self.belong_to(host);
         if self.mode == GatherMode::Immediate {
             if common.has(Features::FLUSH_RANGE_NO_GAPS) && self.is_disjoint(range) {
                 let gather = ExtendsOnUnwind { gather: &mut *self, range };
                 gather.gather.sync();
-                core::mem::forget(gather);
+                gather.disarm();
             }
             self.extend(range);
         }
@@ -277,9 +286,7 @@ impl<F: Groups, H: Host> Gather<F, H> {
     /// Adds a range that was made clean: a plain union, the caller flushes once at the end.
     #[inline(always)]
     pub(crate) fn add_cleaned(&mut self, common: &Common<F>, host: &H, range: VaRange, level: u32) {
-        if !self.host.is_same(host) {
-            self.move_to(host);
-        }
+        self.belong_to(host);
         if self.mode == GatherMode::Immediate {
             self.extend(range);
         }
@@ -287,6 +294,14 @@ impl<F: Groups, H: Host> Gather<F, H> {
             self.leaf_levels = self.leaf_levels.union(LevelSet::of(level));
         }
         self.changed = true;
+    }
+
+    /// Makes it a gather of `host`, if it is not.
+    #[inline(always)]
+    pub(super) fn belong_to(&mut self, host: &H) {
+        if !self.host.is_same(host) {
+            self.move_to(host);
+        }
     }
 
     /// Makes it a gather of another host.

@@ -4,7 +4,7 @@
 //! walk (*far*). Whatever is not as simple as that is left, before anything is written, to the general way
 //! ([`map`](super::map), [`unmap`](super::unmap)), which also finds the errors.
 
-use super::gather::{Changes, Gather};
+use super::gather::{Changes, ExtendsOnUnwind, Gather};
 use super::top::flush_done_bit;
 use super::{Core, Walkers};
 use crate::driver::{Host, LevelSet};
@@ -304,10 +304,13 @@ fn take_leaf<F: Walkers, H: Host, const LEVEL: u32>(
         return Done::NoPage;
     }
     slot.table.store(slot.index, F::empty_item(common, LEVEL));
-    if common.has(Features::DMA_INCOHERENT) {
-        slot.table.flush(core.host().domain(), slot.index, 1);
-    }
     let range = VaRange { va, last: va | lg2::low_mask(item_size_lg2::<F>(LEVEL)) };
+    if common.has(Features::DMA_INCOHERENT) {
+        gather.belong_to(core.host());
+        let flushing = ExtendsOnUnwind { gather: &mut *gather, range };
+        slot.table.flush(core.host().domain(), slot.index, 1);
+        flushing.disarm();
+    }
     let changes = Changes { leaf_levels: LevelSet::of(LEVEL), ..Changes::NONE };
     // SAFETY: there are no tables in `changes`.
     unsafe { gather.add(common, core.host(), range, changes) };

@@ -1,6 +1,6 @@
 //! Unmap: removing leaves, and the tables that the range covers whole.
 
-use super::gather::{Changes, Gather};
+use super::gather::{Changes, ExtendsOnUnwind, Gather};
 use super::unlink::clear_and_unlink;
 use super::{Core, PtIommu, Run, Walkers, page};
 use crate::driver::{Host, LevelSet};
@@ -120,7 +120,16 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let (common, host) = (self.common(), self.host());
         let (covered, changes) = (Covered::Partly, Changes::NONE);
         let mut cx = Cx { common, host, near, va: iova, last: range.last, covered, changes };
-        F::unmap(&table, &mut cx);
+        if common.has(Features::DMA_INCOHERENT) {
+            gather.belong_to(host);
+            // Where the last leaf would have ended is not known.
+            let range = VaRange { va: iova, last: u64::MAX };
+            let flushing = ExtendsOnUnwind { gather: &mut *gather, range };
+            F::unmap(&table, &mut cx);
+            flushing.disarm();
+        } else {
+            F::unmap(&table, &mut cx);
+        }
         if cx.changes.leaf_levels.is_empty() {
             return 0;
         }
@@ -148,7 +157,7 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
     let table = &table.at_level::<LEVEL>();
     let (common, covered) = (cx.common, cx.covered);
     let item_lg2 = item_size_lg2::<F>(LEVEL);
-    if LEVEL == 0 && covered == Covered::Whole && table.is_used(common) {
+    if LEVEL == 0 && covered == Covered::Whole && table.is_all_leaves(common) {
         cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
         cx.va = cx.va.wrapping_add(lg2::pow2(item_size_lg2::<F>(LEVEL + 1)));
         return if cx.is_finished() { Outcome::Finished } else { Outcome::Removed };
