@@ -1,0 +1,289 @@
+//! Tables with pages of every size, and what has to be true of them, whoever walks.
+
+use crate::matrix::Counts;
+use crate::ram::{DATA_BYTES, Ram};
+use crate::rng::Rng;
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::iommu::Walkers;
+use generic_pt::memory::Arena;
+use generic_pt::{Domain, GatherMode, NoHardware, Prot, PtIommu, TableConfig};
+use std::collections::BTreeMap;
+use std::io;
+
+/// The domain of a table in a machine's memory.
+pub type VmDomain<'a> = Domain<Arena<'a>, NoHardware>;
+
+/// What a table is to be like.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Maps tried at random.
+    pub maps: u32,
+    /// Accesses tried in each mapping of RAM.
+    pub accesses: bool,
+    /// Bytes from VA 0 that are mapped to themselves.
+    pub identity: u64,
+    /// The most PA bits the machine has.
+    pub pa_bits: u32,
+    /// Bytes of an access.
+    pub access_bytes: u64,
+    /// The seed.
+    pub seed: u64,
+}
+
+/// A mapping: what it leads to, its bytes, its protection.
+#[derive(Clone, Copy, Debug)]
+struct Mapping {
+    pa: u64,
+    bytes: u64,
+    prot: Prot,
+}
+
+/// A table, and what was mapped in it.
+#[derive(Debug)]
+pub struct Scene<'d, F: Walkers> {
+    table: PtIommu<F, &'d VmDomain<'d>>,
+    mappings: BTreeMap<u64, Mapping>,
+    counts: Counts,
+    rng: Rng,
+    plan: Plan,
+}
+
+fn wrong(what: String) -> io::Error {
+    io::Error::other(what)
+}
+
+impl<'d, F: Walkers> Scene<'d, F> {
+    /// Maps pages of all sizes at random, at the ends of the space, to RAM and to any address; unmaps some of them.
+    ///
+    /// # Errors
+    /// The library refuses what it must not refuse.
+    pub fn new(domain: &'d VmDomain<'d>, config: &TableConfig<F::Config>, ram: &Ram, plan: Plan) -> io::Result<Self> {
+        let table = PtIommu::<F, _>::new(domain, config).map_err(|error| wrong(format!("init: {error}")))?;
+        let mut scene =
+            Self { table, mappings: BTreeMap::new(), counts: Counts::default(), rng: Rng::new(plan.seed), plan };
+        if plan.identity != 0 {
+            scene.map(0, 0, plan.identity, Prot::READ | Prot::WRITE)?;
+        }
+        for _ in 0..plan.maps {
+            scene.random_map(ram)?;
+            if scene.rng.below(4) == 0 {
+                scene.random_unmap()?;
+            }
+        }
+        Ok(scene)
+    }
+
+    /// What the machine is told.
+    pub fn hw_info(&self) -> F::HwInfo {
+        self.table.hw_info()
+    }
+
+    /// Page sizes, smallest first.
+    fn sizes(&self) -> Vec<u64> {
+        let sizes = self.table.info().page_sizes;
+        (0..u64::BITS).map(|bit| 1 << bit).filter(|size| sizes & size != 0).collect()
+    }
+
+    /// Adds what is free of the range; a part of it may be in the way.
+    fn map(&mut self, va: u64, pa: u64, bytes: u64, prot: Prot) -> io::Result<()> {
+        match self.table.map_range(va, pa, bytes, prot) {
+            Ok(()) => drop(self.mappings.insert(va, Mapping { pa, bytes, prot })),
+            Err(failed) => {
+                let is_free = self.expected(va).is_none() && self.expected(va + (bytes - 1)).is_none();
+                let is_between = self.mappings.range(va..=va + (bytes - 1)).next().is_none();
+                if failed.errno() != generic_pt::Errno::EADDRINUSE || (is_free && is_between) {
+                    return Err(wrong(format!("map of {bytes:#x} bytes at {va:#x} to {pa:#x}: {failed}")));
+                }
+                if failed.mapped != 0 {
+                    self.mappings.insert(va, Mapping { pa, bytes: failed.mapped, prot });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn random_map(&mut self, ram: &Ram) -> io::Result<()> {
+        let info = self.table.info();
+        let sizes = self.sizes();
+        let granule = sizes[0];
+        let span = info.aperture.last - info.aperture.va;
+        let fitting: Vec<u64> = sizes.into_iter().filter(|size| size - 1 <= span / 2).collect();
+        let size = self.rng.one_of(&fitting);
+        let pages = 1 + self.rng.below(3);
+        // At the beginning, the end, or anywhere; with sign extension in the upper half, too.
+        let bytes = size * pages;
+        let last_start = span - (bytes - 1);
+        let offset = match self.rng.below(6) {
+            0 => last_start,
+            1 => self.rng.below(1 << 24),
+            _ => self.rng.below(last_start.saturating_add(1).max(1)),
+        };
+        let mut va = info.aperture.va + (offset & !(size - 1));
+        if va < self.plan.identity {
+            va += size.max(self.plan.identity);
+        }
+        if self.table.common().has(generic_pt::Features::SIGN_EXTEND) && self.rng.below(2) == 0 {
+            // The halves mirror each other.
+            va = (!va).wrapping_sub(bytes - 1);
+        }
+        let prots = [
+            Prot::READ,
+            Prot::WRITE,
+            Prot::READ | Prot::WRITE,
+            Prot::READ | Prot::WRITE | Prot::CACHE,
+            Prot::READ | Prot::WRITE | Prot::NOEXEC,
+        ];
+        let prot = self.rng.one_of(&prots);
+        let in_ram = bytes <= DATA_BYTES / 2 && self.rng.below(2) == 0;
+        let pa = if in_ram {
+            ram.data_pa() + self.rng.below(DATA_BYTES - bytes)
+        } else {
+            let limit = u64::MAX >> (u64::BITS - self.plan.pa_bits.min(info.max_oa_lg2));
+            match self.rng.below(4) {
+                0 => limit - (bytes - 1),
+                _ => self.rng.below(limit - (bytes - 1)),
+            }
+        };
+        // Mostly aligned for the page size, sometimes not: then it becomes smaller pages, which must not be too many.
+        let unaligned = bytes / granule <= 2048 && self.rng.below(3) == 0;
+        let pa = pa & !(if unaligned { granule } else { size } - 1);
+        self.map(va, pa, bytes, prot)
+    }
+
+    fn random_unmap(&mut self) -> io::Result<()> {
+        let count = self.mappings.len() as u64;
+        let nth = self.rng.below(count) as usize;
+        let Some((va, mapping)) = self.mappings.iter().nth(nth).map(|(va, mapping)| (*va, *mapping)) else {
+            return Ok(());
+        };
+        if va < self.plan.identity {
+            return Ok(());
+        }
+        let mut gather = self.table.gather(GatherMode::Immediate);
+        let removed = self.table.unmap_range(va, mapping.bytes, &mut gather);
+        gather.sync();
+        if removed != mapping.bytes {
+            return Err(wrong(format!("unmap at {va:#x} removed {removed:#x} of {:#x} bytes", mapping.bytes)));
+        }
+        self.mappings.remove(&va);
+        Ok(())
+    }
+
+    fn mapping_of(&self, va: u64) -> Option<(u64, Mapping)> {
+        let (start, mapping) = self.mappings.range(..=va).next_back()?;
+        (va - start < mapping.bytes).then_some((*start, *mapping))
+    }
+
+    /// What `va` has to translate to, from what was mapped.
+    fn expected(&self, va: u64) -> Option<u64> {
+        self.mapping_of(va).map(|(start, mapping)| mapping.pa + (va - start))
+    }
+
+    /// Compares the walker with what was mapped: around every boundary, in every mapping, and elsewhere.
+    ///
+    /// # Errors
+    /// They disagree, or the machine does not work.
+    pub fn check(&mut self, walker: &mut dyn Walker, ram: &Ram) -> io::Result<Counts> {
+        let mut places = Vec::new();
+        for (va, mapping) in &self.mappings {
+            let (first, last) = (*va, va + (mapping.bytes - 1));
+            places.extend([first.wrapping_sub(1), first, first + 1, last - 1, last, last.wrapping_add(1)]);
+        }
+        let info = self.table.info();
+        let ends = [info.aperture.va, info.aperture.last, info.aperture.last.wrapping_add(1), !info.aperture.last];
+        places.extend(ends.into_iter().filter(|va| self.can_be_asked(*va)));
+        for (va, mapping) in self.mappings.clone() {
+            // Page by page at a few places, and anywhere.
+            for _ in 0..24 {
+                places.push(va + self.rng.below(mapping.bytes));
+            }
+        }
+        for _ in 0..200 {
+            places.push(
+                info.aperture.va + self.rng.below((info.aperture.last - info.aperture.va).saturating_add(1).max(1)),
+            );
+        }
+        for va in places.into_iter().filter(|va| self.can_be_asked(*va)).collect::<Vec<_>>() {
+            let (expected, ours) = (self.expected(va), self.table.iova_to_phys(va));
+            if ours != expected {
+                return Err(wrong(format!("{va:#x}: the library finds {ours:x?}, mapped was {expected:x?}")));
+            }
+            let found = walker.translate(va)?;
+            if found != expected {
+                return Err(wrong(format!("{va:#x}: the walker finds {found:x?}, mapped was {expected:x?}")));
+            }
+            self.counts.translations += 1;
+        }
+        if self.plan.accesses {
+            self.check_accesses(walker, ram)?;
+        }
+        Ok(self.counts)
+    }
+
+    /// VA beyond 32 bits are not asked of machines that have none.
+    fn can_be_asked(&self, va: u64) -> bool {
+        self.table.common().max_va_lg2 > 32 || va >> 32 == 0
+    }
+
+    fn check_accesses(&mut self, walker: &mut dyn Walker, ram: &Ram) -> io::Result<()> {
+        let data = ram.data_pa()..ram.data_pa() + DATA_BYTES;
+        let bytes = self.plan.access_bytes;
+        let mask = if bytes == 8 { u64::MAX } else { (1 << (8 * bytes)) - 1 };
+        for (start, mapping) in self.mappings.clone() {
+            let in_ram = data.contains(&mapping.pa) && data.contains(&(mapping.pa + (mapping.bytes - 1)));
+            let places = [0, mapping.bytes - bytes, self.rng.below(mapping.bytes) & !(bytes - 1)];
+            for offset in places.into_iter().filter(|_| in_ram) {
+                let (va, pa) = (start + offset, mapping.pa + offset);
+                let value = self.rng.any() & mask;
+                ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;
+                let read = walker.access(va, Access::Read, 0)?;
+                self.judge(walker, va, Access::Read, mapping.prot, read, Some(value))?;
+                let new = !value & mask;
+                let written = walker.access(va, Access::Write, new)?;
+                self.judge(walker, va, Access::Write, mapping.prot, written, None)?;
+                let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
+                let expected = if written == Outcome::Fault { value } else { new };
+                if left != expected {
+                    return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
+                }
+            }
+            // Just behind it, where nothing is.
+            let behind = start.wrapping_add(mapping.bytes);
+            if self.can_be_asked(behind) && self.expected(behind).is_none() {
+                for access in [Access::Read, Access::Write] {
+                    if walker.access(behind, access, 0)? != Outcome::Fault {
+                        return Err(wrong(format!("{behind:#x}: nothing is mapped, and {access:?} was done")));
+                    }
+                    self.counts.accesses += 1;
+                    self.counts.faults += 1;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        walker: &dyn Walker,
+        va: u64,
+        access: Access,
+        prot: Prot,
+        outcome: Outcome,
+        value: Option<u64>,
+    ) -> io::Result<()> {
+        let permitted = walker.permits(prot, access);
+        self.counts.accesses += 1;
+        match outcome {
+            Outcome::Fault if permitted => Err(wrong(format!("{access:?} at {va:#x} with {prot:?} was refused"))),
+            Outcome::Done(_) if !permitted => Err(wrong(format!("{access:?} at {va:#x} with {prot:?} was done"))),
+            Outcome::Done(read) if value.is_some_and(|value| value != read) => {
+                Err(wrong(format!("read {read:#x} at {va:#x}, where {value:x?} is")))
+            }
+            Outcome::Done(_) => Ok(()),
+            Outcome::Fault => {
+                self.counts.faults += 1;
+                Ok(())
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! A virtual machine of QEMU that stands still.
+
+use crate::ram::{RAM_BYTES, Ram};
+use std::env;
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A machine; killed when dropped.
+#[derive(Debug)]
+pub struct Vm {
+    child: Child,
+}
+
+/// Where QEMU's program of that name is: in `GENERIC_PT_QEMU_DIR`, or where programs are.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let directories = env::var_os("GENERIC_PT_QEMU_DIR").or_else(|| env::var_os("PATH")).unwrap_or_else(OsString::new);
+    env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
+}
+
+/// The version of a program of QEMU, as it prints it.
+pub fn version(program: &PathBuf) -> io::Result<String> {
+    let output = Command::new(program).arg("--version").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = text.split_whitespace().skip_while(|word| *word != "version").nth(1);
+    version.map(str::to_owned).ok_or_else(|| io::Error::other(format!("no version in {text:?}")))
+}
+
+impl Vm {
+    /// Starts `program` with `machine` (which has `memory-backend=ram`) and other arguments, and gives the channel of its
+    /// debugger interface.
+    ///
+    /// The channel is a socket that QEMU inherits as its standard input, so there is no name that others could take.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(program: &PathBuf, machine: &str, arguments: &[&str], ram: &Ram) -> io::Result<(Self, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let ram_path = ram.path().display();
+        let backend = format!("memory-backend-file,id=ram,mem-path={ram_path},size={RAM_BYTES},share=on");
+        let child = Command::new(program)
+            .args(["-nodefaults", "-display", "none", "-S", "-accel", "tcg"])
+            .args(["-object", &backend, "-m", &format!("{}M", RAM_BYTES >> 20)])
+            .args(["-machine", &format!("{machine},memory-backend=ram")])
+            .args(["-chardev", "socket,id=debugger,fd=0", "-gdb", "chardev:debugger"])
+            .args(arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::inherit())
+            .spawn()?;
+        Ok((Self { child }, ours))
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,40 @@
+//! What every walker can do.
+
+use generic_pt::Prot;
+use std::io;
+
+/// What is tried at an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Read eight bytes.
+    Read,
+    /// Write eight bytes.
+    Write,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// It was done; what was read.
+    Done(u64),
+    /// The walker refused it.
+    Fault,
+}
+
+/// A machine with a table.
+pub trait Walker {
+    /// The physical address that `va` translates to.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>>;
+
+    /// Tries an access; `value` is what a write writes.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome>;
+
+    /// Whether a mapping with that protection permits the access.
+    fn permits(&self, prot: Prot, access: Access) -> bool;
+}
