@@ -17,6 +17,11 @@ pub enum Access {
 pub enum Outcome {
     /// It was done; what was read.
     Done(u64),
+    /// It would be done, there.
+    Permitted {
+        /// The physical address.
+        pa: u64,
+    },
     /// The walker refused it.
     Fault,
 }
@@ -28,6 +33,11 @@ pub trait Walker {
     /// # Errors
     /// The machine does not work.
     fn translate(&mut self, va: u64) -> io::Result<Option<u64>>;
+
+    /// Whether [`translate`](Self::translate) sees a mapping with that protection: some walkers translate only for reading.
+    fn sees(&self, _prot: Prot) -> bool {
+        true
+    }
 
     /// Tries an access; `value` is what a write writes.
     ///

@@ -2,13 +2,16 @@
 //!
 //! A walker that cannot run is skipped with the reason; with `GENERIC_PT_REQUIRE_QEMU=1` that is a failure.
 
+use conformance::arm::{self, Registers, Stage};
 use conformance::matrix::{Counts, Matrix, Row, Trouble};
 use conformance::ram::Ram;
 use conformance::riscv::{self, Hart, Xlen};
 use conformance::scenario::{Plan, Scene};
 use conformance::vm;
-use conformance::x86::{self, Cpu, Paging};
+use conformance::walker::Walker;
+use conformance::x86::{self, Paging};
 use generic_pt::fmt::{riscv_32, riscv_64, x86_64, x86_pae};
+use generic_pt::iommu::Walkers;
 use generic_pt::memory::Arena;
 use generic_pt::{Domain, Features, NoHardware, TableConfig};
 use std::io;
@@ -53,6 +56,22 @@ fn run(
     matrix.rows.push(row);
 }
 
+/// Makes a table in RAM from `ram_pa` on, gives it to the machine, and compares.
+fn check<F: Walkers>(
+    ram_pa: u64,
+    config: &TableConfig<F::Config>,
+    plan: Plan,
+    machine: impl FnOnce(&Ram, F::HwInfo) -> io::Result<Box<dyn Walker>>,
+) -> io::Result<Counts> {
+    let ram = Ram::new(ram_pa)?;
+    let mut tables = ram.tables()?;
+    let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
+    let domain = Domain::new(arena, NoHardware);
+    let mut scene = Scene::<F>::new(&domain, config, &ram, plan)?;
+    let mut walker = machine(&ram, scene.hw_info())?;
+    scene.check(&mut *walker, &ram)
+}
+
 fn riscv_64(matrix: &mut Matrix) {
     for (name, va, own, extensions) in [
         ("Sv39", 39, Features::empty(), &[][..]),
@@ -63,71 +82,107 @@ fn riscv_64(matrix: &mut Matrix) {
         ("Sv57, Svnapot", 57, riscv_64::SVNAPOT_64K, &["svnapot=on"][..]),
     ] {
         run(matrix, "riscv_64", name, "qemu-system-riscv64", |program, seed| {
-            let ram = Ram::new(riscv::RAM_PA)?;
-            let mut tables = ram.tables()?;
-            let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
-            let domain = Domain::new(arena, NoHardware);
-            let features = riscv_64::FORCED | Features::SIGN_EXTEND | own;
-            let plan = Plan { maps: 120, accesses: true, identity: 0, pa_bits: 56, access_bytes: 8, seed };
-            let mut scene =
-                Scene::<riscv_64::Format>::new(&domain, &config(features, va, 56, riscv_64::Config {}), &ram, plan)?;
-            let riscv_64::HwInfo { ppn, fsc_iosatp_mode } = scene.hw_info();
-            let mut hart = Hart::new(program, Xlen::Bits64, extensions, &ram)?;
-            hart.install(fsc_iosatp_mode, ppn)?;
-            scene.check(&mut hart, &ram)
+            let config = config(riscv_64::FORCED | Features::SIGN_EXTEND | own, va, 56, riscv_64::Config {});
+            let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
+            check::<riscv_64::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+                let mut hart = Hart::new(program, Xlen::Bits64, extensions, ram)?;
+                hart.install(info.fsc_iosatp_mode, info.ppn)?;
+                Ok(Box::new(hart))
+            })
         });
     }
 }
 
 fn riscv_32(matrix: &mut Matrix) {
     run(matrix, "riscv_32", "Sv32", "qemu-system-riscv32", |program, seed| {
-        let ram = Ram::new(riscv::RAM_PA)?;
-        let mut tables = ram.tables()?;
-        let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
-        let domain = Domain::new(arena, NoHardware);
-        let plan = Plan { maps: 120, accesses: true, identity: 0, pa_bits: 34, access_bytes: 4, seed };
         let config = config(riscv_32::FORCED, 32, 34, riscv_32::Config {});
-        let mut scene = Scene::<riscv_32::Format>::new(&domain, &config, &ram, plan)?;
-        let riscv_32::HwInfo { ppn, fsc_iosatp_mode } = scene.hw_info();
-        let mut hart = Hart::new(program, Xlen::Bits32, &[], &ram)?;
-        hart.install(fsc_iosatp_mode, ppn.into())?;
-        scene.check(&mut hart, &ram)
+        let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
+        check::<riscv_32::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+            let mut hart = Hart::new(program, Xlen::Bits32, &[], ram)?;
+            hart.install(info.fsc_iosatp_mode, info.ppn.into())?;
+            Ok(Box::new(hart))
+        })
     });
 }
 
 fn x86_64(matrix: &mut Matrix) {
     for (name, va, top_level, paging) in [("4 levels", 48, 3, Paging::Four), ("5 levels", 57, 4, Paging::Five)] {
         run(matrix, "x86_64", name, "qemu-system-x86_64", |program, seed| {
-            let ram = Ram::new(x86::RAM_PA)?;
-            let mut tables = ram.tables()?;
-            let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
-            let domain = Domain::new(arena, NoHardware);
-            let identity = x86::IDENTITY_BYTES;
-            let plan = Plan { maps: 120, accesses: true, identity, pa_bits: 52, access_bytes: 8, seed };
             let features = x86_64::FORCED | Features::SIGN_EXTEND;
             let config = config(features, va, 52, x86_64::Config { top_level, encryption_mask: 0 });
-            let mut scene = Scene::<x86_64::Format>::new(&domain, &config, &ram, plan)?;
-            let mut cpu = Cpu::new(program, paging, &ram)?;
-            cpu.install(scene.hw_info().gcr3_pt)?;
-            scene.check(&mut cpu, &ram)
+            let plan = Plan { identity: x86::IDENTITY_BYTES, pa_bits: 52, ..Plan::new(seed) };
+            check::<x86_64::Format>(x86::RAM_PA, &config, plan, |ram, info| {
+                let mut cpu = x86::Cpu::new(program, paging, ram)?;
+                cpu.install(info.gcr3_pt)?;
+                Ok(Box::new(cpu))
+            })
         });
     }
 }
 
 fn x86_pae(matrix: &mut Matrix) {
     run(matrix, "x86_pae", "XD", "qemu-system-x86_64", |program, seed| {
-        let ram = Ram::new(x86::RAM_PA)?;
-        let mut tables = ram.tables()?;
-        let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
-        let domain = Domain::new(arena, NoHardware);
-        let plan =
-            Plan { maps: 120, accesses: false, identity: x86::IDENTITY_BYTES, pa_bits: 52, access_bytes: 4, seed };
         let config = config(x86_pae::FORCED | x86_pae::EXECUTE_DISABLE, 32, 52, x86_pae::Config {});
-        let mut scene = Scene::<x86_pae::Format>::new(&domain, &config, &ram, plan)?;
-        let mut cpu = Cpu::new(program, Paging::Pae, &ram)?;
-        cpu.install(scene.hw_info().cr3.into())?;
-        scene.check(&mut cpu, &ram)
+        // Accesses are instructions of 64-bit code.
+        let plan = Plan { accesses: false, identity: x86::IDENTITY_BYTES, pa_bits: 52, ..Plan::new(seed) };
+        check::<x86_pae::Format>(x86::RAM_PA, &config, plan, |ram, info| {
+            let mut cpu = x86::Cpu::new(program, Paging::Pae, ram)?;
+            cpu.install(info.cr3.into())?;
+            Ok(Box::new(cpu))
+        })
     });
+}
+
+/// One granule of ARMv8: name, features, VA and PA bits.
+macro_rules! armv8 {
+    ($matrix:ident, $format:ident: $($name:literal $stage:ident $features:expr, $va:literal, $oa:literal;)*) => {
+        $(run($matrix, stringify!($format), $name, "qemu-system-aarch64", |program, seed| {
+            #[allow(unused_imports, reason = "features of some rows")]
+            use generic_pt::fmt::$format::*;
+            let features: Features = FORCED.union($features);
+            let config = config(features, $va, $oa, Config {});
+            let plan = Plan { pa_bits: $oa, accesses_of_a_page: 2, ..Plan::new(seed) };
+            check::<Format>(arm::RAM_PA, &config, plan, |ram, HwInfo { ttb, tcr, mair }| {
+                let registers = Registers { ttb, tcr, mair };
+                Ok(Box::new(arm::Cpu::new(program, Stage::$stage, registers, ram)?))
+            })
+        });)*
+    };
+}
+
+fn armv8(matrix: &mut Matrix) {
+    armv8! { matrix, armv8_4k:
+        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
+        "stage 1, 39 bits" Lower Features::empty(), 39, 40;
+        "stage 1, 30 bits" Lower Features::empty(), 30, 40;
+        "stage 1 upper, 48 bits" Upper UPPER_HALF, 48, 48;
+        "stage 1, LPA2" Lower LPA2, 52, 52;
+        "stage 1 upper, LPA2" Upper UPPER_HALF | LPA2, 52, 52;
+        "stage 2, 48 bits" Second STAGE_2, 48, 48;
+        "stage 2, 40 bits, 2 tops" Second STAGE_2, 40, 40;
+        "stage 2, 42 bits, 8 tops" Second STAGE_2, 42, 42;
+        "stage 2, 32 bits" Second STAGE_2, 32, 40;
+        "stage 2, S2FWB" Second STAGE_2 | S2FWB, 44, 44;
+    }
+    armv8! { matrix, armv8_16k:
+        "stage 1, 47 bits" Lower Features::empty(), 47, 48;
+        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
+        "stage 1, 36 bits" Lower Features::empty(), 36, 40;
+        "stage 1 upper, 47 bits" Upper UPPER_HALF, 47, 48;
+        "stage 1, LPA2" Lower LPA2, 52, 52;
+        "stage 2, 47 bits" Second STAGE_2, 47, 48;
+        "stage 2, 40 bits, 16 tops" Second STAGE_2, 40, 40;
+        "stage 2, 48 bits, 2 tops" Second STAGE_2, 48, 48;
+    }
+    armv8! { matrix, armv8_64k:
+        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
+        "stage 1, 42 bits" Lower Features::empty(), 42, 44;
+        "stage 1, LVA, LPA" Lower LVA | LPA, 52, 52;
+        "stage 1 upper, LVA, LPA" Upper UPPER_HALF | LVA | LPA, 52, 52;
+        "stage 2, 48 bits" Second STAGE_2, 48, 48;
+        "stage 2, 45 bits, 8 tops" Second STAGE_2, 45, 48;
+        "stage 2, 42 bits" Second STAGE_2, 42, 42;
+    }
 }
 
 fn main() -> ExitCode {
@@ -136,6 +191,7 @@ fn main() -> ExitCode {
     riscv_32(&mut matrix);
     x86_64(&mut matrix);
     x86_pae(&mut matrix);
+    armv8(&mut matrix);
     println!("{matrix}");
     let required = std::env::var_os("GENERIC_PT_REQUIRE_QEMU").is_some_and(|value| value == "1");
     if matrix.disagreements() != 0 || (required && matrix.skipped() != 0) {
