@@ -5,13 +5,14 @@
 //!
 //! * [`ram`]: the machine's memory, a file that both processes map;
 //! * [`vm`]: the machine; [`gdb`]: its registers and translations;
-//! * [`walker`]: one interface for all; [`riscv`], [`x86`], [`arm`]: machines;
+//! * [`walker`]: one interface for all; [`riscv`], [`x86`], [`arm`], [`arm32`]: machines;
 //! * [`scenario`]: tables with pages of every size, and what has to be true of them;
 //! * [`matrix`]: who agreed with what.
 
 #![deny(missing_debug_implementations, unsafe_code)]
 
 pub mod arm;
+pub mod arm32;
 pub mod gdb;
 pub mod matrix;
 #[allow(unsafe_code, reason = "maps a file that another process maps, too")]

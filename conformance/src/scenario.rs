@@ -26,6 +26,8 @@ pub struct Plan {
     pub identity: u64,
     /// The most PA bits the machine has.
     pub pa_bits: u32,
+    /// Page sizes that can have addresses above 4 GiB.
+    pub high_sizes: u64,
     /// Bytes of an access.
     pub access_bytes: u64,
     /// The seed.
@@ -35,7 +37,16 @@ pub struct Plan {
 impl Plan {
     /// A plan for a machine of 48 PA bits.
     pub fn new(seed: u64) -> Self {
-        Self { maps: 120, accesses: true, accesses_of_a_page: 3, identity: 0, pa_bits: 48, access_bytes: 8, seed }
+        Self {
+            maps: 120,
+            accesses: true,
+            accesses_of_a_page: 3,
+            identity: 0,
+            pa_bits: 48,
+            high_sizes: u64::MAX,
+            access_bytes: 8,
+            seed,
+        }
     }
 }
 
@@ -147,14 +158,16 @@ impl<'d, F: Walkers> Scene<'d, F> {
         let pa = if in_ram {
             ram.data_pa() + self.rng.below(DATA_BYTES - bytes)
         } else {
-            let limit = u64::MAX >> (u64::BITS - self.plan.pa_bits.min(info.max_oa_lg2));
+            let most_bits = if size & self.plan.high_sizes != 0 { self.plan.pa_bits } else { 32 };
+            let limit = u64::MAX >> (u64::BITS - most_bits.min(info.max_oa_lg2));
             match self.rng.below(4) {
                 0 => limit - (bytes - 1),
                 _ => self.rng.below(limit - (bytes - 1)),
             }
         };
         // Mostly aligned for the page size, sometimes not: then it becomes smaller pages, which must not be too many.
-        let unaligned = bytes / granule <= 2048 && self.rng.below(3) == 0;
+        let is_odd = self.rng.below(3) == 0;
+        let unaligned = is_odd && bytes / granule <= 2048 && (pa >> 32 == 0 || granule & self.plan.high_sizes != 0);
         let pa = pa & !(if unaligned { granule } else { size } - 1);
         self.map(va, pa, bytes, prot)
     }

@@ -3,6 +3,7 @@
 //! A walker that cannot run is skipped with the reason; with `GENERIC_PT_REQUIRE_QEMU=1` that is a failure.
 
 use conformance::arm::{self, Registers, Stage};
+use conformance::arm32;
 use conformance::matrix::{Counts, Matrix, Row, Trouble};
 use conformance::ram::Ram;
 use conformance::riscv::{self, Hart, Xlen};
@@ -10,7 +11,7 @@ use conformance::scenario::{Plan, Scene};
 use conformance::vm;
 use conformance::walker::Walker;
 use conformance::x86::{self, Paging};
-use generic_pt::fmt::{riscv_32, riscv_64, x86_64, x86_pae};
+use generic_pt::fmt::{armv7s, riscv_32, riscv_64, x86_64, x86_pae};
 use generic_pt::iommu::Walkers;
 use generic_pt::memory::Arena;
 use generic_pt::{Domain, Features, NoHardware, TableConfig};
@@ -33,6 +34,10 @@ fn run(
     program: &'static str,
     test: impl Fn(&PathBuf, u64) -> io::Result<Counts>,
 ) {
+    // `GENERIC_PT_CONFORMANCE=armv7s` runs the rows of one format.
+    if std::env::var("GENERIC_PT_CONFORMANCE").is_ok_and(|only| only != format) {
+        return;
+    }
     let mut row = Row { format, config: name, walker: program.to_owned(), result: Ok(Counts::default()) };
     match vm::program(program) {
         None => row.result = Err(Trouble::Skipped(format!("no {program}"))),
@@ -185,6 +190,22 @@ fn armv8(matrix: &mut Matrix) {
     }
 }
 
+fn armv7s(matrix: &mut Matrix) {
+    for (name, va, oa) in [("32 bits", 32, 32), ("32 bits, PA of 40", 32, 40), ("30 bits", 30, 32), ("25 bits", 25, 32)]
+    {
+        run(matrix, "armv7s", name, "qemu-system-arm", |program, seed| {
+            let config = config(armv7s::FORCED, va, oa, armv7s::Config {});
+            let plan =
+                Plan { pa_bits: oa, high_sizes: 16 << 20, access_bytes: 4, accesses_of_a_page: 2, ..Plan::new(seed) };
+            check::<armv7s::Format>(arm::RAM_PA, &config, plan, |ram, info| {
+                let armv7s::HwInfo { ttbr, ttbcr, prrr, nmrr } = info;
+                let registers = arm32::Registers { ttbr, ttbcr, prrr, nmrr };
+                Ok(Box::new(arm32::Cpu::new(program, registers, ram)?))
+            })
+        });
+    }
+}
+
 fn main() -> ExitCode {
     let mut matrix = Matrix::default();
     riscv_64(&mut matrix);
@@ -192,6 +213,7 @@ fn main() -> ExitCode {
     x86_64(&mut matrix);
     x86_pae(&mut matrix);
     armv8(&mut matrix);
+    armv7s(&mut matrix);
     println!("{matrix}");
     let required = std::env::var_os("GENERIC_PT_REQUIRE_QEMU").is_some_and(|value| value == "1");
     if matrix.disagreements() != 0 || (required && matrix.skipped() != 0) {
