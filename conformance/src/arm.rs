@@ -2,7 +2,7 @@
 
 use crate::gdb::Gdb;
 use crate::ram::Ram;
-use crate::vm::Vm;
+use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
 use generic_pt::Prot;
 use std::io;
@@ -13,6 +13,7 @@ pub const RAM_PA: u64 = 0x4000_0000;
 
 /// Where the instructions are that set the registers, and those that ask.
 const INSTALL_AT: u64 = RAM_PA + 0x10_0000;
+const FORGET_AT: u64 = INSTALL_AT + 4 * REGISTERS.len() as u64;
 const ASK_AT: u64 = RAM_PA + 0x10_1000;
 const ASK_BYTES: u64 = 12;
 
@@ -111,7 +112,8 @@ impl Cpu {
             write_words(ram, ask_at(access), &[ask, ISB, mrs(PAR_EL1, 1)])?;
         }
         let arguments = ["-cpu", "max"];
-        let (vm, channel) = Vm::start(program, "virt,virtualization=on,gic-version=3", &arguments, ram)?;
+        let (vm, channel) =
+            Vm::start(program, "virt,virtualization=on,gic-version=3", Channel::Debugger, &arguments, ram)?;
         let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, stage };
         let Registers { ttb, tcr, mair } = registers;
         let at = |of: Stage| if of == stage { ttb } else { 0 };
@@ -169,6 +171,10 @@ impl Walker for Cpu {
         } else {
             Outcome::Fault
         })
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        self.run(FORGET_AT, 3)
     }
 
     fn permits(&self, prot: Prot, access: Access) -> bool {

@@ -2,7 +2,7 @@
 
 use crate::gdb::Gdb;
 use crate::ram::Ram;
-use crate::vm::Vm;
+use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
 use generic_pt::Prot;
 use std::io;
@@ -10,6 +10,7 @@ use std::path::PathBuf;
 
 /// Where the instructions are that set the registers, and those that ask.
 const INSTALL_AT: u64 = crate::arm::RAM_PA + 0x10_0000;
+const FORGET_AT: u64 = INSTALL_AT + 4 * 6;
 const ASK_AT: u64 = crate::arm::RAM_PA + 0x10_1000;
 const ASK_BYTES: u64 = 12;
 
@@ -95,7 +96,13 @@ impl Cpu {
             write_words(ram, ask_at(access), &[mcr((0, 7, 8, op2), 0), ISB, mrc(PAR, 1)])?;
         }
         let start = || {
-            let (vm, channel) = Vm::start(program, "virt,virtualization=on,highmem=off", &["-cpu", "cortex-a15"], ram)?;
+            let (vm, channel) = Vm::start(
+                program,
+                "virt,virtualization=on,highmem=off",
+                Channel::Debugger,
+                &["-cpu", "cortex-a15"],
+                ram,
+            )?;
             let mut machine = Machine { _vm: vm, gdb: Gdb::new(channel)? };
             for ((_, value), n) in values.into_iter().zip(0..) {
                 machine.gdb.set(&format!("r{n}"), value)?;
@@ -144,6 +151,11 @@ impl Walker for Cpu {
         let par = self.asks.gdb.get("r1")?;
         let inside = if par & 2 == 0 { 0xfff } else { 0xff_ffff };
         Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault })
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        // The debugger caches nothing.
+        self.asks.run(FORGET_AT, 3)
     }
 
     fn permits(&self, prot: Prot, access: Access) -> bool {

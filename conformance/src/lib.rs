@@ -5,6 +5,7 @@
 //!
 //! * [`ram`]: the machine's memory, a file that both processes map;
 //! * [`vm`]: the machine; [`gdb`]: its registers and translations;
+//! * [`qtest`]: its buses; [`edu`]: a device that does DMA; [`iommu`]: IOMMUs that it is behind;
 //! * [`walker`]: one interface for all; [`riscv`], [`x86`], [`arm`], [`arm32`]: machines;
 //! * [`scenario`]: tables with pages of every size, and what has to be true of them;
 //! * [`matrix`]: who agreed with what.
@@ -13,8 +14,11 @@
 
 pub mod arm;
 pub mod arm32;
+pub mod edu;
 pub mod gdb;
+pub mod iommu;
 pub mod matrix;
+pub mod qtest;
 #[allow(unsafe_code, reason = "maps a file that another process maps, too")]
 pub mod ram;
 pub mod riscv;

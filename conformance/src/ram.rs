@@ -66,6 +66,21 @@ impl Ram {
         unsafe { MmapOptions::new().offset(TABLES_AT).len(TABLES_BYTES).map_mut(self.file.as_file()) }
     }
 
+    /// Whether an address is of the data.
+    pub fn is_data(&self, pa: u64) -> bool {
+        pa.checked_sub(self.data_pa()).is_some_and(|offset| offset < DATA_BYTES)
+    }
+
+    /// Fills the data: every eight bytes are their own physical address.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn fill_data(&self) -> io::Result<()> {
+        let addresses = (self.data_pa()..self.data_pa() + DATA_BYTES).step_by(8);
+        let bytes: Vec<u8> = addresses.flat_map(u64::to_le_bytes).collect();
+        self.write(self.data_pa(), &bytes)
+    }
+
     fn file(&self) -> &File {
         self.file.as_file()
     }

@@ -2,7 +2,7 @@
 
 use crate::gdb::Gdb;
 use crate::ram::Ram;
-use crate::vm::Vm;
+use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
 use generic_pt::Prot;
 use std::io;
@@ -40,6 +40,7 @@ pub struct Hart {
     _vm: Vm,
     gdb: Gdb,
     xlen: Xlen,
+    satp: u64,
 }
 
 impl Hart {
@@ -56,8 +57,8 @@ impl Hart {
         let name = if xlen == Xlen::Bits32 { "rv32" } else { "rv64" };
         // Without an entry PMP denies everything.
         let cpu = [&[name, "pmp=false"], extensions].concat().join(",");
-        let (vm, channel) = Vm::start(program, "virt", &["-cpu", &cpu, "-bios", "none"], ram)?;
-        Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, xlen })
+        let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
+        Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, xlen, satp: 0 })
     }
 
     /// Points the hart to a table: `mode` and page number as the library gives them.
@@ -65,13 +66,12 @@ impl Hart {
     /// # Errors
     /// The machine does not work.
     pub fn install(&mut self, mode: u32, ppn: u64) -> io::Result<()> {
-        let satp = match self.xlen {
+        self.satp = match self.xlen {
             // One bit, for the mode that `iosatp` calls 8.
             Xlen::Bits32 => u64::from(mode == 8) << 31 | ppn,
             Xlen::Bits64 => u64::from(mode) << 60 | ppn,
         };
-        self.gdb.set("satp", satp)?;
-        self.gdb.set("priv", SUPERVISOR)
+        self.forget()
     }
 }
 
@@ -103,6 +103,13 @@ impl Walker for Hart {
         };
         self.gdb.set("priv", SUPERVISOR)?;
         Ok(outcome)
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        // Only a change does it.
+        self.gdb.set("satp", 0)?;
+        self.gdb.set("satp", self.satp)?;
+        self.gdb.set("priv", SUPERVISOR)
     }
 
     fn permits(&self, prot: Prot, access: Access) -> bool {

@@ -18,6 +18,8 @@ pub type VmDomain<'a> = Domain<Arena<'a>, NoHardware>;
 pub struct Plan {
     /// Maps tried at random.
     pub maps: u32,
+    /// Places of each mapping that are translated, beside those at its ends.
+    pub places_of_a_mapping: u64,
     /// Whether accesses are tried.
     pub accesses: bool,
     /// Places of each mapping of RAM where they are, at most three.
@@ -38,7 +40,8 @@ impl Plan {
     /// A plan for a machine of 48 PA bits.
     pub fn new(seed: u64) -> Self {
         Self {
-            maps: 120,
+            maps: 80,
+            places_of_a_mapping: 16,
             accesses: true,
             accesses_of_a_page: 3,
             identity: 0,
@@ -47,6 +50,13 @@ impl Plan {
             access_bytes: 8,
             seed,
         }
+    }
+}
+
+impl Plan {
+    /// A plan for a device, which is slower, and reaches RAM only.
+    pub fn dma(seed: u64) -> Self {
+        Self { maps: 60, places_of_a_mapping: 2, accesses_of_a_page: 2, ..Self::new(seed) }
     }
 }
 
@@ -127,7 +137,8 @@ impl<'d, F: Walkers> Scene<'d, F> {
         let sizes = self.sizes();
         let granule = sizes[0];
         let span = info.aperture.last - info.aperture.va;
-        let fitting: Vec<u64> = sizes.into_iter().filter(|size| size - 1 <= span / 2).collect();
+        let pa_last = u64::MAX >> (u64::BITS - self.plan.pa_bits.min(info.max_oa_lg2));
+        let fitting: Vec<u64> = sizes.into_iter().filter(|size| size - 1 <= span / 4 && *size <= pa_last / 8).collect();
         let size = self.rng.one_of(&fitting);
         let pages = 1 + self.rng.below(3);
         // At the beginning, the end, or anywhere; with sign extension in the upper half, too.
@@ -181,11 +192,23 @@ impl<'d, F: Walkers> Scene<'d, F> {
         if va < self.plan.identity {
             return Ok(());
         }
+        self.unmap(va, mapping.bytes)
+    }
+
+    /// Unmaps one mapping: at once, or in steps of its first leaf each.
+    fn unmap(&mut self, va: u64, bytes: u64) -> io::Result<()> {
         let mut gather = self.table.gather(GatherMode::Immediate);
-        let removed = self.table.unmap_range(va, mapping.bytes, &mut gather);
+        let (mut removed, in_steps) = (0, self.rng.below(2) == 0);
+        while removed < bytes {
+            let len = if in_steps { 1 } else { bytes - removed };
+            match self.table.unmap_range(va + removed, len, &mut gather) {
+                0 => return Err(wrong(format!("unmap at {va:#x} removed {removed:#x} of {bytes:#x} bytes"))),
+                more => removed += more,
+            }
+        }
         gather.sync();
-        if removed != mapping.bytes {
-            return Err(wrong(format!("unmap at {va:#x} removed {removed:#x} of {:#x} bytes", mapping.bytes)));
+        if removed != bytes {
+            return Err(wrong(format!("unmap at {va:#x} removed {removed:#x}, not {bytes:#x} bytes")));
         }
         self.mappings.remove(&va);
         Ok(())
@@ -201,32 +224,58 @@ impl<'d, F: Walkers> Scene<'d, F> {
         self.mapping_of(va).map(|(start, mapping)| mapping.pa + (va - start))
     }
 
+    /// Unmaps a part of what is there, some of it page by page so that empty tables are left, and maps more, also larger
+    /// pages in the place of those tables.
+    ///
+    /// # Errors
+    /// The library refuses what it must not refuse.
+    pub fn change(&mut self, ram: &Ram) -> io::Result<()> {
+        let sizes = self.sizes();
+        for (va, mapping) in self.mappings.clone() {
+            if va < self.plan.identity || self.rng.below(3) == 0 {
+                continue;
+            }
+            self.unmap(va, mapping.bytes)?;
+            let whole = sizes.iter().rev().find(|size| **size <= mapping.bytes).copied().unwrap_or(mapping.bytes);
+            if self.rng.below(2) == 0 && va & (whole - 1) == 0 {
+                // The largest page there, where smaller ones may have been.
+                let pa = mapping.pa & !(whole - 1);
+                self.map(va, pa, whole, Prot::READ | Prot::WRITE)?;
+            }
+        }
+        for _ in 0..self.plan.maps / 4 {
+            self.random_map(ram)?;
+        }
+        Ok(())
+    }
+
     /// Compares the walker with what was mapped: around every boundary, in every mapping, and elsewhere.
     ///
     /// # Errors
     /// They disagree, or the machine does not work.
-    pub fn check(&mut self, walker: &mut dyn Walker, ram: &Ram) -> io::Result<Counts> {
-        let mut places = Vec::new();
-        for (va, mapping) in &self.mappings {
-            let (first, last) = (*va, va + (mapping.bytes - 1));
-            places.extend([first.wrapping_sub(1), first, first + 1, last - 1, last, last.wrapping_add(1)]);
-        }
+    pub fn check(&mut self, walker: &mut dyn Walker, ram: &Ram) -> io::Result<()> {
+        ram.fill_data()?;
         let info = self.table.info();
-        let ends = [info.aperture.va, info.aperture.last, info.aperture.last.wrapping_add(1), !info.aperture.last];
-        places.extend(ends.into_iter().filter(|va| self.can_be_asked(*va)));
+        let mut places: Vec<u64> = Vec::new();
         for (va, mapping) in self.mappings.clone() {
-            // Page by page at a few places, and anywhere.
-            for _ in 0..24 {
-                places.push(va + self.rng.below(mapping.bytes));
+            let (first, last) = (va, va + (mapping.bytes - 1));
+            places.extend([first.wrapping_sub(8), first.wrapping_sub(1), first, first + 1]);
+            places.extend([last - 7, last - 1, last, last.wrapping_add(1)]);
+            for _ in 0..self.plan.places_of_a_mapping {
+                let offset = self.rng.below(mapping.bytes);
+                places.push(va + if offset & 1 == 0 { offset & !7 } else { offset });
             }
         }
-        for _ in 0..200 {
-            places.push(
-                info.aperture.va + self.rng.below((info.aperture.last - info.aperture.va).saturating_add(1).max(1)),
-            );
+        let (first, last) = (info.aperture.va, info.aperture.last);
+        places.extend([first, last - 7, last, last.wrapping_add(1), !last]);
+        for _ in 0..8 * self.plan.places_of_a_mapping {
+            places.push(first + self.rng.below((last - first).saturating_add(1).max(1)));
         }
-        for va in places.into_iter().filter(|va| self.can_be_asked(*va)).collect::<Vec<_>>() {
+        for va in places {
             let (expected, ours) = (self.expected(va), self.table.iova_to_phys(va));
+            if !self.can_be_asked(va) || !walker.reaches(va, expected) {
+                continue;
+            }
             if ours != expected {
                 return Err(wrong(format!("{va:#x}: the library finds {ours:x?}, mapped was {expected:x?}")));
             }
@@ -237,10 +286,12 @@ impl<'d, F: Walkers> Scene<'d, F> {
             }
             self.counts.translations += 1;
         }
-        if self.plan.accesses {
-            self.check_accesses(walker, ram)?;
-        }
-        Ok(self.counts)
+        if self.plan.accesses { self.check_accesses(walker, ram) } else { Ok(()) }
+    }
+
+    /// What was compared so far.
+    pub fn counts(&self) -> Counts {
+        self.counts
     }
 
     /// VA beyond 32 bits are not asked of machines that have none.
@@ -257,25 +308,35 @@ impl<'d, F: Walkers> Scene<'d, F> {
             let places = [0, mapping.bytes - bytes, self.rng.below(mapping.bytes) & !(bytes - 1)];
             for offset in places.into_iter().take(self.plan.accesses_of_a_page).filter(|_| in_ram) {
                 let (va, pa) = (start + offset, mapping.pa + offset);
+                if !walker.reaches(va, Some(pa)) {
+                    continue;
+                }
+                let before = ram.read_u64(pa & !7)?;
                 let value = self.rng.any() & mask;
                 ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;
                 let read = walker.access(va, Access::Read, 0)?;
                 self.judge(walker, (va, pa), Access::Read, mapping.prot, read, Some(value))?;
                 let new = !value & mask;
-                let written = walker.access(va, Access::Write, new)?;
-                self.judge(walker, (va, pa), Access::Write, mapping.prot, written, None)?;
+                let mut written = walker.access(va, Access::Write, new)?;
                 let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
+                if written == Outcome::Untold {
+                    written = if left == value { Outcome::Fault } else { Outcome::Done(0) };
+                }
+                self.judge(walker, (va, pa), Access::Write, mapping.prot, written, None)?;
                 let expected = if matches!(written, Outcome::Done(_)) { new } else { value };
                 if left != expected {
                     return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
                 }
+                ram.write(pa & !7, &before.to_le_bytes())?;
             }
             // Just behind it, where nothing is.
             let behind = start.wrapping_add(mapping.bytes);
-            if self.can_be_asked(behind) && self.expected(behind).is_none() {
+            if self.can_be_asked(behind) && self.expected(behind).is_none() && walker.reaches(behind, None) {
                 for access in [Access::Read, Access::Write] {
-                    if walker.access(behind, access, 0)? != Outcome::Fault {
-                        return Err(wrong(format!("{behind:#x}: nothing is mapped, and {access:?} was done")));
+                    match walker.access(behind, access, 0)? {
+                        Outcome::Untold => continue,
+                        Outcome::Fault => {}
+                        _ => return Err(wrong(format!("{behind:#x}: nothing is mapped, and {access:?} was done"))),
                     }
                     self.counts.accesses += 1;
                     self.counts.faults += 1;
@@ -307,7 +368,7 @@ impl<'d, F: Walkers> Scene<'d, F> {
             Outcome::Permitted { pa: found } if found != pa => {
                 Err(wrong(format!("{access:?} at {va:#x} goes to {found:#x}, not {pa:#x}")))
             }
-            Outcome::Done(_) | Outcome::Permitted { .. } => Ok(()),
+            Outcome::Done(_) | Outcome::Permitted { .. } | Outcome::Untold => Ok(()),
             Outcome::Fault => {
                 self.counts.faults += 1;
                 Ok(())

@@ -30,28 +30,47 @@ pub fn version(program: &PathBuf) -> io::Result<String> {
     version.map(str::to_owned).ok_or_else(|| io::Error::other(format!("no version in {text:?}")))
 }
 
+/// What the channel to a machine is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channel {
+    /// Its debugger interface: the machine stands still.
+    Debugger,
+    /// Its test interface: the machine runs.
+    Qtest,
+}
+
 impl Vm {
-    /// Starts `program` with `machine` (which has `memory-backend=ram`) and other arguments, and gives the channel of its
-    /// debugger interface.
+    /// Starts `program` with `machine` (which has `memory-backend=ram`) and other arguments, and gives its channel.
     ///
     /// The channel is a socket that QEMU inherits as its standard input, so there is no name that others could take.
     ///
     /// # Errors
     /// It does not start.
-    pub fn start(program: &PathBuf, machine: &str, arguments: &[&str], ram: &Ram) -> io::Result<(Self, UnixStream)> {
+    pub fn start(
+        program: &PathBuf,
+        machine: &str,
+        channel: Channel,
+        arguments: &[&str],
+        ram: &Ram,
+    ) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(Duration::from_secs(20)))?;
         let ram_path = ram.path().display();
         let backend = format!("memory-backend-file,id=ram,mem-path={ram_path},size={RAM_BYTES},share=on");
         let child = Command::new(program)
-            .args(["-nodefaults", "-display", "none", "-S", "-accel", "tcg"])
+            .args(["-nodefaults", "-display", "none", "-accel", "tcg"])
             .args(["-object", &backend, "-m", &format!("{}M", RAM_BYTES >> 20)])
             .args(["-machine", &format!("{machine},memory-backend=ram")])
-            .args(["-chardev", "socket,id=debugger,fd=0", "-gdb", "chardev:debugger"])
+            .args(["-chardev", "socket,id=channel,fd=0"])
+            .args(match channel {
+                Channel::Debugger => &["-S", "-gdb", "chardev:channel"][..],
+                Channel::Qtest => &["-object", "qtest,id=qtest,chardev=channel,log=/dev/null"][..],
+            })
             .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
-            .stderr(Stdio::inherit())
+            // Models of IOMMUs tell of every refused access.
+            .stderr(if channel == Channel::Qtest { Stdio::null() } else { Stdio::inherit() })
             .spawn()?;
         Ok((Self { child }, ours))
     }

@@ -22,6 +22,8 @@ pub enum Outcome {
         /// The physical address.
         pa: u64,
     },
+    /// The walker tells nothing: memory shows it.
+    Untold,
     /// The walker refused it.
     Fault,
 }
@@ -33,6 +35,17 @@ pub trait Walker {
     /// # Errors
     /// The machine does not work.
     fn translate(&mut self, va: u64) -> io::Result<Option<u64>>;
+
+    /// Whether it can be asked about an address that goes there, or nowhere.
+    fn reaches(&self, _va: u64, _pa: Option<u64>) -> bool {
+        true
+    }
+
+    /// Makes it forget all that it has cached.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    fn forget(&mut self) -> io::Result<()>;
 
     /// Whether [`translate`](Self::translate) sees a mapping with that protection: some walkers translate only for reading.
     fn sees(&self, _prot: Prot) -> bool {

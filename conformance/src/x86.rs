@@ -2,7 +2,7 @@
 
 use crate::gdb::Gdb;
 use crate::ram::Ram;
-use crate::vm::Vm;
+use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
 use generic_pt::Prot;
 use std::io;
@@ -70,7 +70,7 @@ impl Cpu {
         // mov rax, [rbx] and mov [rbx], rcx.
         ram.write(READ_AT, &[0x48, 0x8b, 0x03])?;
         ram.write(WRITE_AT, &[0x48, 0x89, 0x0b])?;
-        let (vm, channel) = Vm::start(program, "q35", &["-cpu", cpu], ram)?;
+        let (vm, channel) = Vm::start(program, "q35", Channel::Debugger, &["-cpu", cpu], ram)?;
         Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, paging })
     }
 
@@ -120,6 +120,11 @@ impl Walker for Cpu {
             Some(GENERAL_PROTECTION) => Ok(Outcome::Fault),
             _ => Err(io::Error::other(format!("{access:?} at {va:#x}: went to {rip:#x}"))),
         }
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        let cr3 = self.gdb.get("cr3")?;
+        self.gdb.set("cr3", cr3)
     }
 
     fn permits(&self, prot: Prot, access: Access) -> bool {

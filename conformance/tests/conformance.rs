@@ -3,7 +3,6 @@
 //! A walker that cannot run is skipped with the reason; with `GENERIC_PT_REQUIRE_QEMU=1` that is a failure.
 
 use conformance::arm::{self, Registers, Stage};
-use conformance::arm32;
 use conformance::matrix::{Counts, Matrix, Row, Trouble};
 use conformance::ram::Ram;
 use conformance::riscv::{self, Hart, Xlen};
@@ -11,7 +10,8 @@ use conformance::scenario::{Plan, Scene};
 use conformance::vm;
 use conformance::walker::Walker;
 use conformance::x86::{self, Paging};
-use generic_pt::fmt::{armv7s, riscv_32, riscv_64, x86_64, x86_pae};
+use conformance::{arm32, iommu};
+use generic_pt::fmt::{amdv1, armv7s, riscv_32, riscv_64, vtdss, x86_64, x86_pae};
 use generic_pt::iommu::Walkers;
 use generic_pt::memory::Arena;
 use generic_pt::{Domain, Features, NoHardware, TableConfig};
@@ -66,15 +66,26 @@ fn check<F: Walkers>(
     ram_pa: u64,
     config: &TableConfig<F::Config>,
     plan: Plan,
-    machine: impl FnOnce(&Ram, F::HwInfo) -> io::Result<Box<dyn Walker>>,
+    machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
 ) -> io::Result<Counts> {
     let ram = Ram::new(ram_pa)?;
     let mut tables = ram.tables()?;
     let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
     let domain = Domain::new(arena, NoHardware);
     let mut scene = Scene::<F>::new(&domain, config, &ram, plan)?;
-    let mut walker = machine(&ram, scene.hw_info())?;
-    scene.check(&mut *walker, &ram)
+    let told = scene.hw_info();
+    let mut walker = machine(&ram, told)?;
+    scene.check(&mut *walker, &ram)?;
+    scene.change(&ram)?;
+    if scene.hw_info() == told {
+        walker.forget()?;
+    } else {
+        // The top grew.
+        drop(walker);
+        walker = machine(&ram, scene.hw_info())?;
+    }
+    scene.check(&mut *walker, &ram)?;
+    Ok(scene.counts())
 }
 
 fn riscv_64(matrix: &mut Matrix) {
@@ -206,6 +217,43 @@ fn armv7s(matrix: &mut Matrix) {
     }
 }
 
+fn vtdss(matrix: &mut Matrix) {
+    for (name, va, top_level) in [("3 levels", 39, 2), ("4 levels", 48, 3)] {
+        run(matrix, "vtdss", name, "qemu-system-x86_64", |program, seed| {
+            let config = config(vtdss::FORCED, va, 48, vtdss::Config { top_level });
+            check::<vtdss::Format>(
+                0,
+                &config,
+                Plan { identity: iommu::IDENTITY_BYTES, ..Plan::dma(seed) },
+                |ram, info| Ok(Box::new(iommu::Vtd::new(program, va, info.ssptptr, info.aw, ram)?)),
+            )
+        });
+    }
+}
+
+fn amdv1(matrix: &mut Matrix) {
+    for (name, starting_level, va) in [
+        ("mode 2", 1, 30),
+        ("mode 3", 2, 39),
+        ("mode 4", 3, 48),
+        ("mode 5", 4, 57),
+        ("mode 6", 5, 64),
+        ("mode 2, growing to 6", 1, 64),
+    ] {
+        run(matrix, "amdv1", name, "qemu-system-x86_64", |program, seed| {
+            let version = vm::version(program)?;
+            let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
+            let config = config(amdv1::FORCED, va, 48, amdv1::Config { starting_level, encryption_mask: 0 });
+            check::<amdv1::Format>(
+                0,
+                &config,
+                Plan { identity: iommu::IDENTITY_BYTES, ..Plan::dma(seed) },
+                |ram, info| Ok(Box::new(iommu::Amd::new(program, major, info.host_pt_root, info.mode, ram)?)),
+            )
+        });
+    }
+}
+
 fn main() -> ExitCode {
     let mut matrix = Matrix::default();
     riscv_64(&mut matrix);
@@ -214,6 +262,8 @@ fn main() -> ExitCode {
     x86_pae(&mut matrix);
     armv8(&mut matrix);
     armv7s(&mut matrix);
+    vtdss(&mut matrix);
+    amdv1(&mut matrix);
     println!("{matrix}");
     let required = std::env::var_os("GENERIC_PT_REQUIRE_QEMU").is_some_and(|value| value == "1");
     if matrix.disagreements() != 0 || (required && matrix.skipped() != 0) {
