@@ -3,7 +3,7 @@
 use crate::edu::{self, Config, Edu, Window};
 use crate::qtest::Qtest;
 use crate::ram::Ram;
-use crate::vm::{Channel, Vm};
+use crate::vm::{self, Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
 use generic_pt::Prot;
 use std::io;
@@ -125,6 +125,8 @@ impl Walker for Vtd<'_> {
 pub struct Amd<'r> {
     pc: Pc<'r>,
     tail: u64,
+    /// VA bits that the table decodes.
+    va_bits: u32,
 }
 
 impl<'r> Amd<'r> {
@@ -139,13 +141,13 @@ impl<'r> Amd<'r> {
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &PathBuf, qemu_major: u32, root: u64, mode: u32, ram: &'r Ram) -> io::Result<Self> {
-        let device = match qemu_major {
+    pub fn new(program: &PathBuf, root: u64, mode: u32, ram: &'r Ram) -> io::Result<Self> {
+        let device = match vm::major(program)? {
             ..=9 => "amd-iommu",
             10 => "amd-iommu,pt=off",
             11.. => "amd-iommu,dma-remap=on",
         };
-        let mut amd = Self { pc: Pc::new(program, device, ram)?, tail: 0 };
+        let mut amd = Self { pc: Pc::new(program, device, ram)?, tail: 0, va_bits: 12 + 9 * mode };
         // Valid, with a table that may be read and written.
         let entry = 1 | 1 << 1 | u64::from(mode) << 9 | root | 1 << 61 | 1 << 62;
         let at = Self::DEVICES + 32 * edu::REQUESTER;
@@ -176,8 +178,9 @@ impl Walker for Amd<'_> {
     fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
         self.pc.edu.read(&mut self.pc.qtest, self.pc.ram, va).map(|pa| (pa != 0).then_some(pa))
     }
+    /// The model drops the bits of an address that the mode does not decode, where hardware would refuse it.
     fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
-        self.pc.reaches(va, pa)
+        self.pc.reaches(va, pa) && va.checked_shr(self.va_bits).unwrap_or(0) == 0
     }
     fn sees(&self, prot: Prot) -> bool {
         self.permits(prot, Access::Read)

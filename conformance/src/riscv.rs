@@ -75,6 +75,12 @@ impl Hart {
     }
 }
 
+impl Hart {
+    fn upper(&self) -> u64 {
+        if self.xlen == Xlen::Bits64 { XLEN_64 } else { 0 }
+    }
+}
+
 impl Walker for Hart {
     fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
         self.gdb.physical(va)
@@ -82,9 +88,8 @@ impl Walker for Hart {
 
     fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
         let at = if access == Access::Read { LOAD_AT } else { STORE_AT };
-        let upper = if self.xlen == Xlen::Bits64 { XLEN_64 } else { 0 };
         self.gdb.set("priv", MACHINE)?;
-        self.gdb.set("mstatus", MPRV | MPP_SUPERVISOR | SUM | upper)?;
+        self.gdb.set("mstatus", MPRV | MPP_SUPERVISOR | SUM | self.upper())?;
         self.gdb.set("mtvec", TRAP)?;
         self.gdb.set("a1", va)?;
         self.gdb.set("a2", value)?;
@@ -109,6 +114,8 @@ impl Walker for Hart {
         // Only a change does it.
         self.gdb.set("satp", 0)?;
         self.gdb.set("satp", self.satp)?;
+        // Pages are those of users.
+        self.gdb.set("mstatus", SUM | self.upper())?;
         self.gdb.set("priv", SUPERVISOR)
     }
 

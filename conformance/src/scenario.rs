@@ -311,6 +311,10 @@ impl<'d, F: Walkers> Scene<'d, F> {
                 if !walker.reaches(va, Some(pa)) {
                     continue;
                 }
+                let is_refused = |access| !walker.permits(mapping.prot, access);
+                if !walker.survives_refusing() && (is_refused(Access::Read) || is_refused(Access::Write)) {
+                    continue;
+                }
                 let before = ram.read_u64(pa & !7)?;
                 let value = self.rng.any() & mask;
                 ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;

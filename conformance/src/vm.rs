@@ -2,7 +2,6 @@
 
 use crate::ram::{RAM_BYTES, Ram};
 use std::env;
-use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -18,16 +17,29 @@ pub struct Vm {
 
 /// Where QEMU's program of that name is: in `GENERIC_PT_QEMU_DIR`, or where programs are.
 pub fn program(name: &str) -> Option<PathBuf> {
-    let directories = env::var_os("GENERIC_PT_QEMU_DIR").or_else(|| env::var_os("PATH")).unwrap_or_else(OsString::new);
+    let directories = env::var_os("GENERIC_PT_QEMU_DIR").or_else(|| env::var_os("PATH")).unwrap_or_default();
     env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
 /// The version of a program of QEMU, as it prints it.
+///
+/// # Errors
+/// It does not run, or prints none.
 pub fn version(program: &PathBuf) -> io::Result<String> {
     let output = Command::new(program).arg("--version").output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let version = text.split_whitespace().skip_while(|word| *word != "version").nth(1);
     version.map(str::to_owned).ok_or_else(|| io::Error::other(format!("no version in {text:?}")))
+}
+
+/// The major version of a program of QEMU.
+///
+/// # Errors
+/// It does not tell.
+pub fn major(program: &PathBuf) -> io::Result<u32> {
+    let version = version(program)?;
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
+    major.ok_or_else(|| io::Error::other(format!("version {version:?} has no number")))
 }
 
 /// What the channel to a machine is for.

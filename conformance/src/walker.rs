@@ -36,6 +36,11 @@ pub trait Walker {
     /// The machine does not work.
     fn translate(&mut self, va: u64) -> io::Result<Option<u64>>;
 
+    /// Whether an access may be tried that has to be refused for its protection.
+    fn survives_refusing(&self) -> bool {
+        true
+    }
+
     /// Whether it can be asked about an address that goes there, or nowhere.
     fn reaches(&self, _va: u64, _pa: Option<u64>) -> bool {
         true

@@ -241,14 +241,12 @@ fn amdv1(matrix: &mut Matrix) {
         ("mode 2, growing to 6", 1, 64),
     ] {
         run(matrix, "amdv1", name, "qemu-system-x86_64", |program, seed| {
-            let version = vm::version(program)?;
-            let major = version.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0);
             let config = config(amdv1::FORCED, va, 48, amdv1::Config { starting_level, encryption_mask: 0 });
             check::<amdv1::Format>(
                 0,
                 &config,
                 Plan { identity: iommu::IDENTITY_BYTES, ..Plan::dma(seed) },
-                |ram, info| Ok(Box::new(iommu::Amd::new(program, major, info.host_pt_root, info.mode, ram)?)),
+                |ram, info| Ok(Box::new(iommu::Amd::new(program, info.host_pt_root, info.mode, ram)?)),
             )
         });
     }
