@@ -1,0 +1,194 @@
+//! AArch64: the MMU of a CPU, stage 1 and stage 2.
+
+use crate::gdb::Gdb;
+use crate::ram::Ram;
+use crate::vm::{self, Channel, Vm};
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::Prot;
+use std::io;
+use std::path::PathBuf;
+
+/// Where RAM begins. (Its first MiB is the device tree's.)
+pub const RAM_PA: u64 = 0x4000_0000;
+
+/// Where the instructions are that set the registers, and those that ask.
+const INSTALL_AT: u64 = RAM_PA + 0x10_0000;
+const FORGET_AT: u64 = INSTALL_AT + 4 * REGISTERS.len() as u64;
+const ASK_AT: u64 = RAM_PA + 0x10_1000;
+const ASK_BYTES: u64 = 12;
+
+/// Modes of the CPU: EL2, where it starts, and EL1, both with their own stack pointer and without interrupts.
+const EL2: u64 = 0x3c9;
+const EL1: u64 = 0x3c5;
+
+/// SCTLR_EL1, with the MMU off and on.
+const SCTLR_OFF: u64 = 0x30d0_0800;
+const SCTLR_MMU: u64 = SCTLR_OFF | 1;
+/// HCR_EL2: EL1 is of 64 bits; stage 2.
+const HCR_RW: u64 = 1 << 31;
+const HCR_VM: u64 = 1;
+
+const DSB_SY: u32 = 0xd503_3f9f;
+const ISB: u32 = 0xd503_3fdf;
+
+/// A system register, by the fields of the instruction.
+type SystemRegister = (u32, u32, u32, u32, u32);
+
+/// In the order of the registers that they are set from.
+const REGISTERS: [SystemRegister; 9] = [
+    // TTBR0_EL1, TTBR1_EL1, TCR_EL1, MAIR_EL1, SCTLR_EL1.
+    (3, 0, 2, 0, 0),
+    (3, 0, 2, 0, 1),
+    (3, 0, 2, 0, 2),
+    (3, 0, 10, 2, 0),
+    (3, 0, 1, 0, 0),
+    // VTTBR_EL2, VTCR_EL2, HCR_EL2, VBAR_EL1.
+    (3, 4, 2, 1, 0),
+    (3, 4, 2, 1, 2),
+    (3, 4, 1, 1, 0),
+    (3, 0, 12, 0, 0),
+];
+const PAR_EL1: SystemRegister = (3, 0, 7, 4, 0);
+
+/// An instruction of the system group.
+const fn system(op0: u32, (op1, crn, crm, op2): (u32, u32, u32, u32), register: u32) -> u32 {
+    0xd500_0000 | op0 << 19 | op1 << 16 | crn << 12 | crm << 8 | op2 << 5 | register
+}
+
+const fn msr((op0, op1, crn, crm, op2): SystemRegister, from: u32) -> u32 {
+    system(op0, (op1, crn, crm, op2), from)
+}
+
+const fn mrs((op0, op1, crn, crm, op2): SystemRegister, to: u32) -> u32 {
+    system(op0, (op1, crn, crm, op2), to) | 1 << 21
+}
+
+/// Invalidates all of stages 1 and 2.
+const TLBI_ALLE1: u32 = system(1, (4, 8, 7, 4), 31);
+
+/// Which table is walked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stage {
+    /// That of TTBR0_EL1.
+    Lower,
+    /// That of TTBR1_EL1.
+    Upper,
+    /// That of VTTBR_EL2, with stage 1 off.
+    Second,
+}
+
+/// A table and what goes with it, as the library tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Registers {
+    /// TTBR0_EL1, TTBR1_EL1 or VTTBR_EL2.
+    pub ttb: u64,
+    /// TCR_EL1 or VTCR_EL2.
+    pub tcr: u64,
+    /// MAIR_EL1.
+    pub mair: u64,
+}
+
+/// A CPU that stands still, in EL2.
+#[derive(Debug)]
+pub struct Cpu {
+    _vm: Vm,
+    gdb: Gdb,
+    stage: Stage,
+    qemu_major: u32,
+}
+
+impl Cpu {
+    /// A CPU with a table, on a RAM that begins at [`RAM_PA`].
+    ///
+    /// # Errors
+    /// The machine does not work.
+    pub fn new(program: &PathBuf, stage: Stage, registers: Registers, ram: &Ram) -> io::Result<Self> {
+        let mut install: Vec<u32> = REGISTERS.iter().zip(0..).map(|(register, from)| msr(*register, from)).collect();
+        install.extend([TLBI_ALLE1, DSB_SY, ISB]);
+        write_words(ram, INSTALL_AT, &install)?;
+        for access in [Access::Read, Access::Write] {
+            // AT S1E1R, S1E1W, S12E1R, S12E1W, of x0.
+            let (op1, op2) = if stage == Stage::Second { (4, 4) } else { (0, 0) };
+            let ask = system(1, (op1, 7, 8, op2 + u32::from(access == Access::Write)), 0);
+            write_words(ram, ask_at(access), &[ask, ISB, mrs(PAR_EL1, 1)])?;
+        }
+        let arguments = ["-cpu", "max"];
+        let (vm, channel) =
+            Vm::start(program, "virt,virtualization=on,gic-version=3", Channel::Debugger, &arguments, ram)?;
+        let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, stage, qemu_major: vm::major(program)? };
+        let Registers { ttb, tcr, mair } = registers;
+        let at = |of: Stage| if of == stage { ttb } else { 0 };
+        let (tcr, vtcr) = if stage == Stage::Second { (0, tcr) } else { (tcr, 0) };
+        let (sctlr, hcr) = if stage == Stage::Second { (SCTLR_OFF, HCR_RW | HCR_VM) } else { (SCTLR_MMU, HCR_RW) };
+        let values = [at(Stage::Lower), at(Stage::Upper), tcr, mair, sctlr, at(Stage::Second), vtcr, hcr, RAM_PA];
+        for (value, n) in values.into_iter().zip(0..) {
+            cpu.gdb.set(&format!("x{n}"), value)?;
+        }
+        cpu.run(INSTALL_AT, install.len())?;
+        Ok(cpu)
+    }
+
+    /// Executes so many instructions, in EL2.
+    fn run(&mut self, at: u64, instructions: usize) -> io::Result<()> {
+        self.gdb.set("cpsr", EL2)?;
+        self.gdb.set("pc", at)?;
+        for _ in 0..instructions {
+            self.gdb.step()?;
+        }
+        let pc = self.gdb.get("pc")?;
+        if pc != at + 4 * instructions as u64 {
+            return Err(io::Error::other(format!("{instructions} instructions from {at:#x} ended at {pc:#x}")));
+        }
+        Ok(())
+    }
+}
+
+fn ask_at(access: Access) -> u64 {
+    ASK_AT + if access == Access::Read { 0 } else { ASK_BYTES }
+}
+
+fn write_words(ram: &Ram, pa: u64, words: &[u32]) -> io::Result<()> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    ram.write(pa, &bytes)
+}
+
+impl Walker for Cpu {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        // The debugger walks as the mode says.
+        self.gdb.set("cpsr", EL1)?;
+        self.gdb.physical(va)
+    }
+
+    fn sees(&self, prot: Prot) -> bool {
+        self.permits(prot, Access::Read)
+    }
+
+    fn survives_refusing(&self) -> bool {
+        // QEMU 10.0 ends with a failed assertion when AT meets a permission fault of stage 2.
+        self.stage != Stage::Second || self.qemu_major != 10
+    }
+
+    fn access(&mut self, va: u64, access: Access, _: u64) -> io::Result<Outcome> {
+        self.gdb.set("x0", va)?;
+        self.run(ask_at(access), 3)?;
+        let par = self.gdb.get("x1")?;
+        Ok(if par & 1 == 0 {
+            Outcome::Permitted { pa: par & 0x000f_ffff_ffff_f000 | va & 0xfff }
+        } else {
+            Outcome::Fault
+        })
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        self.run(FORGET_AT, 3)
+    }
+
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        match (self.stage, access) {
+            (_, Access::Write) => prot.contains(Prot::WRITE),
+            (Stage::Second, Access::Read) => prot.contains(Prot::READ),
+            // What can be written can be read.
+            (_, Access::Read) => true,
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! ARMv7: the MMU of a CPU with short descriptors.
+
+use crate::gdb::Gdb;
+use crate::ram::Ram;
+use crate::vm::{Channel, Vm};
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::Prot;
+use std::io;
+use std::path::PathBuf;
+
+/// Where the instructions are that set the registers, and those that ask.
+const INSTALL_AT: u64 = crate::arm::RAM_PA + 0x10_0000;
+const FORGET_AT: u64 = INSTALL_AT + 4 * 6;
+const ASK_AT: u64 = crate::arm::RAM_PA + 0x10_1000;
+const ASK_BYTES: u64 = 12;
+
+/// Supervisor mode, without interrupts. (The CPU starts in Hyp mode.)
+const SUPERVISOR: u64 = 0x1d3;
+
+/// SCTLR with the MMU on, TEX remap, and access flags.
+const SCTLR: u64 = 0x00c5_0879 | 1 << 28 | 1 << 29;
+/// DACR: domain 0 is checked for permissions.
+const DACR: u64 = 1;
+
+const DSB: u32 = 0xf57f_f04f;
+const ISB: u32 = 0xf57f_f06f;
+
+/// A register of coprocessor 15: op1, CRn, CRm, op2.
+type SystemRegister = (u32, u32, u32, u32);
+
+const TTBR0: SystemRegister = (0, 2, 0, 0);
+const TTBCR: SystemRegister = (0, 2, 0, 2);
+const DACR_REGISTER: SystemRegister = (0, 3, 0, 0);
+const PRRR: SystemRegister = (0, 10, 2, 0);
+const NMRR: SystemRegister = (0, 10, 2, 1);
+const SCTLR_REGISTER: SystemRegister = (0, 1, 0, 0);
+const TLBIALLNSNH: SystemRegister = (4, 8, 7, 4);
+const PAR: SystemRegister = (0, 7, 4, 0);
+
+const fn mcr((op1, crn, crm, op2): SystemRegister, from: u32) -> u32 {
+    0xee00_0f10 | op1 << 21 | crn << 16 | from << 12 | op2 << 5 | crm
+}
+
+const fn mrc(register: SystemRegister, to: u32) -> u32 {
+    mcr(register, to) | 1 << 20
+}
+
+/// A table and what goes with it, as the library tells.
+#[derive(Clone, Copy, Debug)]
+pub struct Registers {
+    /// TTBR0.
+    pub ttbr: u32,
+    /// TTBCR.
+    pub ttbcr: u32,
+    /// PRRR.
+    pub prrr: u32,
+    /// NMRR.
+    pub nmrr: u32,
+}
+
+/// A CPU that stands still.
+#[derive(Debug)]
+struct Machine {
+    _vm: Vm,
+    gdb: Gdb,
+}
+
+/// Two CPUs with the same memory: one in Hyp mode, which asks; one in Supervisor mode, from which there is no way back, and in
+/// which the debugger translates.
+#[derive(Debug)]
+pub struct Cpu {
+    asks: Machine,
+    translates: Machine,
+}
+
+impl Cpu {
+    /// A CPU with a table, on a RAM that begins where that of [`arm`](crate::arm) does.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    pub fn new(program: &PathBuf, registers: Registers, ram: &Ram) -> io::Result<Self> {
+        let Registers { ttbr, ttbcr, prrr, nmrr } = registers;
+        let values = [
+            (TTBR0, ttbr.into()),
+            (TTBCR, ttbcr.into()),
+            (DACR_REGISTER, DACR),
+            (PRRR, prrr.into()),
+            (NMRR, nmrr.into()),
+            (SCTLR_REGISTER, SCTLR),
+        ];
+        let mut install: Vec<u32> = values.iter().zip(0..).map(|((register, _), from)| mcr(*register, from)).collect();
+        install.extend([mcr(TLBIALLNSNH, 0), DSB, ISB]);
+        write_words(ram, INSTALL_AT, &install)?;
+        for (access, op2) in [(Access::Read, 4), (Access::Write, 5)] {
+            // ATS12NSOPR, ATS12NSOPW, of r0.
+            write_words(ram, ask_at(access), &[mcr((0, 7, 8, op2), 0), ISB, mrc(PAR, 1)])?;
+        }
+        let start = || {
+            let (vm, channel) = Vm::start(
+                program,
+                "virt,virtualization=on,highmem=off",
+                Channel::Debugger,
+                &["-cpu", "cortex-a15"],
+                ram,
+            )?;
+            let mut machine = Machine { _vm: vm, gdb: Gdb::new(channel)? };
+            for ((_, value), n) in values.into_iter().zip(0..) {
+                machine.gdb.set(&format!("r{n}"), value)?;
+            }
+            machine.run(INSTALL_AT, install.len())?;
+            io::Result::Ok(machine)
+        };
+        let (asks, mut translates) = (start()?, start()?);
+        translates.gdb.set("cpsr", SUPERVISOR)?;
+        Ok(Self { asks, translates })
+    }
+}
+
+impl Machine {
+    /// Executes so many instructions, in Hyp mode.
+    fn run(&mut self, at: u64, instructions: usize) -> io::Result<()> {
+        self.gdb.set("pc", at)?;
+        for _ in 0..instructions {
+            self.gdb.step()?;
+        }
+        let pc = self.gdb.get("pc")?;
+        if pc != at + 4 * instructions as u64 {
+            return Err(io::Error::other(format!("{instructions} instructions from {at:#x} ended at {pc:#x}")));
+        }
+        Ok(())
+    }
+}
+
+fn ask_at(access: Access) -> u64 {
+    ASK_AT + if access == Access::Read { 0 } else { ASK_BYTES }
+}
+
+fn write_words(ram: &Ram, pa: u64, words: &[u32]) -> io::Result<()> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+    ram.write(pa, &bytes)
+}
+
+impl Walker for Cpu {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        self.translates.gdb.physical(va)
+    }
+
+    fn access(&mut self, va: u64, access: Access, _: u64) -> io::Result<Outcome> {
+        self.asks.gdb.set("r0", va)?;
+        self.asks.run(ask_at(access), 3)?;
+        let par = self.asks.gdb.get("r1")?;
+        let inside = if par & 2 == 0 { 0xfff } else { 0xff_ffff };
+        Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault })
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        // The debugger caches nothing.
+        self.asks.run(FORGET_AT, 3)
+    }
+
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        // What can be written can be read.
+        access == Access::Read || prot.contains(Prot::WRITE)
+    }
+}

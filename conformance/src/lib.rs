@@ -1,0 +1,29 @@
+//! Walkers that are not ours, on tables of `generic-pt`.
+//!
+//! QEMU's models of MMUs walk tables that the library builds in the memory of a virtual machine. Nothing runs in it: registers are
+//! set, and addresses translated, through its debugger interface; loads and stores are single instructions.
+//!
+//! * [`ram`]: the machine's memory, a file that both processes map;
+//! * [`vm`]: the machine; [`gdb`]: its registers and translations;
+//! * [`qtest`]: its buses; [`edu`]: a device that does DMA; [`iommu`]: IOMMUs that it is behind;
+//! * [`walker`]: one interface for all; [`riscv`], [`x86`], [`arm`], [`arm32`]: machines;
+//! * [`scenario`]: tables with pages of every size, and what has to be true of them;
+//! * [`matrix`]: who agreed with what.
+
+#![deny(missing_debug_implementations, unsafe_code)]
+
+pub mod arm;
+pub mod arm32;
+pub mod edu;
+pub mod gdb;
+pub mod iommu;
+pub mod matrix;
+pub mod qtest;
+#[allow(unsafe_code, reason = "maps a file that another process maps, too")]
+pub mod ram;
+pub mod riscv;
+pub mod rng;
+pub mod scenario;
+pub mod vm;
+pub mod walker;
+pub mod x86;

@@ -1,0 +1,88 @@
+//! Who agreed with what.
+
+use std::fmt;
+
+/// One format on one walker.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Symbol part of the format.
+    pub format: &'static str,
+    /// What configuration.
+    pub config: &'static str,
+    /// The machine, with its version.
+    pub walker: String,
+    /// What was done.
+    pub result: Result<Counts, Trouble>,
+}
+
+/// Why there are no counts.
+#[derive(Clone, Debug)]
+pub enum Trouble {
+    /// It could not run, for this reason.
+    Skipped(String),
+    /// It disagreed, or did not work.
+    Failed(String),
+}
+
+/// How much was compared, and agreed.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counts {
+    /// Addresses translated.
+    pub translations: u64,
+    /// Accesses tried.
+    pub accesses: u64,
+    /// Of these, the ones that were refused.
+    pub faults: u64,
+}
+
+/// All rows.
+#[derive(Clone, Default, Debug)]
+pub struct Matrix {
+    /// In the order of their running.
+    pub rows: Vec<Row>,
+}
+
+impl Matrix {
+    fn count(&self, is: impl Fn(&Row) -> bool) -> usize {
+        self.rows.iter().filter(|row| is(row)).count()
+    }
+
+    /// Rows that disagreed.
+    pub fn disagreements(&self) -> usize {
+        self.count(|row| matches!(row.result, Err(Trouble::Failed(_))))
+    }
+
+    /// Rows that did not run.
+    pub fn skipped(&self) -> usize {
+        self.count(|row| matches!(row.result, Err(Trouble::Skipped(_))))
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:12} {:24} {:28}", self.format, self.config, self.walker)?;
+        match &self.result {
+            Ok(Counts { translations, accesses, faults }) => {
+                write!(f, "{translations:>8} translations, {accesses:>6} accesses ({faults} refused, as they should)")
+            }
+            Err(Trouble::Skipped(reason)) => write!(f, "skipped: {reason}"),
+            Err(Trouble::Failed(reason)) => write!(f, "DISAGREES: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for Matrix {
+    /// The line at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sum =
+            |of: fn(&Counts) -> u64| self.rows.iter().filter_map(|row| row.result.as_ref().ok()).map(of).sum::<u64>();
+        write!(
+            f,
+            "{} translations, {} accesses, {} disagreements, {} skipped walkers",
+            sum(|counts| counts.translations),
+            sum(|counts| counts.accesses),
+            self.disagreements(),
+            self.skipped()
+        )
+    }
+}

@@ -1,0 +1,126 @@
+//! RISC-V: the MMU of a hart.
+
+use crate::gdb::Gdb;
+use crate::ram::Ram;
+use crate::vm::{Channel, Vm};
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::Prot;
+use std::io;
+use std::path::PathBuf;
+
+/// Where RAM begins.
+pub const RAM_PA: u64 = 0x8000_0000;
+
+/// Where the instructions of accesses are, and where traps go.
+const LOAD_AT: u64 = RAM_PA + 0x1000;
+const STORE_AT: u64 = RAM_PA + 0x1010;
+const TRAP: u64 = RAM_PA + 0x2000;
+
+/// Privilege levels.
+const SUPERVISOR: u64 = 1;
+const MACHINE: u64 = 3;
+/// `mstatus`: loads and stores as if in the level MPP; of user pages, too; the upper half is of 64-bit harts (UXL and SXL are 2).
+const MPRV: u64 = 1 << 17;
+const MPP_SUPERVISOR: u64 = SUPERVISOR << 11;
+const SUM: u64 = 1 << 18;
+const XLEN_64: u64 = 0xa_0000_0000;
+
+/// Bits of a register.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Xlen {
+    /// Sv32.
+    Bits32,
+    /// Sv39, Sv48, Sv57.
+    Bits64,
+}
+
+/// A hart that stands still.
+#[derive(Debug)]
+pub struct Hart {
+    _vm: Vm,
+    gdb: Gdb,
+    xlen: Xlen,
+    satp: u64,
+}
+
+impl Hart {
+    /// A hart with extensions, as in `svnapot=on`, on a RAM that begins at [`RAM_PA`].
+    ///
+    /// # Errors
+    /// The machine does not start.
+    pub fn new(program: &PathBuf, xlen: Xlen, extensions: &[&str], ram: &Ram) -> io::Result<Self> {
+        // ld a0, 0(a1) and sd a2, 0(a1); lw and sw with 32 bits.
+        let (load, store): (u32, u32) =
+            if xlen == Xlen::Bits64 { (0x0005_b503, 0x00c5_b023) } else { (0x0005_a503, 0x00c5_a023) };
+        ram.write(LOAD_AT, &load.to_le_bytes())?;
+        ram.write(STORE_AT, &store.to_le_bytes())?;
+        let name = if xlen == Xlen::Bits32 { "rv32" } else { "rv64" };
+        // Without an entry PMP denies everything.
+        let cpu = [&[name, "pmp=false"], extensions].concat().join(",");
+        let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
+        Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, xlen, satp: 0 })
+    }
+
+    /// Points the hart to a table: `mode` and page number as the library gives them.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    pub fn install(&mut self, mode: u32, ppn: u64) -> io::Result<()> {
+        self.satp = match self.xlen {
+            // One bit, for the mode that `iosatp` calls 8.
+            Xlen::Bits32 => u64::from(mode == 8) << 31 | ppn,
+            Xlen::Bits64 => u64::from(mode) << 60 | ppn,
+        };
+        self.forget()
+    }
+}
+
+impl Hart {
+    fn upper(&self) -> u64 {
+        if self.xlen == Xlen::Bits64 { XLEN_64 } else { 0 }
+    }
+}
+
+impl Walker for Hart {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        self.gdb.physical(va)
+    }
+
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+        let at = if access == Access::Read { LOAD_AT } else { STORE_AT };
+        self.gdb.set("priv", MACHINE)?;
+        self.gdb.set("mstatus", MPRV | MPP_SUPERVISOR | SUM | self.upper())?;
+        self.gdb.set("mtvec", TRAP)?;
+        self.gdb.set("a1", va)?;
+        self.gdb.set("a2", value)?;
+        self.gdb.set("pc", at)?;
+        self.gdb.step()?;
+        let pc = self.gdb.get("pc")?;
+        let outcome = if pc == at + 4 {
+            Outcome::Done(self.gdb.get("a0")?)
+        } else {
+            let (cause, value) = (self.gdb.get("mcause")?, self.gdb.get("mtval")?);
+            let expected = if access == Access::Read { 13 } else { 15 };
+            if cause != expected || value != va {
+                return Err(io::Error::other(format!("{access:?} at {va:#x}: cause {cause}, at {value:#x}")));
+            }
+            Outcome::Fault
+        };
+        self.gdb.set("priv", SUPERVISOR)?;
+        Ok(outcome)
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        // Only a change does it.
+        self.gdb.set("satp", 0)?;
+        self.gdb.set("satp", self.satp)?;
+        // Pages are those of users.
+        self.gdb.set("mstatus", SUM | self.upper())?;
+        self.gdb.set("priv", SUPERVISOR)
+    }
+
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        // What can be written can be read.
+        prot.contains(Prot::WRITE) || (access == Access::Read && prot.contains(Prot::READ))
+    }
+}

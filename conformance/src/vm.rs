@@ -1,0 +1,97 @@
+//! A virtual machine of QEMU that stands still.
+
+use crate::ram::{RAM_BYTES, Ram};
+use std::env;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A machine; killed when dropped.
+#[derive(Debug)]
+pub struct Vm {
+    child: Child,
+}
+
+/// Where QEMU's program of that name is: in `GENERIC_PT_QEMU_DIR`, or where programs are.
+pub fn program(name: &str) -> Option<PathBuf> {
+    let directories = env::var_os("GENERIC_PT_QEMU_DIR").or_else(|| env::var_os("PATH")).unwrap_or_default();
+    env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
+}
+
+/// The version of a program of QEMU, as it prints it.
+///
+/// # Errors
+/// It does not run, or prints none.
+pub fn version(program: &PathBuf) -> io::Result<String> {
+    let output = Command::new(program).arg("--version").output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let version = text.split_whitespace().skip_while(|word| *word != "version").nth(1);
+    version.map(str::to_owned).ok_or_else(|| io::Error::other(format!("no version in {text:?}")))
+}
+
+/// The major version of a program of QEMU.
+///
+/// # Errors
+/// It does not tell.
+pub fn major(program: &PathBuf) -> io::Result<u32> {
+    let version = version(program)?;
+    let major = version.split('.').next().and_then(|major| major.parse().ok());
+    major.ok_or_else(|| io::Error::other(format!("version {version:?} has no number")))
+}
+
+/// What the channel to a machine is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Channel {
+    /// Its debugger interface: the machine stands still.
+    Debugger,
+    /// Its test interface: the machine runs.
+    Qtest,
+}
+
+impl Vm {
+    /// Starts `program` with `machine` (which has `memory-backend=ram`) and other arguments, and gives its channel.
+    ///
+    /// The channel is a socket that QEMU inherits as its standard input, so there is no name that others could take.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub fn start(
+        program: &PathBuf,
+        machine: &str,
+        channel: Channel,
+        arguments: &[&str],
+        ram: &Ram,
+    ) -> io::Result<(Self, UnixStream)> {
+        let (ours, theirs) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(Duration::from_secs(20)))?;
+        let ram_path = ram.path().display();
+        let backend = format!("memory-backend-file,id=ram,mem-path={ram_path},size={RAM_BYTES},share=on");
+        let child = Command::new(program)
+            .args(["-nodefaults", "-display", "none", "-accel", "tcg"])
+            .args(["-object", &backend, "-m", &format!("{}M", RAM_BYTES >> 20)])
+            .args(["-machine", &format!("{machine},memory-backend=ram")])
+            .args(["-chardev", "socket,id=channel,fd=0"])
+            .args(match channel {
+                Channel::Debugger => &["-S", "-gdb", "chardev:channel"][..],
+                Channel::Qtest => &["-object", "qtest,id=qtest,chardev=channel,log=/dev/null"][..],
+            })
+            .args(arguments)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            // Models of IOMMUs tell of every refused access.
+            .stderr(if channel == Channel::Qtest { Stdio::null() } else { Stdio::inherit() })
+            .spawn()?;
+        Ok((Self { child }, ours))
+    }
+}
+
+impl Drop for Vm {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
