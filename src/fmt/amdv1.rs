@@ -205,11 +205,13 @@ crate::define_pt_format!(
         impl Contiguous for Format {
             #[inline(always)]
             fn contig_lg2(_: &Common<Self>, level: u32, raw: u64) -> u32 {
+                if NL.get(raw) != SIZE_ENCODED {
+                    return 0;
+                }
                 // Decoded with the encryption bit still in place: it may lie inside of the code.
                 let size_lg2 = GRANULE_LG2 + lg2::lowest_clear(OA.get(raw) >> GRANULE_LG2) + 1;
                 // Not below the item's size, nor as large as the table, or the item is foreign.
-                let contig_lg2 = size_lg2.saturating_sub(item_size_lg2::<Self>(level));
-                if NL.get(raw) == SIZE_ENCODED { contig_lg2 } else { 0 }
+                size_lg2.saturating_sub(item_size_lg2::<Self>(level))
             }
         }
 
@@ -217,10 +219,8 @@ crate::define_pt_format!(
         #[inline(always)]
         fn is_size_of(level: u32, raw: u64) -> bool {
             let item_lg2 = item_size_lg2::<Format>(level);
-            let smaller = OA.put(lg2::low_mask(item_lg2));
-            let zeros =
-                OA.put(lg2::low_mask(items_lg2::<Format>(level) - 1) << item_lg2 & lg2::low_mask(MAX_OA_LG2 - 1));
-            raw & smaller == smaller && raw & zeros != zeros
+            let zeros = OA.put(lg2::low_mask(items_lg2::<Format>(level) - 1) << item_lg2);
+            !raw & OA.put(lg2::low_mask(item_lg2)) == 0 && !raw & zeros != 0
         }
 
         impl DirtyBit for Format {
@@ -271,7 +271,7 @@ mod tests {
         check_table(&common, 1, 0xabc_d000, 0x6000_8000_0abc_d201);
     }
 
-    /// Levels that are skipped, sizes that a level does not have (8 KiB and 4 MiB at level 0 and 1 and the other way round, 2^52,
+    /// Levels that are skipped, sizes that a level does not have (8 KiB and 4 MiB at level 0 and 1 and the other way round,
     /// 512 GiB).
     #[test]
     fn foreign_items() {
@@ -282,8 +282,8 @@ mod tests {
         check_kind(&common, 0, Kind::Foreign, &[0x7000_0000_405f_fe01, 0x6000_0000_0abc_d201]);
         check_kind(&common, 2, Kind::Foreign, &[0x7000_0000_405f_fe01, 0x6000_0000_0abc_d201]);
         check_kind(&common, 4, Kind::Leaf, &[0x300b_ffff_ffff_fe01]);
-        // All ones: no size at all. 2^52: the zero is bit 51. 2^39: ones up to bit 37, bit 38 is 0.
-        check_kind(&common, 4, Kind::Foreign, &[0x300f_ffff_ffff_fe01, 0x3007_ffff_ffff_fe01]);
+        // All ones: no size at all. 2^39: ones up to bit 37, bit 38 is 0.
+        check_kind(&common, 4, Kind::Foreign, &[0x300f_ffff_ffff_fe01]);
         check_kind(&common, 2, Kind::Foreign, &[0x3000_003f_ffff_fe01]);
         check_kind(&common, 2, Kind::Leaf, &[0x3000_0001_ffff_fe01]);
     }
