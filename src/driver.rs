@@ -106,6 +106,9 @@ pub trait Driver {
 
     /// Points the hardware to a new, higher top, which translates everything the old one did. Called with the top lock
     /// held, before the table itself uses the new top. No invalidation is needed.
+    ///
+    /// The new tables were written before, with ordinary stores: a driver that tells hardware by something weaker than a store
+    /// with release order (a volatile or relaxed one) needs a barrier of its own first.
     fn change_top(&self, top: Top) {
         let _ = top;
     }

@@ -105,12 +105,12 @@ impl Cpu {
     pub fn new(program: &PathBuf, stage: Stage, registers: Registers, ram: &Ram) -> io::Result<Self> {
         let mut install: Vec<u32> = REGISTERS.iter().zip(0..).map(|(register, from)| msr(*register, from)).collect();
         install.extend([TLBI_ALLE1, DSB_SY, ISB]);
-        write_words(ram, INSTALL_AT, &install)?;
+        ram.write_words(INSTALL_AT, &install)?;
         for access in [Access::Read, Access::Write] {
             // AT S1E1R, S1E1W, S12E1R, S12E1W, of x0.
             let (op1, op2) = if stage == Stage::Second { (4, 4) } else { (0, 0) };
             let ask = system(1, (op1, 7, 8, op2 + u32::from(access == Access::Write)), 0);
-            write_words(ram, ask_at(access), &[ask, ISB, mrs(PAR_EL1, 1)])?;
+            ram.write_words(ask_at(access), &[ask, ISB, mrs(PAR_EL1, 1)])?;
         }
         let arguments = ["-cpu", "max"];
         let (vm, channel) =
@@ -131,25 +131,12 @@ impl Cpu {
     /// Executes so many instructions, in EL2.
     fn run(&mut self, at: u64, instructions: usize) -> io::Result<()> {
         self.gdb.set("cpsr", EL2)?;
-        self.gdb.set("pc", at)?;
-        for _ in 0..instructions {
-            self.gdb.step()?;
-        }
-        let pc = self.gdb.get("pc")?;
-        if pc != at + 4 * instructions as u64 {
-            return Err(io::Error::other(format!("{instructions} instructions from {at:#x} ended at {pc:#x}")));
-        }
-        Ok(())
+        self.gdb.run(at, instructions)
     }
 }
 
 fn ask_at(access: Access) -> u64 {
     ASK_AT + if access == Access::Read { 0 } else { ASK_BYTES }
-}
-
-fn write_words(ram: &Ram, pa: u64, words: &[u32]) -> io::Result<()> {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    ram.write(pa, &bytes)
 }
 
 impl Walker for Cpu {

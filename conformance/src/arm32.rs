@@ -90,10 +90,10 @@ impl Cpu {
         ];
         let mut install: Vec<u32> = values.iter().zip(0..).map(|((register, _), from)| mcr(*register, from)).collect();
         install.extend([mcr(TLBIALLNSNH, 0), DSB, ISB]);
-        write_words(ram, INSTALL_AT, &install)?;
+        ram.write_words(INSTALL_AT, &install)?;
         for (access, op2) in [(Access::Read, 4), (Access::Write, 5)] {
             // ATS12NSOPR, ATS12NSOPW, of r0.
-            write_words(ram, ask_at(access), &[mcr((0, 7, 8, op2), 0), ISB, mrc(PAR, 1)])?;
+            ram.write_words(ask_at(access), &[mcr((0, 7, 8, op2), 0), ISB, mrc(PAR, 1)])?;
         }
         let start = || {
             let (vm, channel) = Vm::start(
@@ -107,7 +107,7 @@ impl Cpu {
             for ((_, value), n) in values.into_iter().zip(0..) {
                 machine.gdb.set(&format!("r{n}"), value)?;
             }
-            machine.run(INSTALL_AT, install.len())?;
+            machine.gdb.run(INSTALL_AT, install.len())?;
             io::Result::Ok(machine)
         };
         let (asks, mut translates) = (start()?, start()?);
@@ -116,28 +116,8 @@ impl Cpu {
     }
 }
 
-impl Machine {
-    /// Executes so many instructions, in Hyp mode.
-    fn run(&mut self, at: u64, instructions: usize) -> io::Result<()> {
-        self.gdb.set("pc", at)?;
-        for _ in 0..instructions {
-            self.gdb.step()?;
-        }
-        let pc = self.gdb.get("pc")?;
-        if pc != at + 4 * instructions as u64 {
-            return Err(io::Error::other(format!("{instructions} instructions from {at:#x} ended at {pc:#x}")));
-        }
-        Ok(())
-    }
-}
-
 fn ask_at(access: Access) -> u64 {
     ASK_AT + if access == Access::Read { 0 } else { ASK_BYTES }
-}
-
-fn write_words(ram: &Ram, pa: u64, words: &[u32]) -> io::Result<()> {
-    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-    ram.write(pa, &bytes)
 }
 
 impl Walker for Cpu {
@@ -147,7 +127,7 @@ impl Walker for Cpu {
 
     fn access(&mut self, va: u64, access: Access, _: u64) -> io::Result<Outcome> {
         self.asks.gdb.set("r0", va)?;
-        self.asks.run(ask_at(access), 3)?;
+        self.asks.gdb.run(ask_at(access), 3)?;
         let par = self.asks.gdb.get("r1")?;
         let inside = if par & 2 == 0 { 0xfff } else { 0xff_ffff };
         Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault })
@@ -155,7 +135,7 @@ impl Walker for Cpu {
 
     fn forget(&mut self) -> io::Result<()> {
         // The debugger caches nothing.
-        self.asks.run(FORGET_AT, 3)
+        self.asks.gdb.run(FORGET_AT, 3)
     }
 
     fn permits(&self, prot: Prot, access: Access) -> bool {

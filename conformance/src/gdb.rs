@@ -161,6 +161,21 @@ impl Gdb {
         }
     }
 
+    /// Executes so many instructions of four bytes from `at` on, one behind the other.
+    ///
+    /// # Errors
+    /// The machine went elsewhere.
+    pub fn run(&mut self, at: u64, instructions: usize) -> io::Result<()> {
+        self.set("pc", at)?;
+        for _ in 0..instructions {
+            self.step()?;
+        }
+        match self.get("pc")? {
+            pc if pc == at + 4 * instructions as u64 => Ok(()),
+            pc => bad(format!("{instructions} instructions from {at:#x} ended at {pc:#x}")),
+        }
+    }
+
     /// A command of the monitor, and what it prints.
     ///
     /// # Errors

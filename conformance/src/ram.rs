@@ -93,6 +93,15 @@ impl Ram {
         self.file().write_all_at(bytes, self.offset(pa, bytes.len())?)
     }
 
+    /// Writes instructions of four bytes at a physical address.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_words(&self, pa: u64, words: &[u32]) -> io::Result<()> {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.write(pa, &bytes)
+    }
+
     /// The eight bytes at a physical address, the lowest first.
     ///
     /// # Errors
