@@ -52,6 +52,7 @@ impl<F: Groups> Changes<F> {
 /// unlinked there leak.)
 pub(super) struct ExtendsOnUnwind<'g, F: Groups, H: Host> {
     pub(super) gather: &'g mut Gather<F, H>,
+    pub(super) host: &'g H,
     pub(super) range: VaRange,
 }
 
@@ -65,6 +66,7 @@ impl<F: Groups, H: Host> ExtendsOnUnwind<'_, F, H> {
 
 impl<F: Groups, H: Host> Drop for ExtendsOnUnwind<'_, F, H> {
     fn drop(&mut self) {
+        self.gather.belong_to(self.host);
         if self.gather.mode == GatherMode::Immediate {
             self.gather.extend(self.range);
         }
@@ -266,7 +268,7 @@ impl<F: Groups, H: Host> Gather<F, H> {
         self.belong_to(host);
         if self.mode == GatherMode::Immediate {
             if common.has(Features::FLUSH_RANGE_NO_GAPS) && self.is_disjoint(range) {
-                let gather = ExtendsOnUnwind { gather: &mut *self, range };
+                let gather = ExtendsOnUnwind { gather: &mut *self, host, range };
                 gather.gather.sync();
                 gather.disarm();
             }
@@ -298,7 +300,7 @@ impl<F: Groups, H: Host> Gather<F, H> {
 
     /// Makes it a gather of `host`, if it is not.
     #[inline(always)]
-    pub(super) fn belong_to(&mut self, host: &H) {
+    fn belong_to(&mut self, host: &H) {
         if !self.host.is_same(host) {
             self.move_to(host);
         }

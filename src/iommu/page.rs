@@ -306,8 +306,7 @@ fn take_leaf<F: Walkers, H: Host, const LEVEL: u32>(
     slot.table.store(slot.index, F::empty_item(common, LEVEL));
     let range = VaRange { va, last: va | lg2::low_mask(item_size_lg2::<F>(LEVEL)) };
     if common.has(Features::DMA_INCOHERENT) {
-        gather.belong_to(core.host());
-        let flushing = ExtendsOnUnwind { gather: &mut *gather, range };
+        let flushing = ExtendsOnUnwind { gather: &mut *gather, host: core.host(), range };
         slot.table.flush(core.host().domain(), slot.index, 1);
         flushing.disarm();
     }

@@ -121,10 +121,9 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let (covered, changes) = (Covered::Partly, Changes::NONE);
         let mut cx = Cx { common, host, near, va: iova, last: range.last, covered, changes };
         if common.has(Features::DMA_INCOHERENT) {
-            gather.belong_to(host);
             // Where the last leaf would have ended is not known.
             let range = VaRange { va: iova, last: u64::MAX };
-            let flushing = ExtendsOnUnwind { gather: &mut *gather, range };
+            let flushing = ExtendsOnUnwind { gather: &mut *gather, host, range };
             F::unmap(&table, &mut cx);
             flushing.disarm();
         } else {
