@@ -599,6 +599,19 @@ fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
     table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx))
 }
 
+/// The error for a leaf, or a foreign item, where a table would have to be.
+#[cold]
+#[inline(never)]
+fn in_the_way<F: Groups, H: Host>(cx: &mut Cx<'_, F, H>, level: u32, entry: Entry<F>) -> Stop {
+    let error = if entry.kind == Kind::Foreign {
+        let va = lg2::align_down(cx.va, item_size_lg2::<F>(level));
+        Error::Foreign { va, level, raw: entry.raw.to_u64() }
+    } else {
+        Error::InUse { va: lg2::align_down(cx.va, F::entry_size_lg2(cx.common, level, entry.raw)), level }
+    };
+    cx.stop(error)
+}
+
 /// Installs a table at `index`, where `entry` is none. The item that points to it; `None` if it is full of leaves.
 #[inline(always)]
 fn make_lower<F: Groups, H: Host, const LEVEL: u32>(
@@ -612,15 +625,7 @@ fn make_lower<F: Groups, H: Host, const LEVEL: u32>(
             Kind::Empty => {}
             // Another thread was first.
             Kind::Table => return Ok(Some(entry.raw)),
-            Kind::Leaf => {
-                let entry_lg2 = F::entry_size_lg2(cx.common, LEVEL, entry.raw);
-                let va = lg2::align_down(cx.va, entry_lg2);
-                return Err(cx.stop(Error::InUse { va, level: LEVEL }));
-            }
-            Kind::Foreign => {
-                let va = lg2::align_down(cx.va, item_size_lg2::<F>(LEVEL));
-                return Err(cx.stop(Error::Foreign { va, level: LEVEL, raw: entry.raw.to_u64() }));
-            }
+            Kind::Leaf | Kind::Foreign => return Err(in_the_way(cx, LEVEL, entry)),
         }
         let (lower, filled_bytes_minus_1) = match new_filled::<F, H, LEVEL>(cx) {
             Some(filled) => filled.map_err(|error| cx.stop(error))?,
