@@ -602,14 +602,12 @@ fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
 /// The error for a leaf, or a foreign item, where a table would have to be.
 #[cold]
 #[inline(never)]
-fn in_the_way<F: Groups, H: Host>(cx: &mut Cx<'_, F, H>, level: u32, entry: Entry<F>) -> Stop {
-    let error = if entry.kind == Kind::Foreign {
-        let va = lg2::align_down(cx.va, item_size_lg2::<F>(level));
-        Error::Foreign { va, level, raw: entry.raw.to_u64() }
-    } else {
-        Error::InUse { va: lg2::align_down(cx.va, F::entry_size_lg2(cx.common, level, entry.raw)), level }
-    };
-    cx.stop(error)
+fn in_the_way<F: Groups>(common: &Common<F>, va: u64, level: u32, entry: Entry<F>) -> Error {
+    if entry.kind == Kind::Foreign {
+        let va = lg2::align_down(va, item_size_lg2::<F>(level));
+        return Error::Foreign { va, level, raw: entry.raw.to_u64() };
+    }
+    Error::InUse { va: lg2::align_down(va, F::entry_size_lg2(common, level, entry.raw)), level }
 }
 
 /// Installs a table at `index`, where `entry` is none. The item that points to it; `None` if it is full of leaves.
@@ -625,7 +623,10 @@ fn make_lower<F: Groups, H: Host, const LEVEL: u32>(
             Kind::Empty => {}
             // Another thread was first.
             Kind::Table => return Ok(Some(entry.raw)),
-            Kind::Leaf | Kind::Foreign => return Err(in_the_way(cx, LEVEL, entry)),
+            Kind::Leaf | Kind::Foreign => {
+                let error = in_the_way(cx.common, cx.va, LEVEL, entry);
+                return Err(cx.stop(error));
+            }
         }
         let (lower, filled_bytes_minus_1) = match new_filled::<F, H, LEVEL>(cx) {
             Some(filled) => filled.map_err(|error| cx.stop(error))?,
