@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 #[test]
 fn descriptions() {
     let cases = trybuild::TestCases::new();
-    cases.pass("ui-tests/pass/*.rs");
-    cases.compile_fail("ui-tests/fail/*.rs");
+    cases.pass("pass/*.rs");
+    cases.compile_fail("fail/*.rs");
 }
 
 /// The files of mistakes with this extension.
 fn mistakes(extension: &str) -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("ui-tests/fail");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("fail");
     let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     files.filter(|path| path.extension().is_some_and(|it| it == extension)).collect()
 }
