@@ -8,7 +8,7 @@
 //!   fails once (`torn_top`);
 //! * *32-bit hosts*: the whole suite also runs as a 32-bit build; here sizes beyond 32 bits are used throughout
 //!   (`sizes_beyond_32_bits`), and `high_half_lost_in_a_masked_merge` is about a fault of the compiler there;
-//! * *coverage build broke constant folding*: `.ci/run` runs this file without optimisation, and instrumented;
+//! * *coverage build broke constant folding*: `.ci/run` runs this file without optimisation and instrumented;
 //! * *RISC-V: clearing D and flushing leaves a window*: for all formats with dirty tracking; the order is in the documentation of
 //!   `read_and_clear_dirty`, and `tests/model.rs` has devices that write at any time while entries are made clean;
 //! * *AMDv1: level skipping* concerns walkers of foreign tables: an item that skips is foreign (`bugs/foreign.rs`); that the
