@@ -34,6 +34,15 @@ pub enum Error {
         /// The errno.
         errno: Errno,
     },
+    /// Features that do not go together, or that need something that is not there.
+    FeatureRule {
+        /// The features asked for.
+        asked: Features,
+        /// The rule, in words.
+        rule: &'static str,
+        /// Names of the format's own features.
+        own_names: &'static [(&'static str, Features)],
+    },
     /// A feature was asked for that the format does not have, or one that it forces was not asked for.
     Features {
         /// The features asked for.
@@ -73,13 +82,13 @@ pub enum Error {
         /// Its length in bytes.
         len: u64,
     },
-    /// The VA range is not (wholly) in the table.
+    /// The VA range is not (wholly) in the table, or not in the view that was asked.
     VaRange {
         /// Start of the range asked for.
         va: u64,
         /// Its last byte.
         last: u64,
-        /// First VA of the table (of its lower half with sign extension).
+        /// First valid VA: of the table (of its lower half with sign extension), or of the view.
         valid_first: u64,
         /// Last VA of it.
         valid_last: u64,
@@ -154,7 +163,7 @@ pub enum Error {
         /// The address at which it would be cut.
         boundary: u64,
     },
-    /// The segments of a scatter list were others when they were read again, to map them, than when they were checked.
+    /// The segments of a scatter list, read again to map them, are not such as were checked: fewer, or not to be mapped.
     SegmentsChanged {
         /// Where in the VA range the two readings differ.
         va: u64,
@@ -269,6 +278,7 @@ impl Error {
             Self::Features { .. } | Self::NotOffered { .. } => Errno::EOPNOTSUPP,
             Self::ZeroLength { .. }
             | Self::LeafNotRead { .. }
+            | Self::FeatureRule { .. }
             | Self::SegmentsChanged { .. }
             | Self::Straddled { .. } => Errno::EINVAL,
             Self::Overflow { .. } => Errno::EOVERFLOW,
@@ -287,7 +297,12 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Config { field, found, valid, .. } => {
-                write!(f, "configuration: `{field}` is {found}, valid: {valid}")
+                // Masks and addresses are read in hexadecimal digits.
+                let digits = if found < 1 << 16 { format_args!("{found}") } else { format_args!("{found:#x}") };
+                write!(f, "configuration: `{field}` is {digits}, valid: {valid}")
+            }
+            Self::FeatureRule { asked, rule, own_names } => {
+                write!(f, "features {}: {rule}", asked.named(own_names))
             }
             Self::Features { asked, supported, forced, own_names } => {
                 let named = |features: Features| features.named(own_names);
@@ -315,7 +330,7 @@ impl fmt::Display for Error {
             Self::SegmentsChanged { va } => {
                 write!(
                     f,
-                    "the segments for VA {va:#018x} are not those that were checked: the iterator's clone gave others"
+                    "the segments for VA {va:#018x} are not such as were checked: the iterator and its clone differ"
                 )
             }
             Self::LeafNotRead { va, level } => {
@@ -328,7 +343,7 @@ impl fmt::Display for Error {
                 write!(f, "VA {va:#018x} + length {len:#x} runs past the last 64-bit address")
             }
             Self::VaRange { va, last, valid_first, valid_last, upper_first } => {
-                write!(f, "VA {va:#018x}..={last:#018x} is outside of the table, valid: ")?;
+                write!(f, "VA {va:#018x}..={last:#018x} is outside of what is valid here: ")?;
                 write!(f, "{valid_first:#018x}..={valid_last:#018x}")?;
                 upper_first.map_or(Ok(()), |first| write!(f, " and {first:#018x}..={:#018x}", u64::MAX))
             }
@@ -336,11 +351,16 @@ impl fmt::Display for Error {
                 f,
                 "physical address {paddr:#018x} + length {len:#x} does not fit into {max_oa_lg2} output address bits"
             ),
-            Self::Alignment { va, paddr, len, page_sizes } => write!(
-                f,
-                "no page size fits VA {va:#018x}, physical address {paddr:#018x}, length {len:#x}; permitted sizes \
-                 (bitmap): {page_sizes:#x}"
-            ),
+            Self::Alignment { va, paddr, len, page_sizes } => {
+                write!(f, "no page size fits VA {va:#018x}, physical address {paddr:#018x}, length {len:#x}; ")?;
+                match page_sizes & page_sizes.wrapping_neg() {
+                    0 => f.write_str("no size is permitted"),
+                    smallest => write!(
+                        f,
+                        "valid: multiples of {smallest:#x}, the smallest of the permitted sizes (bitmap {page_sizes:#x})"
+                    ),
+                }
+            }
             Self::InUse { va, level } => {
                 write!(f, "VA {va:#018x} is in use: the item of level {level} there is, or leads to, a leaf")
             }
@@ -390,8 +410,5 @@ impl fmt::Display for MapError {
     }
 }
 
-impl core::error::Error for MapError {
-    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
-        Some(&self.error)
-    }
-}
+// The message has that of `error` in it, so there is no `source` that would say it again.
+impl core::error::Error for MapError {}

@@ -312,9 +312,10 @@ pub struct LeafRequest<A> {
 pub struct TableConfig<C> {
     /// Features wanted. All that the format forces must be asked for, and only supported ones.
     pub features: Features,
-    /// VA bits of the hardware: 1 to the format's maximum.
+    /// VA bits of the hardware: 1 to the format's maximum. Which of them there are tables for the format's documentation
+    /// says; what is not valid is refused with the values that are.
     pub hw_max_vasz_lg2: u32,
-    /// OA bits of the hardware: 1 to the format's maximum.
+    /// OA bits of the hardware: 1 to the format's maximum. With fewer than a page has, there is no page size.
     pub hw_max_oasz_lg2: u32,
     /// The format's own configuration.
     pub format: C,

@@ -5,9 +5,10 @@ use crate::feature::Features;
 use crate::format::{Common, PtFormat};
 use crate::lg2;
 use crate::table::top_va_lg2;
+use core::fmt;
 
 /// A closed range of VA: the only form that can name the last byte of the address space.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct VaRange {
     /// First byte.
     pub va: u64,
@@ -29,6 +30,12 @@ impl VaRange {
             Some(last) => Ok(Self { va, last }),
             None => Err(Error::Overflow { va, len }),
         }
+    }
+}
+
+impl fmt::Debug for VaRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#x}..={:#x}", self.va, self.last)
     }
 }
 

@@ -204,15 +204,8 @@ fn check_config_error(error: &Error) -> Result<(), String> {
     let text = error.to_string();
     match error {
         Error::Config { field, valid, .. } => {
-            let fields = [
-                "hw_max_vasz_lg2",
-                "hw_max_oasz_lg2",
-                "features",
-                "starting_level",
-                "top_level",
-                "encryption_mask",
-                "quadrant",
-            ];
+            let fields =
+                ["hw_max_vasz_lg2", "hw_max_oasz_lg2", "starting_level", "top_level", "encryption_mask", "quadrant"];
             let names_it = fields.contains(field) && text.contains(field) && text.contains(valid) && !valid.is_empty();
             if names_it { Ok(()) } else { Err(format!("{error:?} does not say what would be valid: {text}")) }
         }
@@ -221,6 +214,7 @@ fn check_config_error(error: &Error) -> Result<(), String> {
             let wrong = (lowest..=highest).contains(&found) || says.iter().any(|part| !text.contains(part));
             if wrong { Err(format!("{error:?} does not say what would be valid: {text}")) } else { Ok(()) }
         }
+        Error::FeatureRule { rule, .. } if text.contains(rule) && !rule.is_empty() => Ok(()),
         Error::Features { .. } if text.len() > 20 => Ok(()),
         other => Err(format!("{other:?} as the error of a configuration")),
     }

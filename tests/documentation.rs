@@ -28,6 +28,16 @@ fn feature_names<F: Groups>() -> Vec<String> {
 fn assert_row_is_true<F: Groups>() {
     let cells = row(F::NAME);
     assert_eq!(cells[3], format!("{} / {}", F::GEOMETRY.max_va_lg2, F::GEOMETRY.max_oa_lg2), "{}: VA / OA", F::NAME);
+    let (lowest, highest) = (F::MIN_TOP_LEVEL + 1, F::MAX_TOP_LEVEL + 1);
+    let levels = match highest - lowest {
+        0 => highest.to_string(),
+        1 => format!("{lowest}, {highest}"),
+        _ => format!("{lowest} to {highest}"),
+    };
+    assert_eq!(cells[2], levels, "{}: levels", F::NAME);
+    // A format that is another one with other constants refers to it.
+    let documents_itself = ["CACHE", "MMIO", "NOEXEC"].iter().all(|flag| F::DOC.contains(flag));
+    assert!(documents_itself || F::DOC.contains("crate::fmt::"), "{}: what it makes of protections", F::NAME);
     let (features, others) = cells[5].split_once(',').unwrap_or((cells[5], ""));
     let has_dirty = others.contains("dirty tracking") || features == "dirty tracking";
     assert_eq!(has_dirty, F::HAS_DIRTY, "{}: dirty tracking", F::NAME);
@@ -125,7 +135,7 @@ fn errors_say_what_where_and_what_would_be_valid() {
     let outside = table.map_range(1 << 48, 0, 0x1000, Prot::READ).expect_err("beyond 48 bits");
     assert_eq!(
         outside.error.to_string(),
-        "VA 0x0001000000000000..=0x0001000000000fff is outside of the table, valid: \
+        "VA 0x0001000000000000..=0x0001000000000fff is outside of what is valid here: \
          0x0000000000000000..=0x0000ffffffffffff"
     );
 }

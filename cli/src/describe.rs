@@ -255,7 +255,7 @@ fn write_page(out: &mut String, format: &FormatInfo) -> fmt::Result {
         let leaves = if *has_leaves { "" } else { "; no pages" };
         writeln!(out, "  level {level}  {items} items of {}, in {bytes}{leaves}", human::bytes(*item_covers))?;
     }
-    writeln!(out, "\nFeatures (* always on)")?;
+    writeln!(out, "\nFeatures (* has to be asked for: `FORCED`)")?;
     for feature in &format.features {
         writeln!(out, "  {}{}", feature.name, if feature.forced { " *" } else { "" })?;
         if let Some(text) = feature.documentation {

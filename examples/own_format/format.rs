@@ -46,6 +46,14 @@ generic_pt::define_pt_format!(
             pub base: u32,
         }
 
+        /// For the test suite: all of it; fewer VA bits than one table decodes; coherent.
+        #[allow(dead_code, reason = "the suite is stamped in a test, the example does without")]
+        pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
+            TestConfig::new("all", Config {}),
+            TestConfig::new("vasz26_oasz30", Config {}).va_lg2(26).oa_lg2(30),
+            TestConfig::new("coherent", Config {}).without(DMA_INCOHERENT),
+        ];
+
         impl PtFormat for Format {
             fn kind(_: &Common<Self>, level: u32, raw: u32) -> Kind {
                 if !V.is_set(raw) {

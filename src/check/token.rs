@@ -247,7 +247,7 @@ where
     message = "bit field `{Token}` has no place",
     label = "write `{Token} = bit(0)`, `{Token} = bits(9, 11)` or `{Token} = address(12, 51)`",
     note = "`.from_bit(n)`, `.and(lo, hi, value_bit)`, `.at_levels(0..=1)`, `.in_tables()`, `.in_leaves()`, \
-            `.in_plain_leaves()` or `.in_contiguous_leaves()` may follow; no attributes but `///` comments are allowed"
+            `.in_plain_leaves()`, `.in_contiguous_leaves()`, `.with_feature(..)` or `.without_feature(..)` may follow; no attributes but `///` comments are allowed"
 )]
 pub trait FieldPlace<Token> {}
 pub const fn field_place<Token>()

@@ -10,6 +10,10 @@ crate::define_pt_format!(
         /// address. A page of `2^(b+1)` bytes has the zero of its size code on bit `b`; if that is the encryption bit the
         /// size cannot be told apart, and is not offered. An output address that contains the encryption bit is accepted,
         /// and the bit is gone when it is read back.
+        ///
+        /// # Protections
+        ///
+        /// READ and WRITE are separate bits. MMIO leaves out the encryption bit, where there is one; CACHE and NOEXEC are ignored.
         pub mod amdv1 {
             const GRANULE_LG2: u32 = 12;
             const MAX_VA_LG2: u32 = 64;
@@ -71,7 +75,7 @@ crate::define_pt_format!(
             D = bit(6),
             /// Next level: 0 a leaf of the natural size, 7 a leaf with its size in the address, else the levels below.
             NL = bits(9, 11),
-            /// Output address, with the size code below it if NL is 7; or the table's address.
+            /// Output address from the granule's bit on, with the size code below it if NL is 7; or the table's address.
             OA = address(12, 51).from_bit(GRANULE_LG2),
             /// Force coherent.
             FC = bit(60),

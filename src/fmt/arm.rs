@@ -108,7 +108,7 @@ pub(super) fn limits<F: Description>(granule: &Granule, config: &TableConfig<F::
     let has = |name| has::<F>(config.features, name);
     let refused = |field, found, valid| Err(Error::Config { field, found, valid, errno: Errno::EINVAL });
     let (stage_2, lpa2) = (has("STAGE_2"), has("LPA2"));
-    for (is_wrong, valid) in [
+    for (is_wrong, rule) in [
         (stage_2 && has("UPPER_HALF"), "UPPER_HALF only without STAGE_2"),
         (stage_2 && has("NON_SECURE"), "NON_SECURE only without STAGE_2"),
         (stage_2 && has("LVA"), "LVA only without STAGE_2"),
@@ -119,13 +119,18 @@ pub(super) fn limits<F: Description>(granule: &Granule, config: &TableConfig<F::
         ),
     ] {
         if is_wrong {
-            return refused("features", config.features.bits().into(), valid);
+            return Err(Error::FeatureRule { asked: config.features, rule, own_names: F::OWN_FEATURES });
         }
     }
     let max_oa_lg2 = config.hw_max_oasz_lg2.min(if lpa2 || has("LPA") { 52 } else { 48 });
     if !OA_WIDTHS.contains(&max_oa_lg2) {
         let found = config.hw_max_oasz_lg2.into();
-        return refused("hw_max_oasz_lg2", found, "32, 36, 40, 42, 44, 48, or 52 with LPA or LPA2");
+        let valid = if granule.lg2 == 16 {
+            "32, 36, 40, 42, 44, 48, or 52 with LPA"
+        } else {
+            "32, 36, 40, 42, 44, 48, or 52 with LPA2"
+        };
+        return refused("hw_max_oasz_lg2", found, valid);
     }
     // An intermediate physical address is not wider than a physical one.
     let widest = match (stage_2, lpa2 || has("LVA")) {

@@ -27,6 +27,10 @@ crate::define_pt_format!(
     /// # Left out
     ///
     /// The output address bits that MediaTek IOMMUs have in the place of permissions; VA of more than 32 bits.
+    ///
+    /// # Protections
+    ///
+    /// WRITE alone reads and writes. NOEXEC sets XN; CACHE and MMIO choose the memory type, as above.
     pub mod armv7s {
         type Item = u32;
         const GEOMETRY: Geometry = Geometry {
@@ -38,7 +42,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=1,
             top_pa_mask: 0xffff_ff80,
         };
-        const QUIRKS: Quirks = Quirks { table_pa_lg2: 32, break_before_make: true, ..Quirks::NONE };
+        const QUIRKS: Quirks = Quirks { min_top_level: 1, table_pa_lg2: 32, break_before_make: true, ..Quirks::NONE };
         enum Feature {
             /// NS is set in sections and table pointers: for tables of the Secure state.
             NON_SECURE,

@@ -95,11 +95,11 @@ crate::define_pt_format!(
             AF = bit(10),
             /// nG, not global: of one address space. In stage 2 FnXS (FEAT_XS): never set.
             NG = bit(11).in_leaves(),
-            /// Output address, or the table's: bits up to 47, with `LPA2` up to 49.
+            /// Output address, or the table's: from the granule's bit up to 47, with `LPA2` up to 49.
             OA = address(ARM.lg2, ARM.oa_last),
-            /// Its bits 48 to 51 (`LPA`), or 50 and 51 (`LPA2`).
+            /// Its bits 48 to 51 in 12 to 15 (`LPA`), or 50 and 51 in 8 and 9 (`LPA2`).
             OA_HIGH = address(ARM.high_bits.0, ARM.high_bits.1).from_bit(ARM.oa_last + 1).with_feature(WIDE),
-            /// A block that must not be cached as a translation: FEAT_BBM. Never set.
+            /// In a block: must not be cached as a translation, FEAT_BBM. Never set.
             NT = bit(16).at_levels(1..=ARM.wide_block_level).in_plain_leaves(),
             /// Guarded page: FEAT_BTI. Never set.
             GP = bit(50).in_leaves().without_feature(STAGE_2),

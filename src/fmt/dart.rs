@@ -11,6 +11,7 @@ crate::define_pt_format!(
         #[doc = include_str!("dart.md")]
         pub mod dart {
             const GRANULE_LG2: u32 = 12;
+            const MAX_TOP_LEVEL: u32 = 2;
             const MAX_ROOTS_LG2: u32 = 2;
 
             /// For the test suite: one, two and four roots; three levels.
@@ -25,6 +26,7 @@ crate::define_pt_format!(
         /// VA have up to 36 bits, in two levels.
         pub mod dart_16k {
             const GRANULE_LG2: u32 = 14;
+            const MAX_TOP_LEVEL: u32 = 1;
             const MAX_ROOTS_LG2: u32 = 0;
 
             /// For the test suite: all bits, and the usual ones.
@@ -39,11 +41,11 @@ crate::define_pt_format!(
             table_lg2: Tables::Uniform(GRANULE_LG2),
             max_va_lg2: 36,
             max_oa_lg2: 36,
-            max_top_level: 2,
+            max_top_level: MAX_TOP_LEVEL,
             leaf_levels: 0..=0,
             top_pa_mask: lg2::bit_range_mask(GRANULE_LG2, 35),
         };
-        const QUIRKS: Quirks = Quirks { concat_lg2: MAX_ROOTS_LG2, table_pa_lg2: 36, ..Quirks::NONE };
+        const QUIRKS: Quirks = Quirks { min_top_level: 1, concat_lg2: MAX_ROOTS_LG2, table_pa_lg2: 36, ..Quirks::NONE };
         const SUPPORTED: Features = FLUSH_RANGE | FLUSH_RANGE_NO_GAPS;
         enum Bits {
             /// Valid.

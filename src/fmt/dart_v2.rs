@@ -17,6 +17,10 @@ crate::define_pt_format!(
     /// # Foreign items
     ///
     /// Table pointers with any bit but V and the address.
+    ///
+    /// # Protections
+    ///
+    /// READ and WRITE are separate, inverted bits. CACHE leaves out NO_CACHE; MMIO and NOEXEC are ignored.
     pub mod dart_v2 {
         use crate::fmt::dart_roots;
         type Item = u64;
@@ -29,7 +33,7 @@ crate::define_pt_format!(
             leaf_levels: 0..=0,
             top_pa_mask: 0x3ff_ffff_c000,
         };
-        const QUIRKS: Quirks = Quirks { table_pa_lg2: 42, ..Quirks::NONE };
+        const QUIRKS: Quirks = Quirks { min_top_level: 1, table_pa_lg2: 42, ..Quirks::NONE };
         const SUPPORTED: Features = FLUSH_RANGE | FLUSH_RANGE_NO_GAPS;
         enum Bits {
             /// Valid.

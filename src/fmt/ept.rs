@@ -19,6 +19,11 @@ crate::define_pt_format!(
     ///
     /// The memory type is write-back for CACHE, uncacheable for MMIO, else write-combining. The guest's PAT refines it, unless
     /// `IGNORE_PAT` is on. Pages are clean until hardware writes, which it notes with `ACCESSED_DIRTY` only.
+    ///
+    /// # Protections
+    ///
+    /// WRITE alone reads and writes. NOEXEC takes away execution, in both modes where there are two; CACHE and MMIO choose the
+    /// memory type, as above.
     pub mod ept {
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {

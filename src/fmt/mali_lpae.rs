@@ -7,7 +7,7 @@ crate::define_pt_format!(
     /// Tables are those of ARMv8 with a granule of 4 KiB, without runs, with these differences: a leaf is of type 1 at every
     /// level, also at the lowest; the permissions are those of stage 2 (bit 6 to read, bit 7 to write), though memory types are
     /// indices, as in stage 1; there is no access flag and nothing is global or not. Arm's level 3 is level 0 here. Leaves are
-    /// outer shareable. NOEXEC sets both XN bits.
+    /// outer shareable.
     ///
     /// MEMATTR has 0x88 for index 0 (neither CACHE nor MMIO) and 2 (MMIO), which the GPU does not cache beyond itself, and 0x8d
     /// for index 1 (CACHE). GPUs that are Bifrost or newer can also have tables of [`armv8_4k`](crate::fmt::armv8_4k).
@@ -23,6 +23,10 @@ crate::define_pt_format!(
     /// # Foreign items
     ///
     /// Type 2; leaves above 1 GiB; table pointers with any bit but type and address; tables at level 0.
+    ///
+    /// # Protections
+    ///
+    /// READ and WRITE are separate bits. NOEXEC sets both XN bits; CACHE and MMIO choose the index into MEMATTR, as above.
     pub mod mali_lpae {
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {
@@ -34,7 +38,8 @@ crate::define_pt_format!(
             leaf_levels: 0..=2,
             top_pa_mask: 0x0000_00ff_ffff_f000,
         };
-        const QUIRKS: Quirks = Quirks { table_pa_lg2: 40, break_before_make: true, deep_top: true, ..Quirks::NONE };
+        const QUIRKS: Quirks =
+            Quirks { min_top_level: 3, table_pa_lg2: 40, break_before_make: true, deep_top: true, ..Quirks::NONE };
         enum Feature {
             /// The GPU snoops CPU caches: for its walks, too.
             COHERENT,

@@ -25,6 +25,10 @@ crate::define_pt_format!(
         ///
         /// Pointers to tables of another size, pointers with reserved bits, pointers at level 0 and pages at level 3 are
         /// foreign.
+        ///
+        /// # Protections
+        ///
+        /// WRITE alone reads and writes. NOEXEC takes away EXEC; CACHE and MMIO choose the attributes, as above.
         pub mod ppc64_radix {
             const GRANULE_LG2: u32 = 12;
             const LEAF_TABLE_LG2: u32 = 12;

@@ -17,6 +17,10 @@ crate::define_pt_format!(
         ///
         /// In table pointers hardware reserves U, A and D. Items with one of them are foreign, as are table pointers at level
         /// 0.
+        ///
+        /// # Protections
+        ///
+        /// WRITE alone reads and writes. NOEXEC takes away X. CACHE and MMIO are ignored.
         pub mod riscv_32 {
             const CONCAT_LG2: u32 = 0;
 

@@ -15,6 +15,11 @@ crate::define_pt_format!(
         ///
         /// In table pointers hardware reserves all bits but V, G, the page number and those for software. Items with others
         /// are foreign (not so with the bits 59 and 60, whether they are for software or not), as are table pointers at level 0.
+        ///
+        /// # Protections
+        ///
+        /// WRITE alone reads and writes. NOEXEC takes away X. With `SVPBMT` MMIO makes I/O memory, and what is neither MMIO nor CACHE
+        /// is not cached; without it both are ignored.
         pub mod riscv_64 {
             const CONCAT_LG2: u32 = 0;
             const COMPILED_IN: Features = SIGN_EXTEND;

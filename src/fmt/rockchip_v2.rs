@@ -9,6 +9,10 @@ crate::define_pt_format!(
     ///
     /// Reading and writing are separate; execution, caching and dirty tracking there are none. In pointers only the address and
     /// the valid bit are set; with others they are foreign.
+    ///
+    /// # Protections
+    ///
+    /// READ and WRITE are separate bits. CACHE, MMIO and NOEXEC are ignored.
     pub mod rockchip_v2 {
         type Item = u32;
         const GEOMETRY: Geometry = Geometry {

@@ -18,6 +18,10 @@ crate::define_pt_format!(
     ///
     /// A pointer says the type of the table it is in, and that the lower table is whole. Pointers that say something else (or
     /// map a large page) are foreign.
+    ///
+    /// # Protections
+    ///
+    /// Without WRITE the page is protected. CACHE, MMIO and NOEXEC are ignored.
     pub mod s390 {
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {

@@ -5,6 +5,10 @@ crate::define_pt_format!(
     ///
     /// Levels 0 to 4 are the manual's SL-PTE, SL-PDE, SL-PDPE, SL-PML4E and SL-PML5E. There is no present bit: an item is
     /// empty when it is all zero, so a leaf needs READ or WRITE.
+    ///
+    /// # Protections
+    ///
+    /// READ and WRITE are separate bits. CACHE, MMIO and NOEXEC are ignored.
     pub mod vtdss {
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {

@@ -6,6 +6,11 @@ crate::define_pt_format!(
     ///
     /// Levels 0 to 4 are the manuals' PTE, PDE, PDPTE, PML4E and PML5E. `SIGN_EXTEND` is optional: AMD uses the format
     /// without it for PASID 0. Dirty tracking is not offered: D is set from the start.
+    ///
+    /// # Protections
+    ///
+    /// What is mapped can always be read: WRITE alone reads and writes. MMIO leaves out the encryption bit, where there is one;
+    /// CACHE and NOEXEC are ignored (as the reference does), so XD stays clear: a CPU may execute all that is mapped.
     pub mod x86_64 {
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {

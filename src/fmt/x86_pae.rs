@@ -18,6 +18,11 @@ crate::define_pt_format!(
     /// PDPTEs are not as the items below: in them R/W, U/S, A, D, PS, G and all bits from 52 on are reserved, in PDEs and PTEs
     /// the bits 52 to 62. Table pointers with reserved bits are foreign. (Software disagrees on the bits 52 to 62 of PDEs and
     /// PTEs: some takes them for ignored. They are never set here, which is right either way, and not offered to software.)
+    ///
+    /// # Protections
+    ///
+    /// What is mapped can always be read: WRITE alone reads and writes. NOEXEC sets XD with `EXECUTE_DISABLE`; CACHE and MMIO are
+    /// ignored.
     pub mod x86_pae {
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {

@@ -44,7 +44,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     ///
     /// # Errors
     /// In this order: [`Error::NotOffered`] by formats without dirty bits, [`Error::ZeroLength`], [`Error::Overflow`],
-    /// [`Error::VaRange`]. [`Error::Foreign`] ends the scan; what was found before it is reported. (Items of the lowest
+    /// [`Error::VaRange`], also beyond a top that could still grow. [`Error::Foreign`] ends the scan; what was found before it is reported. (Items of the lowest
     /// level are only looked at for that if they or their neighbours are dirty.)
     pub fn read_and_clear_dirty(
         &mut self,
@@ -75,7 +75,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let core = self;
         let top = core.tree.top();
         if !core.is_in_top(range, top) {
-            return Err(core.range_error(range));
+            return Err(core.top_range_error(range, core.top_level()));
         }
         let mut cx = Cx { common: self.common(), host: self.host(), mode, found: None, report, gather };
         let result = core.tree.with(top, |table| F::dirty(table, &mut cx, range));

@@ -33,10 +33,11 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Makes an empty table.
     ///
     /// # Errors
-    /// In this order: [`Error::Config`] for limits out of range; the format's own; [`Error::Config`] for more OA bits than
-    /// the format stores; [`Error::Features`]; [`Error::Config`] for more VA bits than the top decodes, features that
-    /// exclude each other or that the driver cannot serve, and VA bits too few for the top; [`Error::OutOfMemory`];
-    /// [`Error::TableAddress`] if hardware cannot be pointed to the top.
+    /// In this order: [`Error::ConfigRange`] for limits out of range; the format's own; [`Error::ConfigRange`] for more OA
+    /// bits than the format stores; [`Error::Features`]; [`Error::ConfigRange`] for more VA bits than the top decodes;
+    /// [`Error::FeatureRule`] for features that exclude each other or that the driver cannot serve; [`Error::ConfigRange`]
+    /// for VA bits too few for the top; [`Error::OutOfMemory`]; [`Error::TableAddress`] if hardware cannot be pointed to the
+    /// top.
     pub fn new(host: H, config: &TableConfig<F::Config>) -> Result<Self, Error> {
         let (common, top_level) = checked::<F>(host.domain(), config)?;
         let pages = Prepared::new(&common);
@@ -134,29 +135,31 @@ fn checked<F: Walkers>(
     };
     let dynamic = common.has(Features::DYNAMIC_TOP);
     let top_level = limits.top_level;
-    if !dynamic && top_level < F::MAX_TOP_LEVEL {
-        let decoded = item_size_lg2::<F>(top_level + 1) + F::QUIRKS.concat_lg2;
-        if limits.max_va_lg2 > decoded {
-            let range = (item_size_lg2::<F>(top_level), decoded);
-            return outside("hw_max_vasz_lg2", limits.max_va_lg2, range, Errno::EOPNOTSUPP);
-        }
+    let widest = if !dynamic && top_level < F::MAX_TOP_LEVEL {
+        item_size_lg2::<F>(top_level + 1) + F::QUIRKS.concat_lg2
+    } else {
+        geometry.max_va_lg2
+    };
+    if limits.max_va_lg2 > widest {
+        let range = (item_size_lg2::<F>(top_level), widest);
+        return outside("hw_max_vasz_lg2", limits.max_va_lg2, range, Errno::EOPNOTSUPP);
     }
-    let features = config.features.bits().into();
+    let refused = |rule| Err(Error::FeatureRule { asked: config.features, rule, own_names: F::OWN_FEATURES });
     if dynamic && !domain.driver.can_change_top() {
-        return bad("features", features, "DYNAMIC_TOP needs a driver that can change the top", Errno::EINVAL);
+        return refused("DYNAMIC_TOP needs a driver that can change the top");
     }
     if common.has(Features::SIGN_EXTEND) && (dynamic || config.features.contains(Features::FULL_VA)) {
-        return bad("features", features, "SIGN_EXTEND without DYNAMIC_TOP and FULL_VA", Errno::EINVAL);
+        return refused("SIGN_EXTEND only without DYNAMIC_TOP and FULL_VA");
     }
     let prefix = F::va_prefix(&common);
     if prefix != 0 && (dynamic || common.has(Features::SIGN_EXTEND)) {
         return bad("va_prefix", prefix, "none with DYNAMIC_TOP or SIGN_EXTEND", Errno::EINVAL);
     }
     if common.has(Features::DMA_INCOHERENT) && !domain.driver.can_flush_cache() {
-        return bad("features", features, "DMA_INCOHERENT needs a driver that can flush caches", Errno::EINVAL);
+        return refused("DMA_INCOHERENT needs a driver that can flush caches");
     }
     if limits.max_va_lg2 < item_size_lg2::<F>(top_level) && !F::QUIRKS.deep_top {
-        let range = (item_size_lg2::<F>(top_level), geometry.max_va_lg2);
+        let range = (item_size_lg2::<F>(top_level), widest);
         return outside("hw_max_vasz_lg2", limits.max_va_lg2, range, Errno::EINVAL);
     }
     if crate::table::top_va_lg2(&common, top_level) == u64::BITS {

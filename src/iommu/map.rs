@@ -83,7 +83,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Before anything is written, in this order: [`Error::Protection`] with neither READ nor WRITE;
     /// [`Error::PaRange`] for the start; [`Error::Protection`] of the format; [`Error::ZeroLength`];
     /// [`Error::Overflow`]; [`Error::Alignment`]; [`Error::PaRange`] for the end; [`Error::VaRange`]. On the way:
-    /// [`Error::InUse`], [`Error::OutOfMemory`], [`Error::TableAddress`]. What was mapped before stays mapped: [`MapError::mapped`] bytes.
+    /// [`Error::InUse`], [`Error::OutOfMemory`], [`Error::TableAddress`], [`Error::Foreign`], and [`Error::LeafNotRead`] by a
+    /// format whose description is wrong. What was mapped before stays mapped: [`MapError::mapped`] bytes.
     #[inline]
     pub fn map_range(&mut self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         self.core.map(&mut self.near, iova, paddr, len, prot)

@@ -15,7 +15,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// others may use the range at the same time, but not unmap it.
     ///
     /// # Errors
-    /// [`Error::NotOffered`], [`Error::VaRange`], [`Error::NotMapped`], and [`Error::Raced`] if the item changed.
+    /// [`Error::NotOffered`], [`Error::VaRange`], [`Error::NotMapped`], [`Error::Foreign`], and [`Error::Raced`] if
+    /// the item changed.
     pub fn set_dirty(&self, iova: u64) -> Result<(), Error> {
         self.core.set_dirty(iova)
     }
@@ -30,7 +31,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let range = VaRange { va: iova, last: iova };
         let top = self.tree.top();
         if !self.is_in_top(range, top) {
-            return Err(self.range_error(range));
+            return Err(self.top_range_error(range, self.top_level()));
         }
         self.tree.with(top, |table| self.set_dirty_in(table, iova))
     }

@@ -29,8 +29,14 @@ impl<F: Walkers, H: Host> Core<F, H> {
         range::fits(self.common(), range, top_va_lg2(self.common(), top.level))
     }
 
+    /// The error for a range that no top of this table holds.
     pub(super) fn range_error(&self, range: VaRange) -> Error {
-        let level = if self.common().has(Features::DYNAMIC_TOP) { F::MAX_TOP_LEVEL } else { self.top_level() };
+        let grown = self.common().has(Features::DYNAMIC_TOP);
+        self.top_range_error(range, if grown { F::MAX_TOP_LEVEL } else { self.top_level() })
+    }
+
+    /// The error for a range that the top, of `level`, does not hold.
+    pub(super) fn top_range_error(&self, range: VaRange, level: u32) -> Error {
         let valid = range::top_range(self.common(), level);
         let upper_first = self.common().has(Features::SIGN_EXTEND).then_some(!valid.last);
         Error::VaRange { va: range.va, last: range.last, valid_first: valid.va, valid_last: valid.last, upper_first }

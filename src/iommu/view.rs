@@ -79,7 +79,8 @@ impl<'t, F: Walkers, H: Host> View<'t, F, H> {
     pub fn split_at(self, iova: u64) -> Result<(Self, Self), Error> {
         let VaRange { va, last } = self.range;
         if iova <= va || iova > last {
-            return Err(self.range_error(VaRange { va: iova, last: iova }));
+            let cuts = VaRange { va: va.saturating_add(1), last };
+            return Err(outside(cuts, VaRange { va: iova, last: iova }));
         }
         let core = self.core;
         let straddled = with_top_level!(

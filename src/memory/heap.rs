@@ -6,7 +6,9 @@ use core::ptr::NonNull;
 
 /// Table pages from the global allocator; the physical address of a page is its address in this program.
 ///
-/// For tests, tools, software walkers, and for kernels whose heap is identity mapped.
+/// For tests, tools, software walkers, and for kernels whose heap is identity mapped. Addresses of a 64-bit program are too high
+/// for formats whose tables must lie below some address (those with 32-bit items or registers, DART, Mali): for these there
+/// is [`Arena`](crate::memory::Arena).
 ///
 /// ```
 /// use generic_pt::memory::{Contents, HeapMemory, PageRequest, TableMemory};

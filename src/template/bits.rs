@@ -87,10 +87,10 @@ macro_rules! __pt_place {
 #[macro_export]
 macro_rules! __pt_place_doc {
     (@bits) => { "" };
-    (@bits [bit $call:tt ($n:expr)] $($rest:tt)*) => {
+    (@bits [bit $call:tt ($n:literal)] $($rest:tt)*) => {
         $crate::__private::concat!($crate::__private::stringify!($n), $crate::__pt_place_doc!(@bits $($rest)*))
     };
-    (@bits [bits $call:tt ($lo:expr, $hi:expr)] $($rest:tt)*) => {
+    (@bits [bits $call:tt ($lo:literal, $hi:literal)] $($rest:tt)*) => {
         $crate::__private::concat!(
             $crate::__private::stringify!($hi), ":", $crate::__private::stringify!($lo),
             $crate::__pt_place_doc!(@bits $($rest)*)
@@ -99,24 +99,40 @@ macro_rules! __pt_place_doc {
     (@bits [address $call:tt $range:tt] $($rest:tt)*) => {
         $crate::__pt_place_doc!(@bits [bits $call $range] $($rest)*)
     };
-    (@bits [and $call:tt ($lo:expr, $hi:expr, $value_lo:expr)] $($rest:tt)*) => {
+    (@bits [and $call:tt ($lo:literal, $hi:literal, $value_lo:literal)] $($rest:tt)*) => {
         $crate::__private::concat!(
             ", ", $crate::__private::stringify!($hi), ":", $crate::__private::stringify!($lo),
             " (from bit ", $crate::__private::stringify!($value_lo), ")",
             $crate::__pt_place_doc!(@bits $($rest)*)
         )
     };
-    (@bits [from_bit $call:tt ($value_lo:expr)] $($rest:tt)*) => {
+    (@bits [from_bit $call:tt ($value_lo:literal)] $($rest:tt)*) => {
         $crate::__private::concat!(
             " (from bit ", $crate::__private::stringify!($value_lo), ")", $crate::__pt_place_doc!(@bits $($rest)*)
         )
     };
+    // Numbers that a variant of a family chooses are no text here.
+    (@bits [from_bit $($call:tt)*] $($rest:tt)*) => { $crate::__pt_place_doc!(@bits $($rest)*) };
+    (@bits [bit $($call:tt)*] $($rest:tt)*) => { "see text" };
+    (@bits [bits $($call:tt)*] $($rest:tt)*) => { "see text" };
+    (@bits [and $($call:tt)*] $($rest:tt)*) => { ", see text" };
     (@bits $other:tt $($rest:tt)*) => { $crate::__pt_place_doc!(@bits $($rest)*) };
 
     (@items) => { "" };
+    (@items [at_levels $call:tt (0..=0)] $($rest:tt)*) => { $crate::__pt_place_doc!(@items [level 0] $($rest)*) };
+    (@items [at_levels $call:tt (1..=1)] $($rest:tt)*) => { $crate::__pt_place_doc!(@items [level 1] $($rest)*) };
+    (@items [at_levels $call:tt (2..=2)] $($rest:tt)*) => { $crate::__pt_place_doc!(@items [level 2] $($rest)*) };
+    (@items [level $level:literal] $($rest:tt)*) => {
+        $crate::__private::concat!(" *Level ", $level, ".*", $crate::__pt_place_doc!(@items $($rest)*))
+    };
+    (@items [at_levels $call:tt ($lo:literal..=$hi:literal)] $($rest:tt)*) => {
+        $crate::__private::concat!(
+            " *Levels ", $lo, " to ", $hi, ".*", $crate::__pt_place_doc!(@items $($rest)*)
+        )
+    };
     (@items [at_levels $call:tt ($levels:expr)] $($rest:tt)*) => {
         $crate::__private::concat!(
-            " *Levels ", $crate::__private::stringify!($levels), ".*", $crate::__pt_place_doc!(@items $($rest)*)
+            " *Some levels.*", $crate::__pt_place_doc!(@items $($rest)*)
         )
     };
     (@items [in_tables $($call:tt)*] $($rest:tt)*) => {

@@ -114,7 +114,8 @@ impl TestMemory {
         self.state().fail_after = None;
     }
 
-    /// What was done wrong with the memory so far; each was a panic, too, which may have been caught.
+    /// What was done wrong with the memory so far; each was a panic, too, which may have been caught (unless it came while
+    /// a panic was under way).
     pub fn faults(&self) -> Vec<String> {
         self.state().faults.clone()
     }
@@ -122,6 +123,15 @@ impl TestMemory {
     fn fault(&self, message: String) -> ! {
         self.state().faults.push(message.clone());
         panic!("{message}");
+    }
+
+    /// As [`fault`](Self::fault), but a thread that panics already goes on: it frees what it has, and was told why.
+    fn fault_while_freeing(&self, message: String) {
+        if std::thread::panicking() {
+            self.state().faults.push(message);
+        } else {
+            self.fault(message);
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -197,7 +207,7 @@ unsafe impl TableMemory for TestMemory {
         let live = state.live.remove(&offset);
         if live != Some(size_lg2) {
             drop(state);
-            self.fault(format!(
+            return self.fault_while_freeing(format!(
                 "free of a page of 2^{size_lg2} bytes at offset {offset:#x}: live there is {live:?} (lg2)"
             ));
         }
@@ -206,7 +216,8 @@ unsafe impl TableMemory for TestMemory {
             let bytes = unsafe { core::slice::from_raw_parts(page.as_ptr(), 1 << size_lg2) };
             if bytes.iter().any(|byte| *byte != 0) {
                 drop(state);
-                self.fault(format!("free of a page as zeroed at offset {offset:#x}, which is not"));
+                return self
+                    .fault_while_freeing(format!("free of a page as zeroed at offset {offset:#x}, which is not"));
             }
         }
         // SAFETY: as above.

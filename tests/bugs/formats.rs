@@ -2,7 +2,7 @@
 
 use super::{Bench, RW, on};
 use generic_pt::fmt::x86_64;
-use generic_pt::{Errno, Error, Prot};
+use generic_pt::{Errno, Prot};
 use generic_pt_model::configs::{self, FLUSH, INCOHERENT, NONE, SIGN, Setup};
 use generic_pt_model::dump::dump;
 use generic_pt_model::model::low;

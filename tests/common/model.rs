@@ -132,8 +132,12 @@ impl Params {
         let mut sizes = (0..64).map(|size| 1 << size).filter(|size| self.all_sizes() & size != 0);
         sizes.find(|size| self.oa_bits(*size) == self.max_oa).unwrap_or(0)
     }
+    /// The error for a range beyond every top.
     pub fn range_error(&self, va: u64, last: u64) -> Error {
-        let level = if self.dynamic { self.format.shape().max_level } else { self.start_level };
+        self.top_range_error(va, last, if self.dynamic { self.format.shape().max_level } else { self.start_level })
+    }
+    /// The error for a range beyond a top of this level.
+    pub fn top_range_error(&self, va: u64, last: u64, level: u32) -> Error {
         let bits = self.top_va(level) - u32::from(self.sign);
         let upper_first = self.sign.then_some(!low(bits));
         let valid_first = self.first(bits);
@@ -479,7 +483,7 @@ impl Model {
         }
         let real_last = closed(iova, len)?;
         if !self.in_range(iova, real_last) {
-            return Err(self.params.range_error(iova, real_last));
+            return Err(self.params.top_range_error(iova, real_last, self.top));
         }
         let (va, last) = (self.params.index_space(iova), self.params.index_space(real_last));
         let first = self.leaf_at(va).map_or(va, |(start, _)| start);
@@ -501,7 +505,7 @@ impl Model {
             return Err(Error::NotOffered { operation: "", format: "" });
         }
         if !self.in_range(iova, iova) {
-            return Err(self.params.range_error(iova, iova));
+            return Err(self.params.top_range_error(iova, iova, self.top));
         }
         let (start, _) = self.leaf_at(self.params.index_space(iova)).ok_or(Error::NotMapped { va: iova })?;
         let leaf = self.leaves.get_mut(&start).expect("just found");

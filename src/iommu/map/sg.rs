@@ -167,7 +167,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Before anything is written: [`Error::Protection`]; then for the first run that has one of these, in this order,
     /// [`Error::Overflow`], [`Error::PaRange`] and [`Error::Alignment`] (its start and end have to be aligned, in VA and
     /// physically, to the smallest permitted page); [`Error::ZeroLength`] if all segments are empty; [`Error::VaRange`]. On
-    /// the way as in [`map_range`](Self::map_range), and [`Error::SegmentsChanged`] if the iterator's clone gave others.
+    /// the way as in [`map_range`](Self::map_range), and [`Error::SegmentsChanged`] if the segments end early or break
+    /// one of these rules when they are taken again (others that keep the rules are mapped as they come).
     /// What was mapped before stays mapped: [`MapError::mapped`] bytes from `iova`.
     #[inline]
     pub fn map_sg<S>(&mut self, iova: u64, segments: S, prot: Prot) -> Result<u64, MapError>
