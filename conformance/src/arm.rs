@@ -4,7 +4,7 @@ use crate::gdb::Gdb;
 use crate::ram::Ram;
 use crate::vm::{self, Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
-use generic_pt::Prot;
+use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::PathBuf;
 
@@ -166,7 +166,7 @@ impl Walker for Cpu {
         })
     }
 
-    fn forget(&mut self) -> io::Result<()> {
+    fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
         self.run(FORGET_AT, 3)
     }
 
@@ -176,6 +176,7 @@ impl Walker for Cpu {
             (Stage::Second, Access::Read) => prot.contains(Prot::READ),
             // What can be written can be read.
             (_, Access::Read) => true,
+            (_, Access::Execute) => false,
         }
     }
 }

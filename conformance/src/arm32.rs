@@ -4,7 +4,7 @@ use crate::gdb::Gdb;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
-use generic_pt::Prot;
+use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::PathBuf;
 
@@ -133,7 +133,7 @@ impl Walker for Cpu {
         Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault })
     }
 
-    fn forget(&mut self) -> io::Result<()> {
+    fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
         // The debugger caches nothing.
         self.asks.gdb.run(FORGET_AT, 3)
     }

@@ -32,7 +32,7 @@ pub enum Config {
     Memory(u64),
 }
 
-/// A part of memory that the device reaches by the same translation, to bring data in and out.
+/// Eight bytes of memory that the device reaches by the same translation, to bring data in and out.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// Where the device sees it.

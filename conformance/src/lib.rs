@@ -7,7 +7,9 @@
 //! * [`vm`]: the machine; [`gdb`]: its registers and translations;
 //! * [`qtest`]: its buses; [`edu`]: a device that does DMA; [`iommu`]: IOMMUs that it is behind;
 //! * [`walker`]: one interface for all; [`riscv`], [`x86`], [`arm`], [`arm32`]: machines;
-//! * [`scenario`]: tables with pages of every size, and what has to be true of them;
+//! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
+//! * [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
+//!   used;
 //! * [`matrix`]: who agreed with what.
 
 #![deny(missing_debug_implementations, unsafe_code)]
@@ -16,7 +18,9 @@ pub mod arm;
 pub mod arm32;
 pub mod edu;
 pub mod gdb;
+pub mod hardware;
 pub mod iommu;
+pub mod live;
 pub mod matrix;
 pub mod qtest;
 #[allow(unsafe_code, reason = "maps a file that another process maps, too")]

@@ -1,6 +1,7 @@
 //! Who agreed with what.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 /// One format on one walker.
 #[derive(Clone, Debug)]
@@ -8,7 +9,7 @@ pub struct Row {
     /// Symbol part of the format.
     pub format: &'static str,
     /// What configuration.
-    pub config: &'static str,
+    pub config: String,
     /// The machine, with its version.
     pub walker: String,
     /// What was done.
@@ -18,8 +19,10 @@ pub struct Row {
 /// Why there are no counts.
 #[derive(Clone, Debug)]
 pub enum Trouble {
-    /// It could not run, for this reason.
+    /// It could not run here, for this reason.
     Skipped(String),
+    /// QEMU has no such model before this major version.
+    TooOld(u32),
     /// It disagreed, or did not work.
     Failed(String),
 }
@@ -33,6 +36,17 @@ pub struct Counts {
     pub accesses: u64,
     /// Of these, the ones that were refused.
     pub faults: u64,
+    /// Accesses between an unmap and its sync that still reached the page.
+    pub stale: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.translations += more.translations;
+        self.accesses += more.accesses;
+        self.faults += more.faults;
+        self.stale += more.stale;
+    }
 }
 
 /// All rows.
@@ -52,20 +66,29 @@ impl Matrix {
         self.count(|row| matches!(row.result, Err(Trouble::Failed(_))))
     }
 
+    /// Rows that did not run, though this version of QEMU has the model.
+    pub fn missing(&self) -> usize {
+        self.count(|row| matches!(row.result, Err(Trouble::Skipped(_))))
+    }
+
     /// Rows that did not run.
     pub fn skipped(&self) -> usize {
-        self.count(|row| matches!(row.result, Err(Trouble::Skipped(_))))
+        self.missing() + self.count(|row| matches!(row.result, Err(Trouble::TooOld(_))))
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:12} {:24} {:28}", self.format, self.config, self.walker)?;
+        write!(f, "{:12} {:30} {:28}", self.format, self.config, self.walker)?;
         match &self.result {
-            Ok(Counts { translations, accesses, faults }) => {
+            Ok(Counts { translations, accesses, faults, stale: 0 }) => {
                 write!(f, "{translations:>8} translations, {accesses:>6} accesses ({faults} refused, as they should)")
             }
+            Ok(Counts { accesses, faults, stale, .. }) => {
+                write!(f, "{accesses:>30} accesses ({faults} refused, {stale} between unmap and sync not yet)")
+            }
             Err(Trouble::Skipped(reason)) => write!(f, "skipped: {reason}"),
+            Err(Trouble::TooOld(oldest)) => write!(f, "skipped: QEMU has this from {oldest}.0 on"),
             Err(Trouble::Failed(reason)) => write!(f, "DISAGREES: {reason}"),
         }
     }

@@ -1,0 +1,112 @@
+//! How a row of the matrix comes to be.
+
+use conformance::hardware::Hardware;
+use conformance::live::Live;
+use conformance::matrix::{Counts, Matrix, Row, Trouble};
+use conformance::ram::Ram;
+use conformance::scenario::{Plan, Scene};
+use conformance::vm;
+use conformance::walker::Walker;
+use generic_pt::iommu::Walkers;
+use generic_pt::memory::Arena;
+use generic_pt::{Domain, Features, PtIommu, TableConfig};
+use std::io;
+use std::path::PathBuf;
+
+/// Tables of each configuration: fewer where it is one test among many.
+pub const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 4 };
+
+/// A configuration.
+pub fn config<C>(features: Features, va: u32, oa: u32, format: C) -> TableConfig<C> {
+    TableConfig { features, hw_max_vasz_lg2: va, hw_max_oasz_lg2: oa, format }
+}
+
+/// What a row cannot do without.
+#[derive(Clone, Copy, Debug)]
+pub struct Needs {
+    /// QEMU's program.
+    pub program: &'static str,
+    /// Its oldest major version that has the model.
+    pub major: u32,
+}
+
+impl Needs {
+    /// Any version.
+    pub const fn any(program: &'static str) -> Self {
+        Self { program, major: 0 }
+    }
+}
+
+/// Runs `test` for some seeds on the machine of QEMU's `program`, and adds the row.
+pub fn run(
+    matrix: &mut Matrix,
+    format: &'static str,
+    name: &str,
+    Needs { program, major: oldest }: Needs,
+    test: impl Fn(&PathBuf, u64) -> io::Result<Counts>,
+) {
+    // `GENERIC_PT_CONFORMANCE=armv7s` runs the rows of one format.
+    if std::env::var("GENERIC_PT_CONFORMANCE").is_ok_and(|only| only != format) {
+        return;
+    }
+    let mut row = Row { format, config: name.to_owned(), walker: program.to_owned(), result: Ok(Counts::default()) };
+    if let Some(path) = vm::program(program) {
+        let version = vm::version(&path).unwrap_or_else(|error| error.to_string());
+        row.walker = format!("{program} {version}");
+        row.result = if vm::major(&path).is_ok_and(|major| major < oldest) {
+            Err(Trouble::TooOld(oldest))
+        } else {
+            run_seeds(|seed| test(&path, seed))
+        };
+    } else {
+        row.result = Err(Trouble::Skipped(format!("no {program}")));
+    }
+    println!("{row}");
+    matrix.rows.push(row);
+}
+
+/// Runs `test` for all seeds, up to the first that disagrees.
+fn run_seeds(test: impl Fn(u64) -> io::Result<Counts>) -> Result<Counts, Trouble> {
+    let mut counts = Counts::default();
+    for seed in 1..=SEEDS {
+        counts += test(seed).map_err(|error| Trouble::Failed(format!("seed {seed}: {error}")))?;
+    }
+    Ok(counts)
+}
+
+/// Makes a table in RAM from `ram_pa` on, gives it to the machine, and compares; changes it while the machine has it, and compares
+/// again.
+pub fn check<F: Walkers>(
+    ram_pa: u64,
+    config: &TableConfig<F::Config>,
+    plan: Plan,
+    machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
+) -> io::Result<Counts> {
+    let ram = Ram::new(ram_pa)?;
+    let mut tables = ram.tables()?;
+    let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
+    let domain = Domain::new(arena, Hardware::default());
+    let mut scene = Scene::<F>::new(&domain, config, &ram, plan)?;
+    domain.driver.attach(machine(&ram, scene.hw_info())?);
+    scene.check(&ram)?;
+    scene.change(&ram)?;
+    scene.check(&ram)?;
+    Ok(scene.counts())
+}
+
+/// Looks at a table through the machine, before and after each sync.
+pub fn check_live<F: Walkers>(
+    ram_pa: u64,
+    config: &TableConfig<F::Config>,
+    plan: Plan,
+    machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
+) -> io::Result<Counts> {
+    let ram = Ram::new(ram_pa)?;
+    let mut tables = ram.tables()?;
+    let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
+    let domain = Domain::new(arena, Hardware::default());
+    let table = PtIommu::<F, _>::new(&domain, config).map_err(io::Error::other)?;
+    let live = Live::new(&domain, table, &plan, &ram)?;
+    domain.driver.attach(machine(&ram, live.hw_info())?);
+    live.check()
+}
