@@ -3,6 +3,8 @@
 pub mod amd;
 pub mod blocks;
 pub mod board;
+pub mod riscv;
+pub mod smmu;
 pub mod vtd;
 
 use generic_pt::Prot;

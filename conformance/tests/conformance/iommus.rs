@@ -1,14 +1,17 @@
 //! IOMMUs: each configuration is compared whole, and then looked at while it changes.
 
 use crate::rows::{Needs, check, check_live, config, run};
+use conformance::arm::{Registers, Stage};
 use conformance::iommu::amd::Amd;
-use conformance::iommu::board::{Model, PC};
+use conformance::iommu::board::{ARM, Model, PC, RISCV};
+use conformance::iommu::riscv::{Iommu, Table};
+use conformance::iommu::smmu::Smmu;
 use conformance::iommu::vtd::{Tables, Vtd};
 use conformance::matrix::Matrix;
 use conformance::ram::Ram;
 use conformance::scenario::{FirstTop, Plan};
 use conformance::walker::Walker;
-use generic_pt::fmt::{amdv1, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::format::Description;
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, TableConfig};
@@ -20,6 +23,9 @@ pub fn all(matrix: &mut Matrix) {
     vtdss(matrix);
     vtd_first_stage(matrix);
     amdv1(matrix);
+    smmu(matrix);
+    riscv_64(matrix);
+    riscv_64_g(matrix);
 }
 
 /// What a configuration is of.
@@ -105,6 +111,83 @@ fn amdv1(matrix: &mut Matrix) {
             Subject { format: "amdv1", name, needs: Needs::any(X86), model: &PC, pa_bits: 48, top },
             |policy| config(amdv1::FORCED | policy, va, 48, amdv1::Config { starting_level, encryption_mask: 0 }),
             |program, ram, info| Ok(Box::new(Amd::new(program, info.host_pt_root, info.mode, ram)?)),
+        );
+    }
+}
+
+/// One granule of ARMv8 behind an SMMU of 44 PA bits: name, QEMU's version, features, VA bits.
+macro_rules! smmu {
+    ($matrix:ident, $format:ident: $($name:literal $major:literal $stage:ident $features:expr, $va:literal;)*) => {
+        $({
+            #[allow(unused_imports, reason = "features of some rows")]
+            use generic_pt::fmt::$format::*;
+            let features: Features = FORCED.union($features);
+            let needs = Needs { program: "qemu-system-aarch64", major: $major };
+            rows::<Format>(
+                $matrix,
+                Subject { format: stringify!($format), name: $name, needs, model: &ARM, pa_bits: 44, top: FirstTop::Stays },
+                |policy| config(features | policy, $va, 44, Config {}),
+                |program, ram, HwInfo { ttb, tcr, mair }| {
+                    Ok(Box::new(Smmu::new(program, Stage::$stage, Registers { ttb, tcr, mair }, ram)?))
+                },
+            );
+        })*
+    };
+}
+
+fn smmu(matrix: &mut Matrix) {
+    smmu! { matrix, armv8_4k:
+        "SMMU, stage 1, 48 bits" 0 Lower Features::empty(), 48;
+        "SMMU, stage 1, 39 bits" 0 Lower Features::empty(), 39;
+        "SMMU, stage 1 upper, 48 bits" 10 Upper UPPER_HALF, 48;
+        "SMMU, stage 2, 44 bits" 10 Second STAGE_2, 44;
+        "SMMU, stage 2, 39 bits" 10 Second STAGE_2, 39;
+    }
+    smmu! { matrix, armv8_16k:
+        "SMMU, stage 1, 47 bits" 0 Lower Features::empty(), 47;
+        "SMMU, stage 2, 44 bits" 10 Second STAGE_2, 44;
+    }
+    smmu! { matrix, armv8_64k:
+        "SMMU, stage 1, 48 bits" 0 Lower Features::empty(), 48;
+        "SMMU, stage 1, 42 bits" 0 Lower Features::empty(), 42;
+        "SMMU, stage 2, 42 bits" 10 Second STAGE_2, 42;
+    }
+}
+
+const RISCV_PROGRAM: Needs = Needs { program: "qemu-system-riscv64", major: 10 };
+
+fn riscv_64(matrix: &mut Matrix) {
+    for (name, va) in [("IOMMU, Sv39", 39), ("IOMMU, Sv48", 48), ("IOMMU, Sv57", 57)] {
+        rows::<riscv_64::Format>(
+            matrix,
+            Subject {
+                format: "riscv_64",
+                name,
+                needs: RISCV_PROGRAM,
+                model: &RISCV,
+                pa_bits: 56,
+                top: FirstTop::Stays,
+            },
+            |policy| config(riscv_64::FORCED | Features::SIGN_EXTEND | policy, va, 56, riscv_64::Config {}),
+            |program, ram, info| Ok(Box::new(Iommu::new(program, Table::First(info.fsc_iosatp_mode, info.ppn), ram)?)),
+        );
+    }
+}
+
+fn riscv_64_g(matrix: &mut Matrix) {
+    for (name, va) in [("IOMMU, Sv39x4", 41), ("IOMMU, Sv48x4", 50), ("IOMMU, Sv57x4", 59)] {
+        rows::<riscv_64_g::Format>(
+            matrix,
+            Subject {
+                format: "riscv_64_g",
+                name,
+                needs: RISCV_PROGRAM,
+                model: &RISCV,
+                pa_bits: 56,
+                top: FirstTop::Stays,
+            },
+            |policy| config(riscv_64_g::FORCED | policy, va, 56, riscv_64_g::Config {}),
+            |program, ram, info| Ok(Box::new(Iommu::new(program, Table::Second(info.iohgatp_mode, info.ppn), ram)?)),
         );
     }
 }
