@@ -6,7 +6,7 @@
 //! * [`ram`]: the machine's memory, a file that both processes map;
 //! * [`vm`]: the machine; [`gdb`]: its registers and translations;
 //! * [`qtest`]: its buses; [`edu`]: a device that does DMA; [`iommu`]: IOMMUs that it is behind;
-//! * [`walker`]: one interface for all; [`riscv`], [`x86`], [`arm`], [`arm32`]: machines;
+//! * [`walker`]: one interface for all; [`riscv`], [`riscv_g`], [`x86`], [`arm`], [`arm32`]: machines;
 //! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
 //! * [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
@@ -26,6 +26,7 @@ pub mod qtest;
 #[allow(unsafe_code, reason = "maps a file that another process maps, too")]
 pub mod ram;
 pub mod riscv;
+pub mod riscv_g;
 pub mod rng;
 pub mod scenario;
 pub mod vm;

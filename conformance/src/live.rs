@@ -63,7 +63,6 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
     /// The device reaches what it must not reach, or the other way round; the library asks for other syncs than it says; or
     /// nothing was ever reached before a sync, so that nothing was shown.
     pub fn check(mut self) -> io::Result<Counts> {
-        self.ram.fill_data()?;
         // Behind the window.
         let at = self.table.info().aperture.va + 4 * self.lowest_table;
         self.pages_with_one_between(at)?;

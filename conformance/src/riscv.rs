@@ -134,11 +134,16 @@ impl Walker for Hart {
     }
 
     fn permits(&self, prot: Prot, access: Access) -> bool {
-        match access {
-            // What can be written can be read.
-            Access::Read => prot.intersects(Prot::READ | Prot::WRITE),
-            Access::Write => prot.contains(Prot::WRITE),
-            Access::Execute => !prot.contains(Prot::NOEXEC),
-        }
+        permits(prot, access)
+    }
+}
+
+/// What an item with that protection permits, in either stage.
+pub(crate) fn permits(prot: Prot, access: Access) -> bool {
+    match access {
+        // What can be written can be read.
+        Access::Read => prot.intersects(Prot::READ | Prot::WRITE),
+        Access::Write => prot.contains(Prot::WRITE),
+        Access::Execute => !prot.contains(Prot::NOEXEC),
     }
 }

@@ -289,7 +289,6 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     /// They disagree, or the machine does not work.
     pub fn check(&mut self, ram: &Ram) -> io::Result<()> {
         let walker = &mut **self.domain.driver.walker()?;
-        ram.fill_data()?;
         let info = self.table.info();
         let mut places: Vec<u64> = Vec::new();
         for (va, mapping) in self.mappings.clone() {

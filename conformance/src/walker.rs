@@ -44,7 +44,7 @@ pub trait Walker {
         true
     }
 
-    /// The instruction that does nothing, if the walker can be made to execute what is mapped.
+    /// An instruction that [`Access::Execute`] executes, if the walker can be made to execute what is mapped.
     fn nop(&self) -> Option<&'static [u8]> {
         None
     }

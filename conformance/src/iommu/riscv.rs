@@ -126,8 +126,7 @@ impl Walker for Iommu<'_> {
         Ok(outcome)
     }
     fn permits(&self, prot: Prot, access: Access) -> bool {
-        // What can be written can be read.
-        prot.contains(Prot::WRITE) || (access == Access::Read && prot.contains(Prot::READ))
+        crate::riscv::permits(prot, access)
     }
     fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {
         let of = if matches!(self.table, Table::First(..)) { FORGET_FIRST } else { FORGET_SECOND };

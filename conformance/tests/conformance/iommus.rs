@@ -1,13 +1,12 @@
 //! IOMMUs: each configuration is compared whole, and then looked at while it changes.
 
-use crate::rows::{Needs, check, check_live, config, run};
+use crate::rows::{Jobs, Needs, check, check_live, config};
 use conformance::arm::{Registers, Stage};
 use conformance::iommu::amd::Amd;
 use conformance::iommu::board::{ARM, Model, PC, RISCV};
 use conformance::iommu::riscv::{Iommu, Table};
 use conformance::iommu::smmu::Smmu;
 use conformance::iommu::vtd::{Tables, Vtd};
-use conformance::matrix::Matrix;
 use conformance::ram::Ram;
 use conformance::scenario::{FirstTop, Plan};
 use conformance::walker::Walker;
@@ -19,13 +18,13 @@ use std::io;
 use std::path::PathBuf;
 
 /// All of them.
-pub fn all(matrix: &mut Matrix) {
-    vtdss(matrix);
-    vtd_first_stage(matrix);
-    amdv1(matrix);
-    smmu(matrix);
-    riscv_64(matrix);
-    riscv_64_g(matrix);
+pub fn all(jobs: &mut Jobs) {
+    vtdss(jobs);
+    vtd_first_stage(jobs);
+    amdv1(jobs);
+    smmu(jobs);
+    riscv_64(jobs);
+    riscv_64_g(jobs);
 }
 
 /// What a configuration is of.
@@ -34,7 +33,7 @@ struct Subject<'a> {
     format: &'static str,
     name: &'a str,
     needs: Needs,
-    model: &'a Model,
+    model: &'static Model,
     /// PA bits of the IOMMU.
     pa_bits: u32,
     top: FirstTop,
@@ -43,13 +42,17 @@ struct Subject<'a> {
 /// A row for a table in many states; then, for each policy of invalidation that the format has, a row for a table that changes
 /// while it is used.
 fn rows<F: Walkers>(
-    matrix: &mut Matrix,
+    jobs: &mut Jobs,
     Subject { format, name, needs, model, pa_bits, top }: Subject<'_>,
-    config: impl Fn(Features) -> TableConfig<F::Config>,
-    machine: impl for<'r> Fn(&PathBuf, &'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
+    config: impl Fn(Features) -> TableConfig<F::Config> + Copy + Send + Sync + 'static,
+    machine: impl for<'r> Fn(&PathBuf, &'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>
+    + Copy
+    + Send
+    + Sync
+    + 'static,
 ) {
-    let plan = |seed| Plan { window: model.window(), pa_bits, top, ..Plan::dma(seed) };
-    run(matrix, format, name, needs, |program, seed| {
+    let plan = move |seed| Plan { window: model.window(), pa_bits, top, ..Plan::dma(seed) };
+    jobs.add(format, name, needs, move |program, seed| {
         let config = config(Features::FLUSH_RANGE);
         check::<F>(model.ram_pa, &config, plan(seed), |ram, info| machine(program, ram, info))
     });
@@ -57,7 +60,7 @@ fn rows<F: Walkers>(
         [("ranges", Features::FLUSH_RANGE), ("no gaps", Features::FLUSH_RANGE | Features::FLUSH_RANGE_NO_GAPS)]
     {
         if <F as Description>::SUPPORTED.contains(feature) {
-            run(matrix, format, &format!("{name}: {policy}"), needs, |program, seed| {
+            jobs.add(format, &format!("{name}: {policy}"), needs, move |program, seed| {
                 check_live::<F>(model.ram_pa, &config(feature), plan(seed), |ram, info| machine(program, ram, info))
             });
         }
@@ -66,7 +69,7 @@ fn rows<F: Walkers>(
 
 const X86: &str = "qemu-system-x86_64";
 
-fn vtdss(matrix: &mut Matrix) {
+fn vtdss(jobs: &mut Jobs) {
     let legacy: fn(u64, u32) -> Tables = Tables::Legacy;
     for (name, va, top_level, major, tables) in [
         ("3 levels", 39, 2, 0, legacy),
@@ -76,28 +79,28 @@ fn vtdss(matrix: &mut Matrix) {
     ] {
         let needs = Needs { program: X86, major };
         rows::<vtdss::Format>(
-            matrix,
+            jobs,
             Subject { format: "vtdss", name, needs, model: &PC, pa_bits: 48, top: FirstTop::Stays },
-            |policy| config(vtdss::FORCED | policy, va, 48, vtdss::Config { top_level }),
-            |program, ram, info| Ok(Box::new(Vtd::new(program, va, tables(info.ssptptr, info.aw), ram)?)),
+            move |policy| config(vtdss::FORCED | policy, va, 48, vtdss::Config { top_level }),
+            move |program, ram, info| Ok(Box::new(Vtd::new(program, va, tables(info.ssptptr, info.aw), ram)?)),
         );
     }
 }
 
-fn vtd_first_stage(matrix: &mut Matrix) {
+fn vtd_first_stage(jobs: &mut Jobs) {
     let needs = Needs { program: X86, major: 10 };
     rows::<x86_64::Format>(
-        matrix,
+        jobs,
         Subject { format: "x86_64", name: "VT-d first stage", needs, model: &PC, pa_bits: 48, top: FirstTop::Stays },
-        |policy| {
+        move |policy| {
             let features = x86_64::FORCED | Features::SIGN_EXTEND | policy;
             config(features, 48, 48, x86_64::Config { top_level: 3, encryption_mask: 0 })
         },
-        |program, ram, info| Ok(Box::new(Vtd::new(program, 48, Tables::First(info.gcr3_pt, info.levels), ram)?)),
+        move |program, ram, info| Ok(Box::new(Vtd::new(program, 48, Tables::First(info.gcr3_pt, info.levels), ram)?)),
     );
 }
 
-fn amdv1(matrix: &mut Matrix) {
+fn amdv1(jobs: &mut Jobs) {
     for (name, starting_level, va, top) in [
         ("mode 2", 1, 30, FirstTop::Stays),
         ("mode 3", 2, 39, FirstTop::Stays),
@@ -107,27 +110,27 @@ fn amdv1(matrix: &mut Matrix) {
         ("mode 2, growing to 6", 1, 64, FirstTop::Grows),
     ] {
         rows::<amdv1::Format>(
-            matrix,
+            jobs,
             Subject { format: "amdv1", name, needs: Needs::any(X86), model: &PC, pa_bits: 48, top },
-            |policy| config(amdv1::FORCED | policy, va, 48, amdv1::Config { starting_level, encryption_mask: 0 }),
-            |program, ram, info| Ok(Box::new(Amd::new(program, info.host_pt_root, info.mode, ram)?)),
+            move |policy| config(amdv1::FORCED | policy, va, 48, amdv1::Config { starting_level, encryption_mask: 0 }),
+            move |program, ram, info| Ok(Box::new(Amd::new(program, info.host_pt_root, info.mode, ram)?)),
         );
     }
 }
 
 /// One granule of ARMv8 behind an SMMU of 44 PA bits: name, QEMU's version, features, VA bits.
 macro_rules! smmu {
-    ($matrix:ident, $format:ident: $($name:literal $major:literal $stage:ident $features:expr, $va:literal;)*) => {
+    ($jobs:ident, $format:ident: $($name:literal $major:literal $stage:ident $features:expr, $va:literal;)*) => {
         $({
             #[allow(unused_imports, reason = "features of some rows")]
             use generic_pt::fmt::$format::*;
             let features: Features = FORCED.union($features);
             let needs = Needs { program: "qemu-system-aarch64", major: $major };
             rows::<Format>(
-                $matrix,
+                $jobs,
                 Subject { format: stringify!($format), name: $name, needs, model: &ARM, pa_bits: 44, top: FirstTop::Stays },
-                |policy| config(features | policy, $va, 44, Config {}),
-                |program, ram, HwInfo { ttb, tcr, mair }| {
+                move |policy| config(features | policy, $va, 44, Config {}),
+                move |program, ram, HwInfo { ttb, tcr, mair }| {
                     Ok(Box::new(Smmu::new(program, Stage::$stage, Registers { ttb, tcr, mair }, ram)?))
                 },
             );
@@ -135,19 +138,19 @@ macro_rules! smmu {
     };
 }
 
-fn smmu(matrix: &mut Matrix) {
-    smmu! { matrix, armv8_4k:
+fn smmu(jobs: &mut Jobs) {
+    smmu! { jobs, armv8_4k:
         "SMMU, stage 1, 48 bits" 0 Lower Features::empty(), 48;
         "SMMU, stage 1, 39 bits" 0 Lower Features::empty(), 39;
         "SMMU, stage 1 upper, 48 bits" 10 Upper UPPER_HALF, 48;
         "SMMU, stage 2, 44 bits" 10 Second STAGE_2, 44;
         "SMMU, stage 2, 39 bits" 10 Second STAGE_2, 39;
     }
-    smmu! { matrix, armv8_16k:
+    smmu! { jobs, armv8_16k:
         "SMMU, stage 1, 47 bits" 0 Lower Features::empty(), 47;
         "SMMU, stage 2, 44 bits" 10 Second STAGE_2, 44;
     }
-    smmu! { matrix, armv8_64k:
+    smmu! { jobs, armv8_64k:
         "SMMU, stage 1, 48 bits" 0 Lower Features::empty(), 48;
         "SMMU, stage 1, 42 bits" 0 Lower Features::empty(), 42;
         "SMMU, stage 2, 42 bits" 10 Second STAGE_2, 42;
@@ -156,10 +159,10 @@ fn smmu(matrix: &mut Matrix) {
 
 const RISCV_PROGRAM: Needs = Needs { program: "qemu-system-riscv64", major: 10 };
 
-fn riscv_64(matrix: &mut Matrix) {
+fn riscv_64(jobs: &mut Jobs) {
     for (name, va) in [("IOMMU, Sv39", 39), ("IOMMU, Sv48", 48), ("IOMMU, Sv57", 57)] {
         rows::<riscv_64::Format>(
-            matrix,
+            jobs,
             Subject {
                 format: "riscv_64",
                 name,
@@ -168,16 +171,18 @@ fn riscv_64(matrix: &mut Matrix) {
                 pa_bits: 56,
                 top: FirstTop::Stays,
             },
-            |policy| config(riscv_64::FORCED | Features::SIGN_EXTEND | policy, va, 56, riscv_64::Config {}),
-            |program, ram, info| Ok(Box::new(Iommu::new(program, Table::First(info.fsc_iosatp_mode, info.ppn), ram)?)),
+            move |policy| config(riscv_64::FORCED | Features::SIGN_EXTEND | policy, va, 56, riscv_64::Config {}),
+            move |program, ram, info| {
+                Ok(Box::new(Iommu::new(program, Table::First(info.fsc_iosatp_mode, info.ppn), ram)?))
+            },
         );
     }
 }
 
-fn riscv_64_g(matrix: &mut Matrix) {
+fn riscv_64_g(jobs: &mut Jobs) {
     for (name, va) in [("IOMMU, Sv39x4", 41), ("IOMMU, Sv48x4", 50), ("IOMMU, Sv57x4", 59)] {
         rows::<riscv_64_g::Format>(
-            matrix,
+            jobs,
             Subject {
                 format: "riscv_64_g",
                 name,
@@ -186,8 +191,10 @@ fn riscv_64_g(matrix: &mut Matrix) {
                 pa_bits: 56,
                 top: FirstTop::Stays,
             },
-            |policy| config(riscv_64_g::FORCED | policy, va, 56, riscv_64_g::Config {}),
-            |program, ram, info| Ok(Box::new(Iommu::new(program, Table::Second(info.iohgatp_mode, info.ppn), ram)?)),
+            move |policy| config(riscv_64_g::FORCED | policy, va, 56, riscv_64_g::Config {}),
+            move |program, ram, info| {
+                Ok(Box::new(Iommu::new(program, Table::Second(info.iohgatp_mode, info.ppn), ram)?))
+            },
         );
     }
 }

@@ -7,13 +7,14 @@ mod cpus;
 mod iommus;
 mod rows;
 
-use conformance::matrix::Matrix;
+use rows::Jobs;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let mut matrix = Matrix::default();
-    cpus::all(&mut matrix);
-    iommus::all(&mut matrix);
+    let mut jobs = Jobs::default();
+    cpus::all(&mut jobs);
+    iommus::all(&mut jobs);
+    let matrix = jobs.run();
     println!("{matrix}");
     let required = std::env::var_os("GENERIC_PT_REQUIRE_QEMU").is_some_and(|value| value == "1");
     if matrix.disagreements() != 0 || (required && matrix.missing() != 0) {

@@ -10,11 +10,16 @@ use conformance::walker::Walker;
 use generic_pt::iommu::Walkers;
 use generic_pt::memory::Arena;
 use generic_pt::{Domain, Features, PtIommu, TableConfig};
+use std::collections::BTreeMap;
 use std::io;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 
 /// Tables of each configuration: fewer where it is one test among many.
-pub const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 4 };
+const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 4 };
 
 /// A configuration.
 pub fn config<C>(features: Features, va: u32, oa: u32, format: C) -> TableConfig<C> {
@@ -37,32 +42,90 @@ impl Needs {
     }
 }
 
-/// Runs `test` for some seeds on the machine of QEMU's `program`, and adds the row.
-pub fn run(
-    matrix: &mut Matrix,
-    format: &'static str,
-    name: &str,
-    Needs { program, major: oldest }: Needs,
-    test: impl Fn(&PathBuf, u64) -> io::Result<Counts>,
-) {
-    // `GENERIC_PT_CONFORMANCE=armv7s` runs the rows of one format.
-    if std::env::var("GENERIC_PT_CONFORMANCE").is_ok_and(|only| only != format) {
-        return;
+/// What makes one row.
+pub struct Job {
+    /// Symbol part of the format.
+    pub format: &'static str,
+    /// What configuration.
+    pub config: String,
+    /// On which machine.
+    pub needs: Needs,
+    /// What is done with one seed.
+    pub test: Test,
+}
+
+/// What is done on the machine of that program, with that seed.
+pub type Test = Box<dyn Fn(&PathBuf, u64) -> io::Result<Counts> + Send + Sync>;
+
+/// All jobs, in the order of their rows.
+#[derive(Default)]
+pub struct Jobs(Vec<Job>);
+
+impl Jobs {
+    /// Adds one.
+    pub fn add(
+        &mut self,
+        format: &'static str,
+        config: &str,
+        needs: Needs,
+        test: impl Fn(&PathBuf, u64) -> io::Result<Counts> + Send + Sync + 'static,
+    ) {
+        self.0.push(Job { format, config: config.to_owned(), needs, test: Box::new(test) });
     }
-    let mut row = Row { format, config: name.to_owned(), walker: program.to_owned(), result: Ok(Counts::default()) };
-    if let Some(path) = vm::program(program) {
-        let version = vm::version(&path).unwrap_or_else(|error| error.to_string());
-        row.walker = format!("{program} {version}");
-        row.result = if vm::major(&path).is_ok_and(|major| major < oldest) {
-            Err(Trouble::TooOld(oldest))
-        } else {
-            run_seeds(|seed| test(&path, seed))
+
+    /// Runs all, as many at a time as there are processors, and prints the rows in their order.
+    pub fn run(mut self) -> Matrix {
+        // `GENERIC_PT_CONFORMANCE=armv7s` runs the rows of one format.
+        if let Ok(only) = std::env::var("GENERIC_PT_CONFORMANCE") {
+            self.0.retain(|job| job.format == only);
+        }
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::channel();
+        let mut rows = BTreeMap::new();
+        let mut matrix = Matrix::default();
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+                let (jobs, next, sender) = (&self.0, &next, sender.clone());
+                scope.spawn(move || {
+                    while let n = next.fetch_add(1, Ordering::Relaxed)
+                        && let Some(job) = jobs.get(n)
+                        && sender.send((n, job.row())).is_ok()
+                    {}
+                });
+            }
+            drop(sender);
+            for (n, row) in receiver {
+                rows.insert(n, row);
+                while let Some(row) = rows.remove(&matrix.rows.len()) {
+                    println!("{row}");
+                    matrix.rows.push(row);
+                }
+            }
+        });
+        matrix
+    }
+}
+
+impl Job {
+    fn row(&self) -> Row {
+        let Needs { program, major: oldest } = self.needs;
+        let mut row = Row {
+            format: self.format,
+            config: self.config.clone(),
+            walker: program.to_owned(),
+            result: Err(Trouble::Skipped(format!("no {program}"))),
         };
-    } else {
-        row.result = Err(Trouble::Skipped(format!("no {program}")));
+        if let Some(path) = vm::program(program) {
+            let version = vm::version(&path).unwrap_or_else(|error| error.to_string());
+            row.walker = format!("{program} {version}");
+            row.result = if vm::major(&path).is_ok_and(|major| major < oldest) {
+                Err(Trouble::TooOld(oldest))
+            } else {
+                run_seeds(|seed| (self.test)(&path, seed))
+            };
+        }
+        row
     }
-    println!("{row}");
-    matrix.rows.push(row);
 }
 
 /// Runs `test` for all seeds, up to the first that disagrees.
