@@ -38,7 +38,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
     ) -> io::Result<Self> {
         let info = table.info();
         let granule = info.page_sizes & info.page_sizes.wrapping_neg();
-        let map = table.map_range(info.aperture.va, plan.window.pa, plan.window.bytes, PROT);
+        let map = table.map_range(info.aperture.va, plan.window.pa, plan.window.bytes, plan.window.prot);
         map.map_err(|error| wrong(format!("window: {error}")))?;
         let item_bytes = size_of::<F::Item>() as u64;
         Ok(Self {

@@ -10,13 +10,15 @@ use generic_pt::{GatherMode, Prot, PtIommu, TableConfig};
 use std::collections::BTreeMap;
 use std::io;
 
-/// Memory that is mapped at the first VA, readable and writable.
+/// Memory that is mapped at the first VA.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// Its physical address.
     pub pa: u64,
     /// Its bytes: whole pages, or 0.
     pub bytes: u64,
+    /// With which permissions.
+    pub prot: Prot,
 }
 
 /// Whether there can be a higher one.
@@ -63,7 +65,7 @@ impl Plan {
             places_of_a_mapping: 16,
             accesses: true,
             accesses_of_a_page: 3,
-            window: Window { pa: 0, bytes: 0 },
+            window: Window { pa: 0, bytes: 0, prot: Prot::READ },
             top: FirstTop::Stays,
             sizes: u64::MAX,
             pa_bits: 48,
@@ -120,9 +122,9 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             rng: Rng::new(plan.seed),
             plan,
         };
-        let Window { pa, bytes } = plan.window;
+        let Window { pa, bytes, prot } = plan.window;
         if bytes != 0 {
-            scene.map(scene.table.info().aperture.va, pa, bytes, Prot::READ | Prot::WRITE)?;
+            scene.map(scene.table.info().aperture.va, pa, bytes, prot)?;
         }
         for _ in 0..plan.maps {
             scene.random_map(ram)?;
@@ -345,25 +347,29 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
                 if !walker.reaches(va, Some(pa)) {
                     continue;
                 }
-                let is_refused = |access| !walker.permits(mapping.prot, access);
-                if !walker.survives_refusing() && (is_refused(Access::Read) || is_refused(Access::Write)) {
-                    continue;
-                }
+                let can_be_tried = [Access::Read, Access::Write]
+                    .map(|access| walker.survives_refusing() || walker.permits(mapping.prot, access));
                 let before = ram.read_u64(pa & !7)?;
                 let value = self.rng.any() & mask;
                 ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;
-                let read = walker.access(va, Access::Read, 0)?;
-                self.judge(walker, (va, pa), Access::Read, mapping.prot, read, Some(value))?;
-                let new = !value & mask;
-                let mut written = walker.access(va, Access::Write, new)?;
-                let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
-                if written == Outcome::Untold {
-                    written = if left == value { Outcome::Fault } else { Outcome::Done(0) };
+                if can_be_tried[0] {
+                    let read = walker.access(va, Access::Read, 0)?;
+                    self.judge(walker, (va, pa), Access::Read, mapping.prot, read, Some(value))?;
                 }
-                self.judge(walker, (va, pa), Access::Write, mapping.prot, written, None)?;
-                let expected = if matches!(written, Outcome::Done(_)) { new } else { value };
-                if left != expected {
-                    return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
+                if can_be_tried[1] {
+                    let new = !value & mask;
+                    let mut written = walker.access(va, Access::Write, new)?;
+                    let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
+                    if written == Outcome::Untold {
+                        written = if left == value { Outcome::Fault } else { Outcome::Done(0) };
+                    }
+                    self.judge(walker, (va, pa), Access::Write, mapping.prot, written, None)?;
+                    let expected = if matches!(written, Outcome::Done(_)) { new } else { value };
+                    if left != expected {
+                        return Err(wrong(format!(
+                            "{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}"
+                        )));
+                    }
                 }
                 if let Some(nop) = walker.nop() {
                     ram.write(pa, nop)?;

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 /// Where RAM begins.
 pub const RAM_PA: u64 = 0;
 /// What the tables have to map to itself for accesses: descriptors and interrupt gates, code, a stack.
-pub const WINDOW: Window = Window { pa: RAM_PA, bytes: 0x4000 };
+pub const WINDOW: Window = Window { pa: RAM_PA, bytes: 0x4000, prot: Prot::READ.union(Prot::WRITE) };
 
 /// The handler of vector `n` is at `HANDLERS + 16 * n`; nothing of it runs.
 const HANDLERS: u64 = 0x1800;

@@ -6,6 +6,7 @@ use crate::ram::Ram;
 use crate::scenario::Window;
 use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome};
+use generic_pt::Prot;
 use std::io;
 use std::path::PathBuf;
 
@@ -29,7 +30,7 @@ pub struct Model {
 impl Model {
     /// What every table has to map at its first VA.
     pub const fn window(&self) -> Window {
-        Window { pa: self.window_pa, bytes: 64 << 10 }
+        Window { pa: self.window_pa, bytes: 64 << 10, prot: Prot::READ.union(Prot::WRITE) }
     }
 }
 

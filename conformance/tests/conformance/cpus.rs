@@ -123,7 +123,7 @@ macro_rules! armv8 {
             use generic_pt::fmt::$format::*;
             let features: Features = FORCED.union($features);
             let config = config(features, $va, $oa, Config {});
-            let plan = Plan { pa_bits: $oa, accesses_of_a_page: 2, ..Plan::new(seed) };
+            let plan = Plan { pa_bits: $oa, window: arm::WINDOW, accesses_of_a_page: 2, ..Plan::new(seed) };
             check::<Format>(arm::RAM_PA, &config, plan, |ram, HwInfo { ttb, tcr, mair }| {
                 let registers = Registers { ttb, tcr, mair };
                 Ok(Box::new(arm::Cpu::new(program, Stage::$stage, registers, ram)?))
@@ -172,8 +172,14 @@ fn armv7s(jobs: &mut Jobs) {
     {
         jobs.add("armv7s", name, Needs::any("qemu-system-arm"), move |program, seed| {
             let config = config(armv7s::FORCED, va, oa, armv7s::Config {});
-            let plan =
-                Plan { pa_bits: oa, high_sizes: 16 << 20, access_bytes: 4, accesses_of_a_page: 2, ..Plan::new(seed) };
+            let plan = Plan {
+                pa_bits: oa,
+                window: arm32::WINDOW,
+                high_sizes: 16 << 20,
+                access_bytes: 4,
+                accesses_of_a_page: 2,
+                ..Plan::new(seed)
+            };
             check::<armv7s::Format>(arm::RAM_PA, &config, plan, |ram, info| {
                 let armv7s::HwInfo { ttbr, ttbcr, prrr, nmrr } = info;
                 let registers = arm32::Registers { ttbr, ttbcr, prrr, nmrr };
