@@ -6,7 +6,7 @@
 //! * [`ram`]: the machine's memory, a file that both processes map;
 //! * [`vm`]: the machine; [`gdb`]: its registers and translations;
 //! * [`qtest`]: its buses; [`edu`]: a device that does DMA; [`iommu`]: IOMMUs that it is behind;
-//! * [`walker`]: one interface for all; [`riscv`], [`riscv_g`], [`x86`], [`arm`], [`arm32`]: machines;
+//! * [`walker`]: one interface for all; [`riscv`], [`riscv_g`], [`x86`], [`arm`], [`arm32`], `kvm`: machines;
 //! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
 //! * [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
@@ -20,6 +20,9 @@ pub mod edu;
 pub mod gdb;
 pub mod hardware;
 pub mod iommu;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[allow(unsafe_code, reason = "gives memory to a virtual machine")]
+pub mod kvm;
 pub mod live;
 pub mod matrix;
 pub mod qtest;

@@ -21,8 +21,8 @@ pub struct Row {
 pub enum Trouble {
     /// It could not run here, for this reason.
     Skipped(String),
-    /// QEMU has no such model before this major version.
-    TooOld(u32),
+    /// It cannot run, and need not, for this reason.
+    Optional(String),
     /// It disagreed, or did not work.
     Failed(String),
 }
@@ -66,14 +66,14 @@ impl Matrix {
         self.count(|row| matches!(row.result, Err(Trouble::Failed(_))))
     }
 
-    /// Rows that did not run, though this version of QEMU has the model.
+    /// Rows that did not run, though they could with the right programs.
     pub fn missing(&self) -> usize {
         self.count(|row| matches!(row.result, Err(Trouble::Skipped(_))))
     }
 
     /// Rows that did not run.
     pub fn skipped(&self) -> usize {
-        self.missing() + self.count(|row| matches!(row.result, Err(Trouble::TooOld(_))))
+        self.missing() + self.count(|row| matches!(row.result, Err(Trouble::Optional(_))))
     }
 }
 
@@ -87,8 +87,7 @@ impl fmt::Display for Row {
             Ok(Counts { accesses, faults, stale, .. }) => {
                 write!(f, "{accesses:>30} accesses ({faults} refused, {stale} between unmap and sync not yet)")
             }
-            Err(Trouble::Skipped(reason)) => write!(f, "skipped: {reason}"),
-            Err(Trouble::TooOld(oldest)) => write!(f, "skipped: QEMU has this from {oldest}.0 on"),
+            Err(Trouble::Skipped(reason) | Trouble::Optional(reason)) => write!(f, "skipped: {reason}"),
             Err(Trouble::Failed(reason)) => write!(f, "DISAGREES: {reason}"),
         }
     }

@@ -68,6 +68,15 @@ impl Ram {
         unsafe { MmapOptions::new().offset(TABLES_AT).len(TABLES_BYTES).map_mut(self.file.as_file()) }
     }
 
+    /// All of it, mapped, as [`tables`](Self::tables).
+    ///
+    /// # Errors
+    /// The file cannot be mapped.
+    pub fn whole(&self) -> io::Result<MmapMut> {
+        // SAFETY: as with `tables`. Nothing here accesses it: it is for a virtual machine.
+        unsafe { MmapOptions::new().len(RAM_BYTES as usize).map_mut(self.file.as_file()) }
+    }
+
     /// Whether an address is of the data.
     pub fn is_data(&self, pa: u64) -> bool {
         pa.checked_sub(self.data_pa()).is_some_and(|offset| offset < DATA_BYTES)

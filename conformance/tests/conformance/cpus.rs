@@ -3,6 +3,8 @@
 use crate::rows::{Jobs, Needs, check, config};
 use conformance::arm::{self, Registers, Stage};
 use conformance::arm32;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use conformance::kvm::{self, Host, Vcpu};
 use conformance::riscv::{self, Hart, Xlen};
 use conformance::riscv_g::Guest;
 use conformance::scenario::Plan;
@@ -17,6 +19,8 @@ pub fn all(jobs: &mut Jobs) {
     riscv_64_g(jobs);
     riscv_32_g(jobs);
     x86_64(jobs);
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    x86_64_of_kvm(jobs);
     x86_pae(jobs);
     armv8(jobs);
     armv7s(jobs);
@@ -101,6 +105,21 @@ fn x86_64(jobs: &mut Jobs) {
             })
         });
     }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn x86_64_of_kvm(jobs: &mut Jobs) {
+    jobs.add("x86_64", "4 levels", Needs::Kvm, |_, seed| {
+        let host = Host::probe()?;
+        let config = config(
+            x86_64::FORCED | Features::SIGN_EXTEND,
+            48,
+            host.pa_bits,
+            x86_64::Config { top_level: 3, encryption_mask: 0 },
+        );
+        let plan = Plan { window: kvm::WINDOW, pa_bits: host.pa_bits, sizes: host.sizes, ..Plan::new(seed) };
+        check::<x86_64::Format>(x86::RAM_PA, &config, plan, |ram, info| Ok(Box::new(Vcpu::new(info.gcr3_pt, ram)?)))
+    });
 }
 
 fn x86_pae(jobs: &mut Jobs) {

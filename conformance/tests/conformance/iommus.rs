@@ -77,7 +77,7 @@ fn vtdss(jobs: &mut Jobs) {
         ("scalable, 3 levels", 39, 2, 10, Tables::Second),
         ("scalable, 4 levels", 48, 3, 10, Tables::Second),
     ] {
-        let needs = Needs { program: X86, major };
+        let needs = Needs::Qemu { program: X86, major };
         rows::<vtdss::Format>(
             jobs,
             Subject { format: "vtdss", name, needs, model: &PC, pa_bits: 48, top: FirstTop::Stays },
@@ -88,7 +88,7 @@ fn vtdss(jobs: &mut Jobs) {
 }
 
 fn vtd_first_stage(jobs: &mut Jobs) {
-    let needs = Needs { program: X86, major: 10 };
+    let needs = Needs::Qemu { program: X86, major: 10 };
     rows::<x86_64::Format>(
         jobs,
         Subject { format: "x86_64", name: "VT-d first stage", needs, model: &PC, pa_bits: 48, top: FirstTop::Stays },
@@ -125,7 +125,7 @@ macro_rules! smmu {
             #[allow(unused_imports, reason = "features of some rows")]
             use generic_pt::fmt::$format::*;
             let features: Features = FORCED.union($features);
-            let needs = Needs { program: "qemu-system-aarch64", major: $major };
+            let needs = Needs::Qemu { program: "qemu-system-aarch64", major: $major };
             rows::<Format>(
                 $jobs,
                 Subject { format: stringify!($format), name: $name, needs, model: &ARM, pa_bits: 44, top: FirstTop::Stays },
@@ -157,7 +157,7 @@ fn smmu(jobs: &mut Jobs) {
     }
 }
 
-const RISCV_PROGRAM: Needs = Needs { program: "qemu-system-riscv64", major: 10 };
+const RISCV_PROGRAM: Needs = Needs::Qemu { program: "qemu-system-riscv64", major: 10 };
 
 fn riscv_64(jobs: &mut Jobs) {
     for (name, va) in [("IOMMU, Sv39", 39), ("IOMMU, Sv48", 48), ("IOMMU, Sv57", 57)] {

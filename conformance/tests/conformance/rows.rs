@@ -28,17 +28,23 @@ pub fn config<C>(features: Features, va: u32, oa: u32, format: C) -> TableConfig
 
 /// What a row cannot do without.
 #[derive(Clone, Copy, Debug)]
-pub struct Needs {
-    /// QEMU's program.
-    pub program: &'static str,
-    /// Its oldest major version that has the model.
-    pub major: u32,
+pub enum Needs {
+    /// QEMU.
+    Qemu {
+        /// Its program.
+        program: &'static str,
+        /// Its oldest major version that has the model.
+        major: u32,
+    },
+    /// KVM on this computer.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Kvm,
 }
 
 impl Needs {
     /// Any version.
     pub const fn any(program: &'static str) -> Self {
-        Self { program, major: 0 }
+        Self::Qemu { program, major: 0 }
     }
 }
 
@@ -108,23 +114,32 @@ impl Jobs {
 
 impl Job {
     fn row(&self) -> Row {
-        let Needs { program, major: oldest } = self.needs;
-        let mut row = Row {
-            format: self.format,
-            config: self.config.clone(),
-            walker: program.to_owned(),
-            result: Err(Trouble::Skipped(format!("no {program}"))),
+        let (walker, result) = match self.needs {
+            Needs::Qemu { program, major } => self.on_qemu(program, major),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Needs::Kvm => ("KVM".to_owned(), self.on_kvm()),
         };
-        if let Some(path) = vm::program(program) {
-            let version = vm::version(&path).unwrap_or_else(|error| error.to_string());
-            row.walker = format!("{program} {version}");
-            row.result = if vm::major(&path).is_ok_and(|major| major < oldest) {
-                Err(Trouble::TooOld(oldest))
-            } else {
-                run_seeds(|seed| (self.test)(&path, seed))
-            };
-        }
-        row
+        Row { format: self.format, config: self.config.clone(), walker, result }
+    }
+
+    fn on_qemu(&self, program: &str, oldest: u32) -> (String, Result<Counts, Trouble>) {
+        let Some(path) = vm::program(program) else {
+            return (program.to_owned(), Err(Trouble::Skipped(format!("no {program}"))));
+        };
+        let version = vm::version(&path).unwrap_or_else(|error| error.to_string());
+        let result = if vm::major(&path).is_ok_and(|major| major < oldest) {
+            Err(Trouble::Optional(format!("QEMU has this from {oldest}.0 on")))
+        } else {
+            run_seeds(|seed| (self.test)(&path, seed))
+        };
+        (format!("{program} {version}"), result)
+    }
+
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn on_kvm(&self) -> Result<Counts, Trouble> {
+        let host = conformance::kvm::Host::probe();
+        host.map_err(|error| Trouble::Optional(format!("KVM does not work here: {error}")))?;
+        run_seeds(|seed| (self.test)(&PathBuf::from("/dev/kvm"), seed))
     }
 }
 
