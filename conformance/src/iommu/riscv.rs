@@ -3,6 +3,7 @@
 use super::board::{Board, RISCV};
 use crate::edu;
 use crate::ram::Ram;
+use crate::riscv::Xlen;
 use crate::walker::{Access, Outcome, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
@@ -11,9 +12,9 @@ use std::path::PathBuf;
 /// Which table is walked: its mode and the page number of its top, as the library tells.
 #[derive(Clone, Copy, Debug)]
 pub enum Table {
-    /// The first stage's.
-    First(u32, u64),
-    /// The second stage's.
+    /// The first stage's, with so wide addresses.
+    First(Xlen, u32, u64),
+    /// The second stage's. (The model announces Sv32x4, too, but GXL of its features stays 0.)
     Second(u32, u64),
 }
 
@@ -35,6 +36,9 @@ const ONE_LEVEL: u64 = 2;
 const BUSY: u32 = 1 << 4;
 /// Of the capabilities: device contexts are twice as large.
 const MSI_FLAT: u64 = 1 << 22;
+/// Of a device context: SXL.
+const VALID: u64 = 1;
+const FIRST_OF_32_BITS: u64 = 1 << 11;
 
 const DEVICES: u64 = RISCV.structures_pa;
 const COMMANDS: u64 = DEVICES + 0x1000;
@@ -71,12 +75,13 @@ impl<'r> Iommu<'r> {
         let mut iommu = Self { board: Board::new(program, &RISCV, &["-cpu", "rv64"], 0, ram)?, table, tail: 0 };
         let qtest = &mut iommu.board.qtest;
         let entry_bytes = if qtest.read_u64(CAPABILITIES)? & MSI_FLAT == 0 { 32 } else { 64 };
-        let (second, first) = match table {
-            Table::First(mode, ppn) => (0, u64::from(mode) << 60 | ppn),
-            Table::Second(mode, ppn) => (u64::from(mode) << 60 | GSCID << 44 | ppn, 0),
+        let pointer = |mode: u32, ppn: u64| u64::from(mode) << 60 | ppn;
+        let (control, second, first) = match table {
+            Table::First(Xlen::Bits64, mode, ppn) => (VALID, 0, pointer(mode, ppn)),
+            Table::First(Xlen::Bits32, mode, ppn) => (VALID | FIRST_OF_32_BITS, 0, pointer(mode, ppn)),
+            Table::Second(mode, ppn) => (VALID, GSCID << 44 | pointer(mode, ppn), 0),
         };
-        // Valid.
-        for (word, n) in [1, second, PSCID << 12, first].into_iter().zip(0..) {
+        for (word, n) in [control, second, PSCID << 12, first].into_iter().zip(0..) {
             ram.write(DEVICES + entry_bytes * edu::REQUESTER + 8 * n, &u64::to_le_bytes(word))?;
         }
         let queue = |at: u64| at >> 12 << 10 | (QUEUE_LG2 - 1);

@@ -8,9 +8,10 @@ use conformance::iommu::riscv::{Iommu, Table};
 use conformance::iommu::smmu::Smmu;
 use conformance::iommu::vtd::{Tables, Vtd};
 use conformance::ram::Ram;
+use conformance::riscv::Xlen;
 use conformance::scenario::{FirstTop, Plan};
 use conformance::walker::Walker;
-use generic_pt::fmt::{amdv1, riscv_64, riscv_64_g, vtdss, x86_64};
+use generic_pt::fmt::{amdv1, riscv_32, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::format::Description;
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, TableConfig};
@@ -25,6 +26,7 @@ pub fn all(jobs: &mut Jobs) {
     smmu(jobs);
     riscv_64(jobs);
     riscv_64_g(jobs);
+    riscv_32(jobs);
 }
 
 /// What a configuration is of.
@@ -157,23 +159,21 @@ fn smmu(jobs: &mut Jobs) {
     }
 }
 
-const RISCV_PROGRAM: Needs = Needs::Qemu { program: "qemu-system-riscv64", major: 10 };
+/// What a row behind the RISC-V IOMMU is of.
+fn behind_riscv(format: &'static str, name: &'static str, pa_bits: u32) -> Subject<'static> {
+    let needs = Needs::Qemu { program: "qemu-system-riscv64", major: 10 };
+    Subject { format, name, needs, model: &RISCV, pa_bits, top: FirstTop::Stays }
+}
 
 fn riscv_64(jobs: &mut Jobs) {
     for (name, va) in [("IOMMU, Sv39", 39), ("IOMMU, Sv48", 48), ("IOMMU, Sv57", 57)] {
         rows::<riscv_64::Format>(
             jobs,
-            Subject {
-                format: "riscv_64",
-                name,
-                needs: RISCV_PROGRAM,
-                model: &RISCV,
-                pa_bits: 56,
-                top: FirstTop::Stays,
-            },
+            behind_riscv("riscv_64", name, 56),
             move |policy| config(riscv_64::FORCED | Features::SIGN_EXTEND | policy, va, 56, riscv_64::Config {}),
-            move |program, ram, info| {
-                Ok(Box::new(Iommu::new(program, Table::First(info.fsc_iosatp_mode, info.ppn), ram)?))
+            |program, ram, info| {
+                let table = Table::First(Xlen::Bits64, info.fsc_iosatp_mode, info.ppn);
+                Ok(Box::new(Iommu::new(program, table, ram)?))
             },
         );
     }
@@ -183,18 +183,21 @@ fn riscv_64_g(jobs: &mut Jobs) {
     for (name, va) in [("IOMMU, Sv39x4", 41), ("IOMMU, Sv48x4", 50), ("IOMMU, Sv57x4", 59)] {
         rows::<riscv_64_g::Format>(
             jobs,
-            Subject {
-                format: "riscv_64_g",
-                name,
-                needs: RISCV_PROGRAM,
-                model: &RISCV,
-                pa_bits: 56,
-                top: FirstTop::Stays,
-            },
+            behind_riscv("riscv_64_g", name, 56),
             move |policy| config(riscv_64_g::FORCED | policy, va, 56, riscv_64_g::Config {}),
-            move |program, ram, info| {
-                Ok(Box::new(Iommu::new(program, Table::Second(info.iohgatp_mode, info.ppn), ram)?))
-            },
+            |program, ram, info| Ok(Box::new(Iommu::new(program, Table::Second(info.iohgatp_mode, info.ppn), ram)?)),
         );
     }
+}
+
+fn riscv_32(jobs: &mut Jobs) {
+    rows::<riscv_32::Format>(
+        jobs,
+        behind_riscv("riscv_32", "IOMMU, Sv32", 34),
+        |policy| config(riscv_32::FORCED | policy, 32, 34, riscv_32::Config {}),
+        |program, ram, info| {
+            let table = Table::First(Xlen::Bits32, info.fsc_iosatp_mode, info.ppn.into());
+            Ok(Box::new(Iommu::new(program, table, ram)?))
+        },
+    );
 }
