@@ -79,13 +79,13 @@ impl Matrix {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:12} {:30} {:28}", self.format, self.config, self.walker)?;
+        write!(f, "{:10} {:37} {:26}", self.format, self.config, self.walker)?;
         match &self.result {
             Ok(Counts { translations, accesses, faults, stale: 0 }) => {
-                write!(f, "{translations:>8} translations, {accesses:>6} accesses ({faults} refused, as they should)")
+                write!(f, "{translations:>6} translations, {accesses:>5} accesses ({faults} refused)")
             }
             Ok(Counts { accesses, faults, stale, .. }) => {
-                write!(f, "{accesses:>30} accesses ({faults} refused, {stale} between unmap and sync not yet)")
+                write!(f, "{accesses:>26} accesses ({faults} refused, {stale} stale until the sync)")
             }
             Err(Trouble::Skipped(reason) | Trouble::Optional(reason)) => write!(f, "skipped: {reason}"),
             Err(Trouble::Failed(reason)) => write!(f, "DISAGREES: {reason}"),

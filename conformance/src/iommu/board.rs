@@ -37,8 +37,8 @@ impl Model {
 /// What keeps the CPU asleep.
 #[derive(Clone, Copy, Debug)]
 enum Boot {
-    /// Firmware of so many bytes: one instruction everywhere, and others at an offset.
-    Firmware { bytes: usize, everywhere: &'static [u8], at: usize, code: &'static [u8] },
+    /// Firmware of so many bytes: one byte everywhere, and instructions at an offset.
+    Firmware { bytes: usize, everywhere: u8, at: usize, code: &'static [u8] },
     /// Instructions at the beginning of RAM.
     Ram(&'static [u32]),
 }
@@ -49,7 +49,7 @@ pub const PC: Model = Model {
     ram_pa: 0,
     window_pa: 0,
     structures_pa: 0x10_0000,
-    boot: Boot::Firmware { bytes: 64 << 10, everywhere: &[0xf4], at: (64 << 10) - 16, code: &[0xfa, 0xf4, 0xeb, 0xfd] },
+    boot: Boot::Firmware { bytes: 64 << 10, everywhere: 0xf4, at: (64 << 10) - 16, code: &[0xfa, 0xf4, 0xeb, 0xfd] },
     config: Config::Ports,
     bar: 0xfe00_0000,
     interrupts_mib: Some(0xfee),
@@ -63,7 +63,7 @@ pub const ARM: Model = Model {
     structures_pa: crate::arm::RAM_PA + 0x18_0000,
     boot: Boot::Firmware {
         bytes: 4 << 10,
-        everywhere: &[0],
+        everywhere: 0,
         at: 0,
         code: &[0x7f, 0x20, 0x03, 0xd5, 0xff, 0xff, 0xff, 0x17],
     },
@@ -110,7 +110,7 @@ impl<'r> Board<'r> {
         let mut bios = firmware.path().display().to_string();
         match model.boot {
             Boot::Firmware { bytes, everywhere, at, code } => {
-                let mut content: Vec<u8> = everywhere.iter().copied().cycle().take(bytes).collect();
+                let mut content = vec![everywhere; bytes];
                 content[at..at + code.len()].copy_from_slice(code);
                 std::fs::write(firmware.path(), &content)?;
             }

@@ -155,13 +155,13 @@ impl Walker for Smmu<'_> {
     fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {
         let (of_range, of_all) =
             if self.stage == Stage::Second { (FORGET_IPA, FORGET_VMID) } else { (FORGET_VA, FORGET_ASID) };
-        let scale = |lg2: u32| lg2 - self.granule_lg2;
-        if blocks(what.va, what.last).all(|(_, lg2)| scale(lg2) <= LARGEST_SCALE) {
+        let granule_lg2 = self.granule_lg2;
+        if blocks(what.va, what.last).all(|(_, lg2)| lg2 - granule_lg2 <= LARGEST_SCALE) {
             // 1 for 4 KiB, 2 for 16 KiB, 3 for 64 KiB.
-            let granule = u64::from((self.granule_lg2 - 10) / 2) << 10;
+            let granule = u64::from((granule_lg2 - 10) / 2) << 10;
             let leaves_only = u64::from(what.unlinked_tables == 0);
             for (va, lg2) in blocks(what.va, what.last) {
-                self.command(of_range | u64::from(lg2 - self.granule_lg2) << 20, va | granule | leaves_only)?;
+                self.command(of_range | u64::from(lg2 - granule_lg2) << 20, va | granule | leaves_only)?;
             }
         } else {
             self.command(of_all, 0)?;
