@@ -79,7 +79,7 @@ impl Matrix {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:10} {:37} {:26}", self.format, self.config, self.walker)?;
+        write!(f, "{:10} {:37} {:26} ", self.format, self.config, self.walker)?;
         match &self.result {
             Ok(Counts { translations, accesses, faults, stale: 0 }) => {
                 write!(f, "{translations:>6} translations, {accesses:>5} accesses ({faults} refused)")

@@ -112,7 +112,9 @@ impl Walker for Hart {
         self.gdb.set("pc", at)?;
         self.gdb.step()?;
         let pc = self.gdb.get("pc")?;
-        let outcome = if pc == at + 4 {
+        // The last instruction of the space is followed by the first.
+        let next = at.wrapping_add(4) & if self.xlen == Xlen::Bits64 { u64::MAX } else { u32::MAX.into() };
+        let outcome = if pc == next {
             Outcome::Done(self.gdb.get("a0")?)
         } else {
             let (cause, value) = (self.gdb.get("mcause")?, self.gdb.get("mtval")?);
