@@ -214,7 +214,7 @@ impl Walker for Cpu {
         })
     }
 
-    fn nop(&self) -> Option<&'static [u8]> {
+    fn instruction(&self) -> Option<&'static [u8]> {
         // It leads back.
         Some(SVC)
     }

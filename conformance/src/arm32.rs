@@ -173,7 +173,7 @@ impl Walker for Cpu {
         Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault })
     }
 
-    fn nop(&self) -> Option<&'static [u8]> {
+    fn instruction(&self) -> Option<&'static [u8]> {
         // It leads back.
         Some(SVC)
     }

@@ -169,7 +169,7 @@ impl Walker for Vcpu {
         Ok(Outcome::Fault)
     }
 
-    fn nop(&self) -> Option<&'static [u8]> {
+    fn instruction(&self) -> Option<&'static [u8]> {
         Some(HLT)
     }
 

@@ -131,7 +131,7 @@ impl Walker for Hart {
         self.forget()
     }
 
-    fn nop(&self) -> Option<&'static [u8]> {
+    fn instruction(&self) -> Option<&'static [u8]> {
         Some(&[0x13, 0, 0, 0])
     }
 

@@ -149,7 +149,7 @@ impl Walker for Guest {
         self.forget()
     }
 
-    fn nop(&self) -> Option<&'static [u8]> {
+    fn instruction(&self) -> Option<&'static [u8]> {
         // ecall, which leads back.
         Some(&[0x73, 0, 0, 0])
     }

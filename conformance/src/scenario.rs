@@ -37,8 +37,6 @@ pub struct Plan {
     pub maps: u32,
     /// Places of each mapping that are translated, beside those at its ends.
     pub places_of_a_mapping: u64,
-    /// Whether accesses are tried.
-    pub accesses: bool,
     /// Places of each mapping of RAM where they are, at most three.
     pub accesses_of_a_page: usize,
     /// What the machine needs to be mapped at the first VA.
@@ -63,7 +61,6 @@ impl Plan {
         Self {
             maps: 80,
             places_of_a_mapping: 16,
-            accesses: true,
             accesses_of_a_page: 3,
             window: Window { pa: 0, bytes: 0, prot: Prot::READ },
             top: FirstTop::Stays,
@@ -322,7 +319,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             }
             self.counts.translations += 1;
         }
-        if self.plan.accesses { self.check_accesses(walker, ram) } else { Ok(()) }
+        self.check_accesses(walker, ram)
     }
 
     /// What was compared so far.
@@ -371,8 +368,8 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
                         )));
                     }
                 }
-                if let Some(nop) = walker.nop() {
-                    ram.write(pa, nop)?;
+                if let Some(instruction) = walker.instruction() {
+                    ram.write(pa, instruction)?;
                     let executed = walker.access(va, Access::Execute, 0)?;
                     self.judge(walker, (va, pa), Access::Execute, mapping.prot, executed, None)?;
                 }
@@ -382,7 +379,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             let behind = start.wrapping_add(mapping.bytes);
             if self.can_be_asked(behind) && self.expected(behind).is_none() && walker.reaches(behind, None) {
                 let accesses = [Access::Read, Access::Write, Access::Execute];
-                let count = accesses.len() - usize::from(walker.nop().is_none());
+                let count = accesses.len() - usize::from(walker.instruction().is_none());
                 for access in accesses.into_iter().take(count) {
                     match walker.access(behind, access, 0)? {
                         Outcome::Untold => continue,

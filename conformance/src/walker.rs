@@ -11,7 +11,7 @@ pub enum Access {
     Read,
     /// Write eight bytes.
     Write,
-    /// Execute one instruction, [`Walker::nop`].
+    /// Execute one instruction, [`Walker::instruction`].
     Execute,
 }
 
@@ -45,7 +45,7 @@ pub trait Walker {
     }
 
     /// An instruction that [`Access::Execute`] executes, if the walker can be made to execute what is mapped.
-    fn nop(&self) -> Option<&'static [u8]> {
+    fn instruction(&self) -> Option<&'static [u8]> {
         None
     }
 

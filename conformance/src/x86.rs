@@ -153,7 +153,7 @@ impl Walker for Cpu<'_> {
         self.gdb.set("cr3", cr3)
     }
 
-    fn nop(&self) -> Option<&'static [u8]> {
+    fn instruction(&self) -> Option<&'static [u8]> {
         Some(NOP)
     }
 

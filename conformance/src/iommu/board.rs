@@ -1,6 +1,6 @@
 //! A machine whose CPU sleeps, so that nobody but the device uses its memory.
 
-use crate::edu::{self, Config, Edu};
+use crate::edu::{self, Config, Edu, Exchange};
 use crate::qtest::Qtest;
 use crate::ram::Ram;
 use crate::scenario::Window;
@@ -98,7 +98,7 @@ pub struct Board<'r> {
 }
 
 /// Where in its window the device brings data in and out.
-const WINDOW_OFFSET: u64 = 0x3000;
+const EXCHANGE_OFFSET: u64 = 0x3000;
 
 impl<'r> Board<'r> {
     /// Starts it, with more arguments; the device sees the window's first byte at `window_va`.
@@ -124,8 +124,8 @@ impl<'r> Board<'r> {
         let arguments = [arguments, &common].concat();
         let (vm, channel) = Vm::start(program, model.machine, Channel::Qtest, &arguments, ram)?;
         let mut qtest = Qtest::new(channel);
-        let window = edu::Window { iova: window_va + WINDOW_OFFSET, pa: model.window_pa + WINDOW_OFFSET };
-        let edu = Edu::new(&mut qtest, model.config, model.bar, window)?;
+        let exchange = Exchange { iova: window_va + EXCHANGE_OFFSET, pa: model.window_pa + EXCHANGE_OFFSET };
+        let edu = Edu::new(&mut qtest, model.config, model.bar, exchange)?;
         Ok(Self { _vm: vm, _firmware: firmware, qtest, ram, edu, interrupts_mib: model.interrupts_mib })
     }
 

@@ -160,8 +160,14 @@ impl Walker for Smmu<'_> {
             // 1 for 4 KiB, 2 for 16 KiB, 3 for 64 KiB.
             let granule = u64::from((granule_lg2 - 10) / 2) << 10;
             let leaves_only = u64::from(what.unlinked_tables == 0);
+            // Arm's level 3 is level 0; 0 if it is not known.
+            let level = match what.leaf_levels.bits() {
+                bits if leaves_only == 1 && bits.count_ones() == 1 => 3u64.saturating_sub(bits.trailing_zeros().into()),
+                _ => 0,
+            };
             for (va, lg2) in blocks(what.va, what.last) {
-                self.command(of_range | u64::from(lg2 - granule_lg2) << 20, va | granule | leaves_only)?;
+                let hints = granule | level << 8 | leaves_only;
+                self.command(of_range | u64::from(lg2 - granule_lg2) << 20, va | hints)?;
             }
         } else {
             self.command(of_all, 0)?;

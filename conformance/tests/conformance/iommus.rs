@@ -58,10 +58,13 @@ fn rows<F: Walkers>(
         let config = config(Features::FLUSH_RANGE);
         check::<F>(model.ram_pa, &config, plan(seed), |ram, info| machine(program, ram, info))
     });
-    for (policy, feature) in
-        [("ranges", Features::FLUSH_RANGE), ("no gaps", Features::FLUSH_RANGE | Features::FLUSH_RANGE_NO_GAPS)]
-    {
-        if <F as Description>::SUPPORTED.contains(feature) {
+    for (policy, feature) in [
+        ("ranges", Features::FLUSH_RANGE),
+        ("no gaps", Features::FLUSH_RANGE | Features::FLUSH_RANGE_NO_GAPS),
+        ("levels", Features::FLUSH_RANGE | Features::DETAILED_GATHER),
+    ] {
+        let is_forced = <F as Description>::FORCED.contains(Features::DETAILED_GATHER) && policy == "levels";
+        if <F as Description>::SUPPORTED.contains(feature) && !is_forced {
             jobs.add(format, &format!("{name}: {policy}"), needs, move |program, seed| {
                 check_live::<F>(model.ram_pa, &config(feature), plan(seed), |ram, info| machine(program, ram, info))
             });

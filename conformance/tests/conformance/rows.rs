@@ -49,26 +49,23 @@ impl Needs {
 }
 
 /// What makes one row.
-pub struct Job {
+struct Job {
     /// Symbol part of the format.
-    pub format: &'static str,
-    /// What configuration.
-    pub config: String,
-    /// On which machine.
-    pub needs: Needs,
-    /// What is done with one seed.
-    pub test: Test,
+    format: &'static str,
+    config: String,
+    needs: Needs,
+    test: Test,
 }
 
 /// What is done on the machine of that program, with that seed.
-pub type Test = Box<dyn Fn(&PathBuf, u64) -> io::Result<Counts> + Send + Sync>;
+type Test = Box<dyn Fn(&PathBuf, u64) -> io::Result<Counts> + Send + Sync>;
 
 /// All jobs, in the order of their rows.
 #[derive(Default)]
 pub struct Jobs(Vec<Job>);
 
 impl Jobs {
-    /// Adds one.
+    /// Adds one: the symbol part of a format, and what configuration of it is tried on which machine.
     pub fn add(
         &mut self,
         format: &'static str,
