@@ -8,16 +8,18 @@
 //!   fails once (`torn_top`);
 //! * *32-bit hosts*: the whole suite also runs as a 32-bit build; here sizes beyond 32 bits are used throughout
 //!   (`sizes_beyond_32_bits`), and `high_half_lost_in_a_masked_merge` is about a fault of the compiler there;
-//! * *coverage build broke constant folding*: `.ci/run` runs this file without optimisation, and instrumented;
+//! * *coverage build broke constant folding*: `.ci/run` runs this file without optimisation and instrumented;
 //! * *RISC-V: clearing D and flushing leaves a window*: for all formats with dirty tracking; the order is in the documentation of
 //!   `read_and_clear_dirty`, and `tests/model.rs` has devices that write at any time while entries are made clean;
-//! * *AMDv1: level skipping* concerns walkers of foreign tables; that the operations never make a skip is part of every
-//!   comparison (`dump`).
+//! * *AMDv1: level skipping* concerns walkers of foreign tables: an item that skips is foreign (`bugs/foreign.rs`); that the
+//!   operations never make a skip is part of every comparison (`dump`).
 
 #[path = "bugs/arithmetic.rs"]
 mod arithmetic;
 #[path = "bugs/arm.rs"]
 mod arm;
+#[path = "bugs/foreign.rs"]
+mod foreign;
 #[path = "bugs/formats.rs"]
 mod formats;
 #[path = "bugs/generic.rs"]
@@ -84,18 +86,19 @@ impl Bench<'_> {
 macro_rules! bugs {
     ($name:ident) => {
         mod $name {
-            bugs! { @tests $name short_gather empty_gather redundant_flushes_when_queued leaves_compared_with_items
+            bugs! { @in generic $name short_gather empty_gather redundant_flushes_when_queued leaves_compared_with_items
                 base_page_missing_in_the_bitmap lost_error zero_length iova_0_to_pa_0
                 changed_inferred_from_an_optional_field leak_when_a_tree_is_freed tables_freed_too_early
                 superpage_walked_as_a_table short_unmap_over_holes leaf_size_mismatch_between_decode_and_level
                 wrong_count_on_error_paths sizes_beyond_32_bits torn_top
                 high_output_address_bits }
+            bugs! { @in foreign $name foreign_items_are_not_followed no_tables_below_level_0 }
         }
     };
-    (@tests $name:ident $($test:ident)*) => {
+    (@in $module:ident $name:ident $($test:ident)*) => {
         $(#[test]
         fn $test() {
-            crate::generic::$test(&generic_pt_model::configs::$name());
+            crate::$module::$test(&generic_pt_model::configs::$name());
         })*
     };
 }

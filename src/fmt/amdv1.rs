@@ -114,7 +114,7 @@ crate::define_pt_format!(
                     Kind::Table
                 } else if !PR.is_set(raw) {
                     Kind::Empty
-                } else if NL.get(raw) == 0 || (NL.get(raw) == SIZE_ENCODED && is_size_of(level, raw)) {
+                } else if level < MAX_TOP_LEVEL && (NL.get(raw) == 0 || has_size_of(level, raw)) {
                     Kind::Leaf
                 } else {
                     Kind::Foreign
@@ -215,12 +215,12 @@ crate::define_pt_format!(
             }
         }
 
-        /// Whether the size in the address of a leaf with NL 7 is one of `level`: below its zero are the ones of all smaller sizes.
+        /// Whether NL is 7 and the size in the address is one of `level`: below its zero are the ones of all smaller sizes.
         #[inline(always)]
-        fn is_size_of(level: u32, raw: u64) -> bool {
+        fn has_size_of(level: u32, raw: u64) -> bool {
             let item_lg2 = item_size_lg2::<Format>(level);
             let zeros = OA.put(lg2::low_mask(items_lg2::<Format>(level) - 1) << item_lg2);
-            !raw & OA.put(lg2::low_mask(item_lg2)) == 0 && !raw & zeros != 0
+            !raw & (NL.mask() | OA.put(lg2::low_mask(item_lg2))) == 0 && !raw & zeros != 0
         }
 
         impl DirtyBit for Format {
@@ -272,7 +272,7 @@ mod tests {
     }
 
     /// Levels that are skipped, sizes that a level does not have (8 KiB and 4 MiB at level 0 and 1 and the other way round,
-    /// 512 GiB).
+    /// 512 GiB), pages in the highest table.
     #[test]
     fn foreign_items() {
         let common = common::<amdv1::Format>(amdv1::FORCED, amdv1::Config::default());
@@ -286,6 +286,8 @@ mod tests {
         check_kind(&common, 4, Kind::Foreign, &[0x300f_ffff_ffff_fe01]);
         check_kind(&common, 2, Kind::Foreign, &[0x3000_003f_ffff_fe01]);
         check_kind(&common, 2, Kind::Leaf, &[0x3000_0001_ffff_fe01]);
+        // In the highest table there are no pages: NL 0.
+        check_kind(&common, 5, Kind::Foreign, &[0x7000_0000_0000_0001]);
     }
 
     /// The address field holds the address from bit 11 on; there is no FC.

@@ -13,9 +13,6 @@ crate::define_pt_format!(
         /// pages were written: making a page clean clears it, and hardware sets it with the next write. Pages start dirty. In
         /// a 64 KiB page hardware may set D in any item. Without `SVADU` there is no dirty tracking: hardware would fault.
         ///
-        /// That bit 14 of an IOMMU's capabilities announces Svrsw60t59b is what the published reference model of the RISC-V
-        /// IOMMU has.
-        ///
         /// In table pointers hardware reserves all bits but V, G, the page number and those for software. Items with others
         /// are foreign (not so with the bits 59 and 60, whether they are for software or not), as are table pointers at level 0.
         pub mod riscv_64 {

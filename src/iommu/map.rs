@@ -1,26 +1,28 @@
 //! Map: from arguments to items.
 
-use super::gather::{Changes, Gather, GatherMode};
+use super::gather::Gather;
 use super::top::flush_done_bit;
-use super::unlink::{ANY_LEVEL, clear_and_unlink};
 use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
-use crate::error::{Errno, Error, MapError};
+use crate::error::{Error, MapError};
 use crate::feature::{Features, Prot};
-use crate::format::{Common, Groups, Kind, OaStyle, item_size_lg2, items_lg2};
+use crate::format::{Common, Groups, Kind, OaStyle, item_size_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::{VaRange, best_page_size, count_of_size};
-use crate::table::{Entry, NewTable, Run, Swap, Table};
-use crate::tree::TopPtr;
+use crate::table::{Entry, Run, Table};
 use core::ops::{Deref, DerefMut};
 
+mod args;
 mod leaf;
 mod sg;
+mod tables;
 
+use args::leaves_that_fit;
 use leaf::Leaf;
 pub use sg::{OneRun, Runs, Segment};
+use tables::{make_lower, make_room};
 
 /// What a map carries from level to level: the position, which moves on with every leaf written, and the rest.
 #[allow(missing_debug_implementations, reason = "only named by expansions")]
@@ -131,137 +133,6 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let (common, host, sizes) = (self.common(), self.host(), self.page_sizes);
         Cx { common, host, near, va: range.va, oa, last: range.last, attrs, sizes, replaced: None, error: None }
     }
-
-    /// What of a map is worked out first, if the arguments are right in the usual way: checked all together, so that little
-    /// is decided. `None` says nothing: [`map_checked`](Self::map_checked) knows.
-    #[inline(always)]
-    fn map_plain(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Option<(VaRange, F::Attrs)> {
-        let attrs = self.pages.attrs(prot)?;
-        let range = VaRange::new(iova, len).ok()?;
-        let ends = paddr | paddr.wrapping_add(len - 1) | len;
-        self.are_plain(iova | paddr | len, ends).then_some((range, attrs))
-    }
-
-    /// Whether `bits` of starts and lengths are aligned to the smallest page; and `ends`, of starts, lengths and last bytes, say
-    /// that these are addresses for which there are all page sizes.
-    #[inline(always)]
-    fn are_plain(&self, bits: u64, ends: u64) -> bool {
-        // A sum of two numbers below 2^63 has not wrapped around.
-        let beyond = if F::GEOMETRY.max_oa_lg2 < 63 { 0 } else { 1 << 63 } | self.tree.oa_beyond;
-        let sizes = self.page_sizes;
-        // Without a size nothing is aligned: lengths are not zero.
-        let inside_smallest = sizes.wrapping_sub(1) & !sizes;
-        (bits & inside_smallest) | (ends & beyond) == 0 && F::sizes_for_oa(self.common(), sizes, ends) == sizes
-    }
-
-    /// The checks, in their order.
-    #[cold]
-    #[inline(never)]
-    fn map_checked(&self, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(VaRange, F::Attrs), Error> {
-        let common = self.common();
-        let pa_range = |paddr| Err(Error::PaRange { paddr, len, max_oa_lg2: common.max_oa_lg2 });
-        if !prot.intersects(Prot::READ.union(Prot::WRITE)) {
-            return Err(Error::Protection { prot, valid: "READ, WRITE or both", errno: Errno::EINVAL });
-        }
-        if !common.holds_oa(paddr) {
-            return pa_range(paddr);
-        }
-        let attrs = F::attrs(common, prot)?;
-        let range = VaRange::new(iova, len)?;
-        let sizes = self.page_sizes;
-        let first_sizes = F::sizes_for_oa(common, sizes, paddr);
-        // Some size fits if the smallest does.
-        let smallest = |sizes: u64| sizes & sizes.wrapping_neg();
-        let inside = |sizes| smallest(sizes).wrapping_sub(1);
-        let misaligned = (iova | paddr) & inside(first_sizes) | len & inside(sizes);
-        if misaligned != 0 || first_sizes == 0 || len < smallest(first_sizes) {
-            return Err(Error::Alignment { va: iova, paddr, len, page_sizes: sizes });
-        }
-        match paddr.checked_add(len - 1) {
-            Some(last) if common.holds_oa(last) => {}
-            _ => return pa_range(paddr),
-        }
-        self.check_sizes_of_oas(range, paddr, len)?;
-        Ok((range, attrs))
-    }
-
-    /// The top for a map of the range, whose first run is `run`, from `paddr`: grown, if it can.
-    #[cold]
-    #[inline(never)]
-    fn top_for(&self, range: VaRange, run: VaRange, paddr: u64) -> Result<TopPtr, Error> {
-        let common = self.common();
-        let sizes = F::sizes_for_oa(common, self.page_sizes, paddr);
-        let size_lg2 = best_page_size(sizes, run.va, run.last, paddr).unwrap_or(0);
-        // A later page of a higher level lies beyond what a lower top decodes, so only the first matters.
-        self.ensure_top(range, level_of_size::<F>(common, size_lg2))
-    }
-}
-
-impl<F: Walkers, H: Host> Core<F, H> {
-    /// For formats whose page sizes reach differently far: that some size fits everywhere in the range, as the map will
-    /// cut it.
-    #[inline(always)]
-    fn check_sizes_of_oas(&self, range: VaRange, paddr: u64, len: u64) -> Result<(), Error> {
-        let (common, sizes) = (self.common(), self.page_sizes);
-        let last_sizes = F::sizes_for_oa(common, sizes, paddr.wrapping_add(len - 1));
-        if last_sizes == sizes {
-            return Ok(());
-        }
-        let (mut va, mut oa) = (range.va, paddr);
-        loop {
-            let here = F::sizes_for_oa(common, sizes, oa);
-            let Some(size_lg2) = best_page_size(here, va, range.last, oa) else {
-                return Err(Error::Alignment {
-                    va,
-                    paddr: oa,
-                    len: (range.last - va).wrapping_add(1),
-                    page_sizes: here,
-                });
-            };
-            let leaves = count_of_size(here, va, range.last, oa, size_lg2);
-            let leaves = leaves_that_fit(common, oa, size_lg2, leaves);
-            let bytes_minus_1 = lg2::shl(leaves, size_lg2).wrapping_sub(1);
-            if bytes_minus_1 >= range.last - va {
-                return Ok(());
-            }
-            va += bytes_minus_1 + 1;
-            oa += bytes_minus_1 + 1;
-        }
-    }
-}
-
-/// Of `leaves` leaves from `oa`, of which the first fits, the number that can hold their addresses. Page sizes have upper
-/// limits only.
-#[inline(always)]
-fn leaves_that_fit<F: Groups>(common: &Common<F>, oa: u64, size_lg2: u32, leaves: u64) -> u64 {
-    let size = lg2::pow2(size_lg2);
-    let fits = |n: u64| F::sizes_for_oa(common, size, oa.wrapping_add(lg2::shl(n, size_lg2))) != 0;
-    // A constant for most formats.
-    if leaves == 0 || fits(leaves - 1) {
-        return leaves;
-    }
-    let (mut fitting, mut beyond) = (0, leaves - 1);
-    while beyond - fitting > 1 {
-        let middle = fitting + (beyond - fitting) / 2;
-        if fits(middle) {
-            fitting = middle;
-        } else {
-            beyond = middle;
-        }
-    }
-    fitting + 1
-}
-
-/// The level of the leaves of a page size: the highest whose items are not larger, and that has the size.
-#[inline(always)]
-fn level_of_size<F: Groups>(common: &Common<F>, size_lg2: u32) -> u32 {
-    let mut level = F::MAX_TOP_LEVEL;
-    while level > 0
-        && (item_size_lg2::<F>(level) > size_lg2 || F::possible_sizes(common, level) & lg2::pow2(size_lg2) == 0)
-    {
-        level -= 1;
-    }
-    level
 }
 
 impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
@@ -499,80 +370,6 @@ fn is_read_as_leaf<F: Groups, H: Host>(cx: &Cx<'_, F, H>, level: u32, size_lg2: 
     F::kind(cx.common, level, cx.leaf(level, size_lg2).item(0)) == Kind::Leaf
 }
 
-/// Sees to it that the items of a leaf are empty: tables without leaves are unlinked, anything else is in the way.
-///
-/// `done_bytes` of this run were written before; the position does not count them yet.
-#[cold]
-#[inline(never)]
-fn make_room<F: Groups, H: Host, const LEVEL: u32>(
-    table: &Table<'_, F>,
-    cx: &mut Cx<'_, F, H>,
-    first: usize,
-    items: usize,
-    done_bytes: u64,
-) -> Result<(), Stop> {
-    for n in 0..items {
-        let entry = table.load(cx.common, first + n);
-        if entry.kind != Kind::Empty {
-            let item_va = cx.va.wrapping_add(done_bytes).wrapping_add(lg2::shl(n as u64, item_size_lg2::<F>(LEVEL)));
-            replace_table(&table.copy(), cx, first + n, entry, item_va)?;
-        }
-    }
-    Ok(())
-}
-
-/// Unlinks the table at `index`, if there is no leaf below it.
-#[cold]
-#[inline(never)]
-fn replace_table<F: Groups, H: Host>(
-    table: &Table<'_, F>,
-    cx: &mut Cx<'_, F, H>,
-    index: usize,
-    entry: Entry<F>,
-    va: u64,
-) -> Result<(), Stop> {
-    let level = table.level();
-    let memory = &cx.host.domain().memory;
-    if entry.kind == Kind::Foreign {
-        return Err(cx.stop(Error::Foreign { va, level, raw: entry.raw.to_u64() }));
-    }
-    if entry.kind != Kind::Table || level == 0 {
-        // The item may be in the middle of a contiguous leaf.
-        let va = lg2::align_down(va, F::entry_size_lg2(cx.common, level, entry.raw));
-        return Err(cx.stop(Error::InUse { va, level }));
-    }
-    if table.descend(cx.common, memory, entry, |lower| has_leaf(lower, cx.common, memory)) {
-        return Err(cx.stop(Error::InUse { va, level }));
-    }
-    cx.near.forget_below(level);
-    let mut changes = Changes::NONE;
-    clear_and_unlink::<F, ANY_LEVEL>(table, cx.common, memory, index..index + 1, &mut changes);
-    if cx.common.has(Features::DMA_INCOHERENT) {
-        table.flush(cx.domain(), index, 1);
-    }
-    let range = VaRange { va, last: va | lg2::low_mask(item_size_lg2::<F>(level)) };
-    let gather = cx.replaced.get_or_insert_with(|| Gather::new(cx.host.clone(), GatherMode::Immediate));
-    // SAFETY: the tables were linked below a table of this domain.
-    unsafe { gather.add(cx.common, cx.host, range, changes) };
-    if F::QUIRKS.break_before_make {
-        gather.sync();
-    }
-    Ok(())
-}
-
-/// Whether there is a leaf in `table` or below it.
-fn has_leaf<F: Groups>(table: &Table<'_, F>, common: &Common<F>, memory: &impl crate::memory::TableMemory) -> bool {
-    (0..table.items()).any(|index| {
-        let entry = table.load(common, index);
-        match entry.kind {
-            Kind::Empty => false,
-            // What is not known is kept.
-            Kind::Leaf | Kind::Foreign => true,
-            Kind::Table => table.descend(common, memory, entry, |lower| has_leaf(lower, common, memory)),
-        }
-    })
-}
-
 /// Maps the part of the range that lies below the item at `index`, making the lower table if there is none.
 #[inline(always)]
 fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
@@ -591,111 +388,10 @@ fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
         }
     };
     let (common, host) = (cx.common, cx.host);
-    if common.has(Features::DMA_INCOHERENT) && entry & flush_done_bit(common) == zero::<F>() {
+    if common.has(Features::DMA_INCOHERENT) && entry & flush_done_bit(common) == F::Item::ZERO {
         // Another thread installed it, and may not have finished its flush.
         table.flush(host.domain(), index, 1);
     }
     let entry = Entry { raw: entry, kind: Kind::Table };
     table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx))
-}
-
-/// The error for a leaf, or a foreign item, where a table would have to be.
-#[cold]
-#[inline(never)]
-fn in_the_way<F: Groups>(common: &Common<F>, va: u64, level: u32, entry: Entry<F>) -> Error {
-    if entry.kind == Kind::Foreign {
-        let va = lg2::align_down(va, item_size_lg2::<F>(level));
-        return Error::Foreign { va, level, raw: entry.raw.to_u64() };
-    }
-    Error::InUse { va: lg2::align_down(va, F::entry_size_lg2(common, level, entry.raw)), level }
-}
-
-/// Installs a table at `index`, where `entry` is none. The item that points to it; `None` if it is full of leaves.
-#[inline(always)]
-fn make_lower<F: Groups, H: Host, const LEVEL: u32>(
-    table: &Table<'_, F>,
-    cx: &mut Cx<'_, F, H>,
-    index: usize,
-    mut entry: Entry<F>,
-) -> Result<Option<F::Item>, Stop> {
-    loop {
-        match entry.kind {
-            Kind::Empty => {}
-            // Another thread was first.
-            Kind::Table => return Ok(Some(entry.raw)),
-            Kind::Leaf | Kind::Foreign => {
-                let error = in_the_way(cx.common, cx.va, LEVEL, entry);
-                return Err(cx.stop(error));
-            }
-        }
-        let (lower, filled_bytes_minus_1) = match new_filled::<F, H, LEVEL>(cx) {
-            Some(filled) => filled.map_err(|error| cx.stop(error))?,
-            None => {
-                let empty = NewTable::empty(cx.common, &cx.domain().memory, LEVEL - 1, cx.va);
-                (empty.map_err(|error| cx.stop(error))?, None)
-            }
-        };
-        let incoherent = cx.common.has(Features::DMA_INCOHERENT);
-        if incoherent {
-            lower.flush(&cx.domain().driver);
-        }
-        let item = match table.install_table(cx.common, index, entry, lower).map_err(|error| cx.stop(error))? {
-            Swap::Lost(found) => {
-                entry = found;
-                continue;
-            }
-            Swap::Done(item) => item,
-        };
-        if incoherent {
-            table.flush(cx.domain(), index, 1);
-            table.set_bits(index, flush_done_bit(cx.common));
-        }
-        if let Some(bytes_minus_1) = filled_bytes_minus_1 {
-            cx.advance(bytes_minus_1);
-            return Ok(None);
-        }
-        return Ok(Some(item | if incoherent { flush_done_bit(cx.common) } else { zero::<F>() }));
-    }
-}
-
-#[inline(always)]
-fn zero<F: Groups>() -> F::Item {
-    F::Item::ZERO
-}
-
-/// What [`new_filled`] made: the table, and how many bytes (less one) it maps.
-type Filled<'m, F, M> = Result<(NewTable<'m, F, M>, Option<u64>), Error>;
-
-/// A table for the level below `LEVEL` already filled with leaves, if the range covers all of it and they are all there.
-///
-/// That is so when the position and the OA allow one size of that level for the whole table: both are then aligned alike
-/// everywhere in it. Filling it while it is private needs no atomics, no zeroing and no check for what is there; it is safe
-/// only because the range covers the whole item, so that nobody else can install a table there.
-#[inline(always)]
-fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Option<Filled<'m, F, H::Memory>> {
-    let item_lg2 = item_size_lg2::<F>(LEVEL);
-    let bytes_minus_1 = lg2::low_mask(item_lg2);
-    let end = cx.va.wrapping_add(bytes_minus_1);
-    if !lg2::is_aligned(cx.va, item_lg2) || end > cx.last || end < cx.va {
-        return None;
-    }
-    let size_lg2 = cx.size_at(LEVEL - 1, end)?;
-    let same_sizes = |oa| F::sizes_for_oa(cx.common, cx.sizes, oa);
-    if same_sizes(cx.oa) != same_sizes(cx.oa.wrapping_add(bytes_minus_1)) {
-        return None;
-    }
-    debug_assert!(size_lg2 < item_lg2 && items_lg2::<F>(LEVEL - 1) < 32);
-    if !is_read_as_leaf(cx, LEVEL - 1, size_lg2) {
-        return Some(Err(Error::LeafNotRead { va: cx.va, level: LEVEL - 1 }));
-    }
-    let memory = &cx.host.domain().memory;
-    let leaf = cx.leaf(LEVEL - 1, size_lg2);
-    let is_plain = size_lg2 == item_size_lg2::<F>(LEVEL - 1);
-    let table = match leaf.steps(1 << items_lg2::<F>(LEVEL - 1)) {
-        Some(mut steps) if is_plain || F::OA_STYLE == OaStyle::Item => {
-            NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |_| steps.next().unwrap_or(F::Item::ZERO))
-        }
-        _ => NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |n| leaf.item(n as u64)),
-    };
-    Some(table.map(|table| (table, Some(bytes_minus_1))))
 }

@@ -331,48 +331,6 @@ fn concatenated_top(#[case] setup: Setup, #[case] tables: u64) {
     });
 }
 
-/// Items that somebody else wrote, and that no table of the format has, were followed as if they led to a table. `flip` makes a
-/// table pointer of `level`, which is not the top, such an item.
-#[rstest]
-#[case::ept_reserved(configs::ept_57_mode_based(), 1, 1 << 3)]
-#[case::riscv_64_accessed(configs::riscv_64_sv39_svadu(), 1, 1 << 6)]
-#[case::ppc64_radix_other_size(configs::ppc64_radix_rc(), 1, 1 << 2)]
-#[case::s390_other_level(configs::s390_42_no_gaps(), 1, 1 << 2)]
-#[case::armv8_16k_address_bit_48(configs::armv8_16k_s1_47_incoherent(), 1, 1 << 48)]
-#[case::mali_lpae_type(configs::mali_lpae_va48(), 2, 1 << 0)]
-#[case::dart_read_only(configs::dart_va35_3_levels(), 1, 1 << 7)]
-fn foreign_items_are_not_followed(#[case] setup: Setup, #[case] level: u32, #[case] flip: u64) {
-    let world = setup.world();
-    let domain = world.domain();
-    let mut runner = Runner::new(&setup, &domain).unwrap();
-    let (granule, next) = (1 << setup.params().item_lg2(0), 1 << setup.params().item_lg2(level));
-    for va in [0, next] {
-        // The second is the one that the table remembers the way to.
-        runner.map(va, granule, granule, RW, None).unwrap().result.unwrap();
-    }
-    let item_of = dump(&world).unwrap().tables[&(level, 0)];
-    let flipped = || world.pages.borrow_mut().hardware_set(item_of, 0, |raw| raw ^ flip).unwrap();
-    flipped();
-    let Runner { mut table, .. } = runner;
-    assert_eq!(table.translate(0), None);
-    assert_eq!(table.unmap(0, granule, 0), 0);
-    assert_eq!(table.unmap(0, next, 0), 0);
-    for len in [granule, 2 * granule] {
-        let refused = table.map(granule, 0, len, RW).unwrap_err();
-        let is_foreign = matches!(refused.error, Error::Foreign { level: found, .. } if found == level);
-        assert!(is_foreign && refused.mapped == 0, "{refused:x?}");
-        assert_eq!(refused.errno(), Errno::EIO);
-    }
-    // Nothing of it was lost: as it was before, it leads to the page again.
-    flipped();
-    assert_eq!((table.translate(0), table.translate(granule)), (Some(granule), None));
-    assert_eq!(table.unmap(0, granule, 0), granule);
-    table.sync(0);
-    drop(table);
-    world.verdict().unwrap();
-    assert_eq!(world.live_pages(), 0);
-}
-
 /// What hardware left of R and C in an item that is not valid any more made it look like something.
 #[rstest]
 #[case::ppc64_radix(configs::ppc64_radix_rc())]

@@ -10,21 +10,38 @@ use generic_pt::fmt::{
     amdv1, amdv1_mock, armv7s, armv8_4k, armv8_16k, armv8_64k, dart, dart_16k, dart_v2, ept, mali_lpae, ppc64_radix,
     ppc64_radix_64k, riscv_32, riscv_32_g, riscv_64, riscv_64_g, rockchip_v2, s390, vtdss, x86_64, x86_pae,
 };
+use generic_pt::format::{Common, Kind};
 use generic_pt::iommu::Walkers;
+use generic_pt::item::Item;
 use generic_pt::{Error, Features, TableConfig};
 use std::rc::Rc;
 
 type Start = dyn for<'w> Fn(&'w TestDomain) -> Result<Box<dyn Subject + 'w>, Error>;
 
+/// What a format makes of an item of a level; of a table pointer also the address.
+type Decode = dyn Fn(u32, u64) -> (Kind, Option<u64>);
+
 /// One format with one configuration.
 pub struct Setup {
     params: Params,
     start: Box<Start>,
+    decode: Box<Decode>,
 }
 
 impl Setup {
     fn new<F: Walkers>(params: Params, config: TableConfig<F::Config>) -> Self {
-        Self { params, start: Box::new(move |domain| subject::start::<F>(domain, &config)) }
+        let common = Common::<F> {
+            features: config.features,
+            max_va_lg2: params.max_va,
+            max_oa_lg2: params.max_oa,
+            config: F::settle(&config),
+        };
+        let decode = move |level, raw| {
+            let raw = F::Item::from_u64(raw);
+            let kind = F::kind(&common, level, raw);
+            (kind, (kind == Kind::Table).then(|| F::table_pa(&common, level, raw)))
+        };
+        Self { params, start: Box::new(move |domain| subject::start::<F>(domain, &config)), decode: Box::new(decode) }
     }
     pub fn params(&self) -> Params {
         self.params.clone()
@@ -32,6 +49,10 @@ impl Setup {
     /// A fresh world for a table of this setup.
     pub fn world(&self) -> Rc<World> {
         World::new(self.params())
+    }
+    /// What the library makes of an item; of a table pointer also the address.
+    pub fn decode(&self, level: u32, raw: u64) -> (Kind, Option<u64>) {
+        (self.decode)(level, raw)
     }
     pub fn start<'w>(&self, domain: &'w TestDomain) -> Result<Box<dyn Subject + 'w>, Error> {
         (self.start)(domain)
