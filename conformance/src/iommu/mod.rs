@@ -7,9 +7,8 @@ pub mod riscv;
 pub mod smmu;
 pub mod vtd;
 
-use generic_pt::Prot;
-
 use crate::walker::Access;
+use generic_pt::Prot;
 
 /// What second stages and host tables permit: READ and WRITE, each by itself.
 fn permits_each(prot: Prot, access: Access) -> bool {
