@@ -2,9 +2,10 @@
 
 use crate::gdb::Gdb;
 use crate::ram::Ram;
+use crate::scenario::Window;
 use crate::vm::{self, Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
-use generic_pt::Prot;
+use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::PathBuf;
 
@@ -16,10 +17,20 @@ const INSTALL_AT: u64 = RAM_PA + 0x10_0000;
 const FORGET_AT: u64 = INSTALL_AT + 4 * REGISTERS.len() as u64;
 const ASK_AT: u64 = RAM_PA + 0x10_1000;
 const ASK_BYTES: u64 = 12;
+/// Where the instructions are that go to EL0.
+const ENTER_AT: u64 = ASK_AT + 2 * ASK_BYTES;
+/// What the tables have to map, executable: the vectors of EL1. (What EL0 can write EL1 cannot execute.)
+pub const WINDOW: Window = Window { pa: RAM_PA + 0x11_0000, bytes: 64 << 10, prot: Prot::READ };
+/// Exceptions of EL0, from the vectors on.
+const FROM_EL0: u64 = 0x400;
 
 /// Modes of the CPU: EL2, where it starts, and EL1, both with their own stack pointer and without interrupts.
 const EL2: u64 = 0x3c9;
 const EL1: u64 = 0x3c5;
+
+/// And EL0.
+const EL0: u64 = 0x3c0;
+const MODE: u64 = 0xf;
 
 /// SCTLR_EL1, with the MMU off and on.
 const SCTLR_OFF: u64 = 0x30d0_0800;
@@ -30,6 +41,13 @@ const HCR_VM: u64 = 1;
 
 const DSB_SY: u32 = 0xd503_3f9f;
 const ISB: u32 = 0xd503_3fdf;
+const ERET: u32 = 0xd69f_03e0;
+const HVC: u32 = 0xd400_0002;
+/// svc #0.
+const SVC: &[u8] = &[0x01, 0, 0, 0xd4];
+/// Class of an exception: svc; refused instruction fetch of a lower level.
+const CLASS_SVC: u64 = 0x15;
+const CLASS_FETCH: u64 = 0x20;
 
 /// A system register, by the fields of the instruction.
 type SystemRegister = (u32, u32, u32, u32, u32);
@@ -49,6 +67,8 @@ const REGISTERS: [SystemRegister; 9] = [
     (3, 0, 12, 0, 0),
 ];
 const PAR_EL1: SystemRegister = (3, 0, 7, 4, 0);
+const ELR_EL2: SystemRegister = (3, 4, 4, 0, 1);
+const SPSR_EL2: SystemRegister = (3, 4, 4, 0, 0);
 
 /// An instruction of the system group.
 const fn system(op0: u32, (op1, crn, crm, op2): (u32, u32, u32, u32), register: u32) -> u32 {
@@ -112,15 +132,19 @@ impl Cpu {
             let ask = system(1, (op1, 7, 8, op2 + u32::from(access == Access::Write)), 0);
             ram.write_words(ask_at(access), &[ask, ISB, mrs(PAR_EL1, 1)])?;
         }
+        ram.write_words(ENTER_AT, &[msr(ELR_EL2, 0), msr(SPSR_EL2, 1), ERET])?;
+        ram.write_words(WINDOW.pa + FROM_EL0, &[HVC])?;
         let arguments = ["-cpu", "max"];
         let (vm, channel) =
             Vm::start(program, "virt,virtualization=on,gic-version=3", Channel::Debugger, &arguments, ram)?;
-        let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, stage, qemu_major: vm::major(program)? };
         let Registers { ttb, tcr, mair } = registers;
+        // The window is at the first VA: of the upper half, what T1SZ leaves.
+        let vectors = if stage == Stage::Upper { !(u64::MAX >> (tcr >> 16 & 0x3f)) } else { 0 };
+        let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, stage, qemu_major: vm::major(program)? };
         let at = |of: Stage| if of == stage { ttb } else { 0 };
         let (tcr, vtcr) = if stage == Stage::Second { (0, tcr) } else { (tcr, 0) };
         let (sctlr, hcr) = if stage == Stage::Second { (SCTLR_OFF, HCR_RW | HCR_VM) } else { (SCTLR_MMU, HCR_RW) };
-        let values = [at(Stage::Lower), at(Stage::Upper), tcr, mair, sctlr, at(Stage::Second), vtcr, hcr, RAM_PA];
+        let values = [at(Stage::Lower), at(Stage::Upper), tcr, mair, sctlr, at(Stage::Second), vtcr, hcr, vectors];
         for (value, n) in values.into_iter().zip(0..) {
             cpu.gdb.set(&format!("x{n}"), value)?;
         }
@@ -132,6 +156,27 @@ impl Cpu {
     fn run(&mut self, at: u64, instructions: usize) -> io::Result<()> {
         self.gdb.set("cpsr", EL2)?;
         self.gdb.run(at, instructions)
+    }
+
+    /// Executes what is at `va` in EL0: it ends in EL1, whose vector leads back to EL2, or there at once.
+    fn execute(&mut self, va: u64) -> io::Result<Outcome> {
+        self.gdb.set("x0", va)?;
+        self.gdb.set("x1", EL0)?;
+        self.gdb.set("cpsr", EL2)?;
+        self.gdb.set("pc", ENTER_AT)?;
+        for _ in 0..4 {
+            self.gdb.step()?;
+        }
+        let is_in_el1 = self.gdb.get("cpsr")? & MODE == EL1 & MODE;
+        let syndrome = self.gdb.get(if is_in_el1 { "ESR_EL1" } else { "ESR_EL2" })?;
+        if is_in_el1 {
+            self.gdb.step()?;
+        }
+        match self.gdb.get("pc")? {
+            FROM_EL0 if syndrome >> 26 == CLASS_SVC => Ok(Outcome::Done(0)),
+            FROM_EL0 if syndrome >> 26 == CLASS_FETCH => Ok(Outcome::Fault),
+            pc => Err(io::Error::other(format!("execution at {va:#x}: syndrome {syndrome:#x}, and then at {pc:#x}"))),
+        }
     }
 }
 
@@ -156,6 +201,9 @@ impl Walker for Cpu {
     }
 
     fn access(&mut self, va: u64, access: Access, _: u64) -> io::Result<Outcome> {
+        if access == Access::Execute {
+            return self.execute(va);
+        }
         self.gdb.set("x0", va)?;
         self.run(ask_at(access), 3)?;
         let par = self.gdb.get("x1")?;
@@ -166,7 +214,12 @@ impl Walker for Cpu {
         })
     }
 
-    fn forget(&mut self) -> io::Result<()> {
+    fn instruction(&self) -> Option<&'static [u8]> {
+        // It leads back.
+        Some(SVC)
+    }
+
+    fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
         self.run(FORGET_AT, 3)
     }
 
@@ -176,6 +229,7 @@ impl Walker for Cpu {
             (Stage::Second, Access::Read) => prot.contains(Prot::READ),
             // What can be written can be read.
             (_, Access::Read) => true,
+            (_, Access::Execute) => !prot.contains(Prot::NOEXEC),
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use crate::gdb::Gdb;
 use crate::ram::Ram;
+use crate::scenario::Window;
 use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
-use generic_pt::Prot;
+use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::PathBuf;
 
@@ -13,9 +14,18 @@ const INSTALL_AT: u64 = crate::arm::RAM_PA + 0x10_0000;
 const FORGET_AT: u64 = INSTALL_AT + 4 * 6;
 const ASK_AT: u64 = crate::arm::RAM_PA + 0x10_1000;
 const ASK_BYTES: u64 = 12;
+/// Where the instructions are that go to User mode.
+const ENTER_AT: u64 = ASK_AT + 2 * ASK_BYTES;
+/// What the tables have to map, executable: the vectors.
+pub const WINDOW: Window = Window { pa: crate::arm::RAM_PA + 0x11_0000, bytes: 64 << 10, prot: Prot::READ };
+/// Vectors: svc and refused fetches; of Hyp mode, hvc.
+const SVC_VECTOR: u64 = 0x08;
+const FETCH_VECTOR: u64 = 0x0c;
+const HVC_VECTOR: u64 = 0x14;
 
 /// Supervisor mode, without interrupts. (The CPU starts in Hyp mode.)
 const SUPERVISOR: u64 = 0x1d3;
+const USER: u64 = 0x1d0;
 
 /// SCTLR with the MMU on, TEX remap, and access flags.
 const SCTLR: u64 = 0x00c5_0879 | 1 << 28 | 1 << 29;
@@ -24,6 +34,11 @@ const DACR: u64 = 1;
 
 const DSB: u32 = 0xf57f_f04f;
 const ISB: u32 = 0xf57f_f06f;
+/// msr ELR_hyp, r0; msr SPSR_fsxc, r1; eret.
+const ENTER: [u32; 3] = [0xe12e_f300, 0xe16f_f001, 0xe160_006e];
+const HVC: u32 = 0xe140_0070;
+/// svc #0.
+const SVC: &[u8] = &[0, 0, 0, 0xef];
 
 /// A register of coprocessor 15: op1, CRn, CRm, op2.
 type SystemRegister = (u32, u32, u32, u32);
@@ -95,6 +110,8 @@ impl Cpu {
             // ATS12NSOPR, ATS12NSOPW, of r0.
             ram.write_words(ask_at(access), &[mcr((0, 7, 8, op2), 0), ISB, mrc(PAR, 1)])?;
         }
+        ram.write_words(ENTER_AT, &ENTER)?;
+        ram.write_words(WINDOW.pa + SVC_VECTOR, &[HVC, HVC])?;
         let start = || {
             let (vm, channel) = Vm::start(
                 program,
@@ -114,6 +131,26 @@ impl Cpu {
         translates.gdb.set("cpsr", SUPERVISOR)?;
         Ok(Self { asks, translates })
     }
+
+    /// Executes what is at `va` in User mode: it ends at a vector, from which there is a way back to Hyp mode.
+    fn execute(&mut self, va: u64) -> io::Result<Outcome> {
+        let gdb = &mut self.asks.gdb;
+        gdb.set("r0", va)?;
+        gdb.set("r1", USER)?;
+        gdb.set("pc", ENTER_AT)?;
+        for _ in 0..=ENTER.len() {
+            gdb.step()?;
+        }
+        let vector = gdb.get("pc")?;
+        gdb.step()?;
+        match (vector, gdb.get("pc")?) {
+            (SVC_VECTOR, HVC_VECTOR) => Ok(Outcome::Done(0)),
+            (FETCH_VECTOR, HVC_VECTOR) => Ok(Outcome::Fault),
+            (vector, pc) => {
+                Err(io::Error::other(format!("execution at {va:#x}: went to {vector:#x}, and then {pc:#x}")))
+            }
+        }
+    }
 }
 
 fn ask_at(access: Access) -> u64 {
@@ -126,6 +163,9 @@ impl Walker for Cpu {
     }
 
     fn access(&mut self, va: u64, access: Access, _: u64) -> io::Result<Outcome> {
+        if access == Access::Execute {
+            return self.execute(va);
+        }
         self.asks.gdb.set("r0", va)?;
         self.asks.gdb.run(ask_at(access), 3)?;
         let par = self.asks.gdb.get("r1")?;
@@ -133,13 +173,22 @@ impl Walker for Cpu {
         Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault })
     }
 
-    fn forget(&mut self) -> io::Result<()> {
+    fn instruction(&self) -> Option<&'static [u8]> {
+        // It leads back.
+        Some(SVC)
+    }
+
+    fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
         // The debugger caches nothing.
         self.asks.gdb.run(FORGET_AT, 3)
     }
 
     fn permits(&self, prot: Prot, access: Access) -> bool {
-        // What can be written can be read.
-        access == Access::Read || prot.contains(Prot::WRITE)
+        match access {
+            // What can be written can be read.
+            Access::Read => true,
+            Access::Write => prot.contains(Prot::WRITE),
+            Access::Execute => !prot.contains(Prot::NOEXEC),
+        }
     }
 }

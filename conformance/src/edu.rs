@@ -32,9 +32,9 @@ pub enum Config {
     Memory(u64),
 }
 
-/// A part of memory that the device reaches by the same translation, to bring data in and out.
+/// Eight bytes of memory that the device reaches by the same translation, to bring data in and out.
 #[derive(Clone, Copy, Debug)]
-pub struct Window {
+pub struct Exchange {
     /// Where the device sees it.
     pub iova: u64,
     /// Where it is.
@@ -45,7 +45,7 @@ pub struct Window {
 #[derive(Debug)]
 pub struct Edu {
     bar: u64,
-    window: Window,
+    exchange: Exchange,
 }
 
 impl Edu {
@@ -53,7 +53,7 @@ impl Edu {
     ///
     /// # Errors
     /// It is not there.
-    pub fn new(qtest: &mut Qtest, config: Config, bar: u64, window: Window) -> io::Result<Self> {
+    pub fn new(qtest: &mut Qtest, config: Config, bar: u64, exchange: Exchange) -> io::Result<Self> {
         for (register, value) in [(BAR_0, bar as u32), (COMMAND_REGISTER, MEMORY_AND_DMA)] {
             match config {
                 Config::Ports => {
@@ -64,7 +64,7 @@ impl Edu {
             }
         }
         match qtest.read_u32(bar)? {
-            ID => Ok(Self { bar, window }),
+            ID => Ok(Self { bar, exchange }),
             other => Err(io::Error::other(format!("no edu device, but {other:#x}"))),
         }
     }
@@ -83,10 +83,10 @@ impl Edu {
     /// The machine does not work.
     pub fn read(&self, qtest: &mut Qtest, ram: &Ram, iova: u64) -> io::Result<u64> {
         self.copy(qtest, iova, BUFFER, 8, FROM_RAM)?;
-        ram.write(self.window.pa, &[0xff; 8])?;
-        self.copy(qtest, BUFFER, self.window.iova, 8, TO_RAM)?;
-        match ram.read_u64(self.window.pa)? {
-            u64::MAX => Err(io::Error::other("the device does not reach its window")),
+        ram.write(self.exchange.pa, &[0xff; 8])?;
+        self.copy(qtest, BUFFER, self.exchange.iova, 8, TO_RAM)?;
+        match ram.read_u64(self.exchange.pa)? {
+            u64::MAX => Err(io::Error::other("the device does not reach the memory that it exchanges data by")),
             value => Ok(value),
         }
     }
@@ -96,8 +96,8 @@ impl Edu {
     /// # Errors
     /// The machine does not work.
     pub fn write(&self, qtest: &mut Qtest, ram: &Ram, iova: u64, value: u64) -> io::Result<()> {
-        ram.write(self.window.pa, &value.to_le_bytes())?;
-        self.copy(qtest, self.window.iova, BUFFER, 8, FROM_RAM)?;
+        ram.write(self.exchange.pa, &value.to_le_bytes())?;
+        self.copy(qtest, self.exchange.iova, BUFFER, 8, FROM_RAM)?;
         self.copy(qtest, BUFFER, iova, 8, TO_RAM)
     }
 }

@@ -6,8 +6,10 @@
 //! * [`ram`]: the machine's memory, a file that both processes map;
 //! * [`vm`]: the machine; [`gdb`]: its registers and translations;
 //! * [`qtest`]: its buses; [`edu`]: a device that does DMA; [`iommu`]: IOMMUs that it is behind;
-//! * [`walker`]: one interface for all; [`riscv`], [`x86`], [`arm`], [`arm32`]: machines;
-//! * [`scenario`]: tables with pages of every size, and what has to be true of them;
+//! * [`walker`]: one interface for all; [`riscv`], [`riscv_g`], [`x86`], [`arm`], [`arm32`], `kvm`: machines;
+//! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
+//! * [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
+//!   used;
 //! * [`matrix`]: who agreed with what.
 
 #![deny(missing_debug_implementations, unsafe_code)]
@@ -16,12 +18,18 @@ pub mod arm;
 pub mod arm32;
 pub mod edu;
 pub mod gdb;
+pub mod hardware;
 pub mod iommu;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+#[allow(unsafe_code, reason = "gives memory to a virtual machine")]
+pub mod kvm;
+pub mod live;
 pub mod matrix;
 pub mod qtest;
 #[allow(unsafe_code, reason = "maps a file that another process maps, too")]
 pub mod ram;
 pub mod riscv;
+pub mod riscv_g;
 pub mod rng;
 pub mod scenario;
 pub mod vm;

@@ -1,6 +1,7 @@
 //! Who agreed with what.
 
 use std::fmt;
+use std::ops::AddAssign;
 
 /// One format on one walker.
 #[derive(Clone, Debug)]
@@ -8,7 +9,7 @@ pub struct Row {
     /// Symbol part of the format.
     pub format: &'static str,
     /// What configuration.
-    pub config: &'static str,
+    pub config: String,
     /// The machine, with its version.
     pub walker: String,
     /// What was done.
@@ -18,8 +19,10 @@ pub struct Row {
 /// Why there are no counts.
 #[derive(Clone, Debug)]
 pub enum Trouble {
-    /// It could not run, for this reason.
+    /// It could not run here, for this reason.
     Skipped(String),
+    /// It cannot run, and need not, for this reason.
+    Optional(String),
     /// It disagreed, or did not work.
     Failed(String),
 }
@@ -33,6 +36,17 @@ pub struct Counts {
     pub accesses: u64,
     /// Of these, the ones that were refused.
     pub faults: u64,
+    /// Accesses between an unmap and its sync that still reached the page.
+    pub stale: u64,
+}
+
+impl AddAssign for Counts {
+    fn add_assign(&mut self, more: Self) {
+        self.translations += more.translations;
+        self.accesses += more.accesses;
+        self.faults += more.faults;
+        self.stale += more.stale;
+    }
 }
 
 /// All rows.
@@ -52,20 +66,28 @@ impl Matrix {
         self.count(|row| matches!(row.result, Err(Trouble::Failed(_))))
     }
 
+    /// Rows that did not run, though they could with the right programs.
+    pub fn missing(&self) -> usize {
+        self.count(|row| matches!(row.result, Err(Trouble::Skipped(_))))
+    }
+
     /// Rows that did not run.
     pub fn skipped(&self) -> usize {
-        self.count(|row| matches!(row.result, Err(Trouble::Skipped(_))))
+        self.missing() + self.count(|row| matches!(row.result, Err(Trouble::Optional(_))))
     }
 }
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:12} {:24} {:28}", self.format, self.config, self.walker)?;
+        write!(f, "{:10} {:37} {:26} ", self.format, self.config, self.walker)?;
         match &self.result {
-            Ok(Counts { translations, accesses, faults }) => {
-                write!(f, "{translations:>8} translations, {accesses:>6} accesses ({faults} refused, as they should)")
+            Ok(Counts { translations, accesses, faults, stale: 0 }) => {
+                write!(f, "{translations:>6} translations, {accesses:>5} accesses ({faults} refused)")
             }
-            Err(Trouble::Skipped(reason)) => write!(f, "skipped: {reason}"),
+            Ok(Counts { accesses, faults, stale, .. }) => {
+                write!(f, "{accesses:>26} accesses ({faults} refused, {stale} stale until the sync)")
+            }
+            Err(Trouble::Skipped(reason) | Trouble::Optional(reason)) => write!(f, "skipped: {reason}"),
             Err(Trouble::Failed(reason)) => write!(f, "DISAGREES: {reason}"),
         }
     }

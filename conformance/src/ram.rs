@@ -26,14 +26,16 @@ pub struct Ram {
 }
 
 impl Ram {
-    /// All zero, from the physical address `base_pa` on.
+    /// From the physical address `base_pa` on; all zero, but every eight bytes of the data are their own physical address.
     ///
     /// # Errors
     /// The file cannot be made.
     pub fn new(base_pa: u64) -> io::Result<Self> {
         let file = NamedTempFile::new()?;
         file.as_file().set_len(RAM_BYTES)?;
-        Ok(Self { file, base_pa })
+        let ram = Self { file, base_pa };
+        ram.fill_data()?;
+        Ok(ram)
     }
 
     /// Its file.
@@ -66,18 +68,28 @@ impl Ram {
         unsafe { MmapOptions::new().offset(TABLES_AT).len(TABLES_BYTES).map_mut(self.file.as_file()) }
     }
 
+    /// All of it, mapped, as [`tables`](Self::tables).
+    ///
+    /// # Errors
+    /// The file cannot be mapped.
+    pub fn whole(&self) -> io::Result<MmapMut> {
+        // SAFETY: as with `tables`. Nothing here accesses it: it is for a virtual machine.
+        unsafe { MmapOptions::new().len(RAM_BYTES as usize).map_mut(self.file.as_file()) }
+    }
+
     /// Whether an address is of the data.
     pub fn is_data(&self, pa: u64) -> bool {
         pa.checked_sub(self.data_pa()).is_some_and(|offset| offset < DATA_BYTES)
     }
 
     /// Fills the data: every eight bytes are their own physical address.
-    ///
-    /// # Errors
-    /// The file cannot be written.
-    pub fn fill_data(&self) -> io::Result<()> {
-        let addresses = (self.data_pa()..self.data_pa() + DATA_BYTES).step_by(8);
-        let bytes: Vec<u8> = addresses.flat_map(u64::to_le_bytes).collect();
+    fn fill_data(&self) -> io::Result<()> {
+        let mut bytes = vec![0; DATA_BYTES as usize];
+        let mut pa = self.data_pa();
+        for word in bytes.chunks_exact_mut(8) {
+            word.copy_from_slice(&pa.to_le_bytes());
+            pa += 8;
+        }
         self.write(self.data_pa(), &bytes)
     }
 

@@ -4,7 +4,7 @@ use crate::gdb::Gdb;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Walker};
-use generic_pt::Prot;
+use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::PathBuf;
 
@@ -17,6 +17,7 @@ const STORE_AT: u64 = RAM_PA + 0x1010;
 const TRAP: u64 = RAM_PA + 0x2000;
 
 /// Privilege levels.
+const USER: u64 = 0;
 const SUPERVISOR: u64 = 1;
 const MACHINE: u64 = 3;
 /// `mstatus`: loads and stores as if in the level MPP; of user pages, too; the upper half is of 64-bit harts (UXL and SXL are 2).
@@ -79,37 +80,8 @@ impl Hart {
     fn upper(&self) -> u64 {
         if self.xlen == Xlen::Bits64 { XLEN_64 } else { 0 }
     }
-}
 
-impl Walker for Hart {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        self.gdb.physical(va)
-    }
-
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
-        let at = if access == Access::Read { LOAD_AT } else { STORE_AT };
-        self.gdb.set("priv", MACHINE)?;
-        self.gdb.set("mstatus", MPRV | MPP_SUPERVISOR | SUM | self.upper())?;
-        self.gdb.set("mtvec", TRAP)?;
-        self.gdb.set("a1", va)?;
-        self.gdb.set("a2", value)?;
-        self.gdb.set("pc", at)?;
-        self.gdb.step()?;
-        let pc = self.gdb.get("pc")?;
-        let outcome = if pc == at + 4 {
-            Outcome::Done(self.gdb.get("a0")?)
-        } else {
-            let (cause, value) = (self.gdb.get("mcause")?, self.gdb.get("mtval")?);
-            let expected = if access == Access::Read { 13 } else { 15 };
-            if cause != expected || value != va {
-                return Err(io::Error::other(format!("{access:?} at {va:#x}: cause {cause}, at {value:#x}")));
-            }
-            Outcome::Fault
-        };
-        self.gdb.set("priv", SUPERVISOR)?;
-        Ok(outcome)
-    }
-
+    /// Makes it forget everything.
     fn forget(&mut self) -> io::Result<()> {
         // Only a change does it.
         self.gdb.set("satp", 0)?;
@@ -118,9 +90,62 @@ impl Walker for Hart {
         self.gdb.set("mstatus", SUM | self.upper())?;
         self.gdb.set("priv", SUPERVISOR)
     }
+}
+
+impl Walker for Hart {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        self.gdb.physical(va)
+    }
+
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+        // The cause of a refusal. Users' pages are executed by users only.
+        let (at, privilege, cause_of_refusal) = match access {
+            Access::Read => (LOAD_AT, MACHINE, 13),
+            Access::Write => (STORE_AT, MACHINE, 15),
+            Access::Execute => (va, USER, 12),
+        };
+        self.gdb.set("priv", privilege)?;
+        self.gdb.set("mstatus", MPRV | MPP_SUPERVISOR | SUM | self.upper())?;
+        self.gdb.set("mtvec", TRAP)?;
+        self.gdb.set("a1", va)?;
+        self.gdb.set("a2", value)?;
+        self.gdb.set("pc", at)?;
+        self.gdb.step()?;
+        let pc = self.gdb.get("pc")?;
+        // The last instruction of the space is followed by the first.
+        let next = at.wrapping_add(4) & if self.xlen == Xlen::Bits64 { u64::MAX } else { u32::MAX.into() };
+        let outcome = if pc == next {
+            Outcome::Done(self.gdb.get("a0")?)
+        } else {
+            let (cause, value) = (self.gdb.get("mcause")?, self.gdb.get("mtval")?);
+            if cause != cause_of_refusal || value != va {
+                return Err(io::Error::other(format!("{access:?} at {va:#x}: cause {cause}, at {value:#x}")));
+            }
+            Outcome::Fault
+        };
+        self.gdb.set("priv", SUPERVISOR)?;
+        Ok(outcome)
+    }
+
+    fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
+        self.forget()
+    }
+
+    fn instruction(&self) -> Option<&'static [u8]> {
+        Some(&[0x13, 0, 0, 0])
+    }
 
     fn permits(&self, prot: Prot, access: Access) -> bool {
+        permits(prot, access)
+    }
+}
+
+/// What an item with that protection permits, in either stage.
+pub(crate) fn permits(prot: Prot, access: Access) -> bool {
+    match access {
         // What can be written can be read.
-        prot.contains(Prot::WRITE) || (access == Access::Read && prot.contains(Prot::READ))
+        Access::Read => prot.intersects(Prot::READ | Prot::WRITE),
+        Access::Write => prot.contains(Prot::WRITE),
+        Access::Execute => !prot.contains(Prot::NOEXEC),
     }
 }

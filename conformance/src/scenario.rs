@@ -1,17 +1,34 @@
 //! Tables with pages of every size, and what has to be true of them, whoever walks.
 
+use crate::hardware::VmDomain;
 use crate::matrix::Counts;
 use crate::ram::{DATA_BYTES, Ram};
 use crate::rng::Rng;
 use crate::walker::{Access, Outcome, Walker};
 use generic_pt::iommu::Walkers;
-use generic_pt::memory::Arena;
-use generic_pt::{Domain, GatherMode, NoHardware, Prot, PtIommu, TableConfig};
+use generic_pt::{GatherMode, Prot, PtIommu, TableConfig};
 use std::collections::BTreeMap;
 use std::io;
 
-/// The domain of a table in a machine's memory.
-pub type VmDomain<'a> = Domain<Arena<'a>, NoHardware>;
+/// Memory that is mapped at the first VA.
+#[derive(Clone, Copy, Debug)]
+pub struct Window {
+    /// Its physical address.
+    pub pa: u64,
+    /// Its bytes: whole pages, or 0.
+    pub bytes: u64,
+    /// With which permissions.
+    pub prot: Prot,
+}
+
+/// Whether there can be a higher one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FirstTop {
+    /// It reaches all VA, or has to do.
+    Stays,
+    /// It can grow, and the machine can be told while it walks.
+    Grows,
+}
 
 /// What a table is to be like.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +37,14 @@ pub struct Plan {
     pub maps: u32,
     /// Places of each mapping that are translated, beside those at its ends.
     pub places_of_a_mapping: u64,
-    /// Whether accesses are tried.
-    pub accesses: bool,
     /// Places of each mapping of RAM where they are, at most three.
     pub accesses_of_a_page: usize,
-    /// Bytes from VA 0 that are mapped to themselves.
-    pub identity: u64,
+    /// What the machine needs to be mapped at the first VA.
+    pub window: Window,
+    /// The top of an empty table.
+    pub top: FirstTop,
+    /// Page sizes that are used.
+    pub sizes: u64,
     /// The most PA bits the machine has.
     pub pa_bits: u32,
     /// Page sizes that can have addresses above 4 GiB.
@@ -42,9 +61,10 @@ impl Plan {
         Self {
             maps: 80,
             places_of_a_mapping: 16,
-            accesses: true,
             accesses_of_a_page: 3,
-            identity: 0,
+            window: Window { pa: 0, bytes: 0, prot: Prot::READ },
+            top: FirstTop::Stays,
+            sizes: u64::MAX,
             pa_bits: 48,
             high_sizes: u64::MAX,
             access_bytes: 8,
@@ -70,29 +90,38 @@ struct Mapping {
 
 /// A table, and what was mapped in it.
 #[derive(Debug)]
-pub struct Scene<'d, F: Walkers> {
-    table: PtIommu<F, &'d VmDomain<'d>>,
+pub struct Scene<'d, 'r, F: Walkers> {
+    domain: &'d VmDomain<'r>,
+    table: PtIommu<F, &'d VmDomain<'r>>,
     mappings: BTreeMap<u64, Mapping>,
     counts: Counts,
     rng: Rng,
     plan: Plan,
 }
 
-fn wrong(what: String) -> io::Error {
+/// A disagreement.
+pub(crate) fn wrong(what: String) -> io::Error {
     io::Error::other(what)
 }
 
-impl<'d, F: Walkers> Scene<'d, F> {
+impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     /// Maps pages of all sizes at random, at the ends of the space, to RAM and to any address; unmaps some of them.
     ///
     /// # Errors
     /// The library refuses what it must not refuse.
-    pub fn new(domain: &'d VmDomain<'d>, config: &TableConfig<F::Config>, ram: &Ram, plan: Plan) -> io::Result<Self> {
+    pub fn new(domain: &'d VmDomain<'r>, config: &TableConfig<F::Config>, ram: &Ram, plan: Plan) -> io::Result<Self> {
         let table = PtIommu::<F, _>::new(domain, config).map_err(|error| wrong(format!("init: {error}")))?;
-        let mut scene =
-            Self { table, mappings: BTreeMap::new(), counts: Counts::default(), rng: Rng::new(plan.seed), plan };
-        if plan.identity != 0 {
-            scene.map(0, 0, plan.identity, Prot::READ | Prot::WRITE)?;
+        let mut scene = Self {
+            domain,
+            table,
+            mappings: BTreeMap::new(),
+            counts: Counts::default(),
+            rng: Rng::new(plan.seed),
+            plan,
+        };
+        let Window { pa, bytes, prot } = plan.window;
+        if bytes != 0 {
+            scene.map(scene.table.info().aperture.va, pa, bytes, prot)?;
         }
         for _ in 0..plan.maps {
             scene.random_map(ram)?;
@@ -108,9 +137,13 @@ impl<'d, F: Walkers> Scene<'d, F> {
         self.table.hw_info()
     }
 
+    fn is_window(&self, va: u64) -> bool {
+        va.wrapping_sub(self.table.info().aperture.va) < self.plan.window.bytes
+    }
+
     /// Page sizes, smallest first.
     fn sizes(&self) -> Vec<u64> {
-        let sizes = self.table.info().page_sizes;
+        let sizes = self.table.info().page_sizes & self.plan.sizes;
         (0..u64::BITS).map(|bit| 1 << bit).filter(|size| sizes & size != 0).collect()
     }
 
@@ -150,21 +183,14 @@ impl<'d, F: Walkers> Scene<'d, F> {
             _ => self.rng.below(last_start.saturating_add(1).max(1)),
         };
         let mut va = info.aperture.va + (offset & !(size - 1));
-        if va < self.plan.identity {
-            va += size.max(self.plan.identity);
+        if self.is_window(va) {
+            va += size.max(self.plan.window.bytes);
         }
         if self.table.common().has(generic_pt::Features::SIGN_EXTEND) && self.rng.below(2) == 0 {
             // The halves mirror each other.
             va = (!va).wrapping_sub(bytes - 1);
         }
-        let prots = [
-            Prot::READ,
-            Prot::WRITE,
-            Prot::READ | Prot::WRITE,
-            Prot::READ | Prot::WRITE | Prot::CACHE,
-            Prot::READ | Prot::WRITE | Prot::NOEXEC,
-        ];
-        let prot = self.rng.one_of(&prots);
+        let prot = self.random_prot();
         let in_ram = bytes <= DATA_BYTES / 2 && self.rng.below(2) == 0;
         let pa = if in_ram {
             ram.data_pa() + self.rng.below(DATA_BYTES - bytes)
@@ -183,13 +209,20 @@ impl<'d, F: Walkers> Scene<'d, F> {
         self.map(va, pa, bytes, prot)
     }
 
+    /// One of all combinations, but for those that no format takes.
+    fn random_prot(&mut self) -> Prot {
+        self.rng.one_of(&[Prot::READ, Prot::WRITE, Prot::READ | Prot::WRITE])
+            | self.rng.one_of(&[Prot::empty(), Prot::CACHE, Prot::MMIO])
+            | self.rng.one_of(&[Prot::empty(), Prot::NOEXEC])
+    }
+
     fn random_unmap(&mut self) -> io::Result<()> {
         let count = self.mappings.len() as u64;
         let nth = self.rng.below(count) as usize;
         let Some((va, mapping)) = self.mappings.iter().nth(nth).map(|(va, mapping)| (*va, *mapping)) else {
             return Ok(());
         };
-        if va < self.plan.identity {
+        if self.is_window(va) {
             return Ok(());
         }
         self.unmap(va, mapping.bytes)
@@ -232,7 +265,7 @@ impl<'d, F: Walkers> Scene<'d, F> {
     pub fn change(&mut self, ram: &Ram) -> io::Result<()> {
         let sizes = self.sizes();
         for (va, mapping) in self.mappings.clone() {
-            if va < self.plan.identity || self.rng.below(3) == 0 {
+            if self.is_window(va) || self.rng.below(3) == 0 {
                 continue;
             }
             self.unmap(va, mapping.bytes)?;
@@ -253,8 +286,8 @@ impl<'d, F: Walkers> Scene<'d, F> {
     ///
     /// # Errors
     /// They disagree, or the machine does not work.
-    pub fn check(&mut self, walker: &mut dyn Walker, ram: &Ram) -> io::Result<()> {
-        ram.fill_data()?;
+    pub fn check(&mut self, ram: &Ram) -> io::Result<()> {
+        let walker = &mut **self.domain.driver.walker()?;
         let info = self.table.info();
         let mut places: Vec<u64> = Vec::new();
         for (va, mapping) in self.mappings.clone() {
@@ -286,7 +319,7 @@ impl<'d, F: Walkers> Scene<'d, F> {
             }
             self.counts.translations += 1;
         }
-        if self.plan.accesses { self.check_accesses(walker, ram) } else { Ok(()) }
+        self.check_accesses(walker, ram)
     }
 
     /// What was compared so far.
@@ -311,32 +344,43 @@ impl<'d, F: Walkers> Scene<'d, F> {
                 if !walker.reaches(va, Some(pa)) {
                     continue;
                 }
-                let is_refused = |access| !walker.permits(mapping.prot, access);
-                if !walker.survives_refusing() && (is_refused(Access::Read) || is_refused(Access::Write)) {
-                    continue;
-                }
+                let can_be_tried = [Access::Read, Access::Write]
+                    .map(|access| walker.survives_refusing() || walker.permits(mapping.prot, access));
                 let before = ram.read_u64(pa & !7)?;
                 let value = self.rng.any() & mask;
                 ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;
-                let read = walker.access(va, Access::Read, 0)?;
-                self.judge(walker, (va, pa), Access::Read, mapping.prot, read, Some(value))?;
-                let new = !value & mask;
-                let mut written = walker.access(va, Access::Write, new)?;
-                let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
-                if written == Outcome::Untold {
-                    written = if left == value { Outcome::Fault } else { Outcome::Done(0) };
+                if can_be_tried[0] {
+                    let read = walker.access(va, Access::Read, 0)?;
+                    self.judge(walker, (va, pa), Access::Read, mapping.prot, read, Some(value))?;
                 }
-                self.judge(walker, (va, pa), Access::Write, mapping.prot, written, None)?;
-                let expected = if matches!(written, Outcome::Done(_)) { new } else { value };
-                if left != expected {
-                    return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
+                if can_be_tried[1] {
+                    let new = !value & mask;
+                    let mut written = walker.access(va, Access::Write, new)?;
+                    let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
+                    if written == Outcome::Untold {
+                        written = if left == value { Outcome::Fault } else { Outcome::Done(0) };
+                    }
+                    self.judge(walker, (va, pa), Access::Write, mapping.prot, written, None)?;
+                    let expected = if matches!(written, Outcome::Done(_)) { new } else { value };
+                    if left != expected {
+                        return Err(wrong(format!(
+                            "{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}"
+                        )));
+                    }
+                }
+                if let Some(instruction) = walker.instruction() {
+                    ram.write(pa, instruction)?;
+                    let executed = walker.access(va, Access::Execute, 0)?;
+                    self.judge(walker, (va, pa), Access::Execute, mapping.prot, executed, None)?;
                 }
                 ram.write(pa & !7, &before.to_le_bytes())?;
             }
             // Just behind it, where nothing is.
             let behind = start.wrapping_add(mapping.bytes);
             if self.can_be_asked(behind) && self.expected(behind).is_none() && walker.reaches(behind, None) {
-                for access in [Access::Read, Access::Write] {
+                let accesses = [Access::Read, Access::Write, Access::Execute];
+                let count = accesses.len() - usize::from(walker.instruction().is_none());
+                for access in accesses.into_iter().take(count) {
                     match walker.access(behind, access, 0)? {
                         Outcome::Untold => continue,
                         Outcome::Fault => {}

@@ -1,6 +1,7 @@
 //! What every walker can do.
 
-use generic_pt::Prot;
+use generic_pt::format::Top;
+use generic_pt::{Invalidation, Prot};
 use std::io;
 
 /// What is tried at an address.
@@ -10,6 +11,8 @@ pub enum Access {
     Read,
     /// Write eight bytes.
     Write,
+    /// Execute one instruction, [`Walker::instruction`].
+    Execute,
 }
 
 /// What became of it.
@@ -41,16 +44,29 @@ pub trait Walker {
         true
     }
 
+    /// An instruction that [`Access::Execute`] executes, if the walker can be made to execute what is mapped.
+    fn instruction(&self) -> Option<&'static [u8]> {
+        None
+    }
+
     /// Whether it can be asked about an address that goes there, or nowhere.
     fn reaches(&self, _va: u64, _pa: Option<u64>) -> bool {
         true
     }
 
-    /// Makes it forget all that it has cached.
+    /// Makes it forget what a driver has to make it forget.
     ///
     /// # Errors
     /// The machine does not work.
-    fn forget(&mut self) -> io::Result<()>;
+    fn invalidate(&mut self, what: &Invalidation) -> io::Result<()>;
+
+    /// Points it to a higher top of the same table.
+    ///
+    /// # Errors
+    /// The machine does not work, or its top cannot grow.
+    fn change_top(&mut self, top: Top) -> io::Result<()> {
+        Err(io::Error::other(format!("the top grew to level {}, and this walker has a fixed one", top.level)))
+    }
 
     /// Whether [`translate`](Self::translate) sees a mapping with that protection: some walkers translate only for reading.
     fn sees(&self, _prot: Prot) -> bool {

@@ -1,0 +1,124 @@
+//! AMD's IOMMU, with host tables.
+
+use super::blocks::blocks;
+use super::board::{Board, PC};
+use super::permits_each;
+use crate::edu;
+use crate::ram::Ram;
+use crate::vm;
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::format::Top;
+use generic_pt::{Invalidation, Prot};
+use std::io;
+use std::path::PathBuf;
+
+const REGISTERS: u64 = 0xfed8_0000;
+const COMMANDS_HEAD: u64 = REGISTERS + 0x2000;
+const COMMANDS_TAIL: u64 = REGISTERS + 0x2008;
+
+const DEVICES: u64 = PC.structures_pa;
+const COMMANDS: u64 = DEVICES + 0x1000;
+const EVENTS: u64 = DEVICES + 0x2000;
+const DONE: u64 = DEVICES + 0x3000;
+
+const DOMAIN: u64 = 1;
+
+/// Commands: the first word.
+const COMPLETION_WAIT: u64 = 1 << 60;
+const INVALIDATE_DEVICE: u64 = 2 << 60;
+const INVALIDATE_PAGES: u64 = 3 << 60;
+/// In the second word of the latter: the size is in the address; table pointers, too.
+const SIZE: u64 = 1;
+const POINTERS: u64 = 1 << 1;
+
+/// The IOMMU of a PC.
+#[derive(Debug)]
+pub struct Amd<'r> {
+    board: Board<'r>,
+    /// Byte offset of the next command.
+    tail: u64,
+    /// VA bits that the table decodes.
+    va_bits: u32,
+}
+
+impl<'r> Amd<'r> {
+    /// An IOMMU with a table: its top and paging mode.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    pub fn new(program: &PathBuf, root: u64, mode: u32, ram: &'r Ram) -> io::Result<Self> {
+        let device = match vm::major(program)? {
+            ..=9 => "amd-iommu",
+            10 => "amd-iommu,pt=off",
+            11.. => "amd-iommu,dma-remap=on",
+        };
+        let mut amd = Self { board: Board::new(program, &PC, &["-device", device], 0, ram)?, tail: 0, va_bits: 0 };
+        ram.write(DEVICES + 32 * edu::REQUESTER + 8, &DOMAIN.to_le_bytes())?;
+        for (register, value) in
+            [(0x00, DEVICES), (0x08, COMMANDS | 8 << 56), (0x10, EVENTS | 8 << 56), (0x18, 1 | 1 << 2 | 1 << 12)]
+        {
+            amd.board.qtest.write_u64(REGISTERS + register, value)?;
+        }
+        amd.install(root, mode)?;
+        amd.invalidate(&Invalidation::EVERYTHING)?;
+        Ok(amd)
+    }
+
+    /// Points the device to a table.
+    fn install(&mut self, root: u64, mode: u32) -> io::Result<()> {
+        self.va_bits = 12 + 9 * mode;
+        // Valid, with a table that may be read and written.
+        let entry = 1 | 1 << 1 | u64::from(mode) << 9 | root | 1 << 61 | 1 << 62;
+        self.board.ram.write(DEVICES + 32 * edu::REQUESTER, &entry.to_le_bytes())?;
+        self.command(INVALIDATE_DEVICE | edu::REQUESTER, 0)?;
+        self.wait()
+    }
+
+    fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
+        let at = COMMANDS + self.tail;
+        self.board.ram.write(at, &first.to_le_bytes())?;
+        self.board.ram.write(at + 8, &second.to_le_bytes())?;
+        self.tail = (self.tail + 16) % 0x1000;
+        self.board.qtest.write_u64(COMMANDS_TAIL, self.tail)
+    }
+
+    /// Returns when all commands are done.
+    fn wait(&mut self) -> io::Result<()> {
+        self.command(COMPLETION_WAIT | DONE | 1, 1)?;
+        let tail = self.tail as u32;
+        self.board.qtest.wait_u32(COMMANDS_HEAD, |head| head == tail)
+    }
+}
+
+impl Walker for Amd<'_> {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        self.board.translate(va)
+    }
+    /// The model drops the bits of an address that the mode does not decode, where hardware would refuse it.
+    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
+        self.board.reaches(va, pa) && va.checked_shr(self.va_bits).unwrap_or(0) == 0
+    }
+    fn sees(&self, prot: Prot) -> bool {
+        self.permits(prot, Access::Read)
+    }
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+        self.board.access(va, access, value)
+    }
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        permits_each(prot, access)
+    }
+    fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {
+        let pointers = if what.unlinked_tables == 0 { 0 } else { POINTERS };
+        for (va, lg2) in blocks(what.va, what.last) {
+            // The lowest clear bit from bit 12 on is that of half of the size.
+            let ones = (1u128 << (lg2 - 1)) as u64 - 1;
+            let size = if lg2 == 12 { 0 } else { ones & !0xfff | SIZE };
+            self.command(INVALIDATE_PAGES | DOMAIN << 32, va | size | pointers)?;
+        }
+        self.wait()
+    }
+    fn change_top(&mut self, top: Top) -> io::Result<()> {
+        // Modes count levels.
+        self.install(top.pa, top.level + 1)
+    }
+}

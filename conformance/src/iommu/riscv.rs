@@ -1,0 +1,149 @@
+//! The RISC-V IOMMU, first stage or second stage (RISC-V IOMMU architecture, 2 to 5).
+
+use super::board::{Board, RISCV};
+use crate::edu;
+use crate::ram::Ram;
+use crate::riscv::Xlen;
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::{Invalidation, Prot};
+use std::io;
+use std::path::PathBuf;
+
+/// Which table is walked: its mode and the page number of its top, as the library tells.
+#[derive(Clone, Copy, Debug)]
+pub enum Table {
+    /// The first stage's, with so wide addresses.
+    First(Xlen, u32, u64),
+    /// The second stage's. (The model announces Sv32x4, too, but GXL of its features stays 0.)
+    Second(u32, u64),
+}
+
+const REGISTERS: u64 = 0x0301_0000;
+const CAPABILITIES: u64 = REGISTERS;
+const DEVICES_POINTER: u64 = REGISTERS + 0x10;
+const COMMANDS_BASE: u64 = REGISTERS + 0x18;
+const COMMANDS_HEAD: u64 = REGISTERS + 0x20;
+const COMMANDS_TAIL: u64 = REGISTERS + 0x24;
+const COMMANDS_CONTROL: u64 = REGISTERS + 0x48;
+const FAULTS_BASE: u64 = REGISTERS + 0x28;
+const FAULTS_CONTROL: u64 = REGISTERS + 0x4c;
+
+/// Of a queue: on, and what says that it is.
+const ON: u32 = 1;
+const IS_ON: u32 = 1 << 16;
+/// Of the devices' pointer: a table of one level; not there yet.
+const ONE_LEVEL: u64 = 2;
+const BUSY: u32 = 1 << 4;
+/// Of the capabilities: device contexts are twice as large.
+const MSI_FLAT: u64 = 1 << 22;
+/// Of a device context: SXL.
+const VALID: u64 = 1;
+const FIRST_OF_32_BITS: u64 = 1 << 11;
+
+const DEVICES: u64 = RISCV.structures_pa;
+const COMMANDS: u64 = DEVICES + 0x1000;
+const FAULTS: u64 = DEVICES + 0x2000;
+/// Entries of the queues, as a power of two.
+const QUEUE_LG2: u64 = 7;
+
+const GSCID: u64 = 1;
+const PSCID: u64 = 1;
+
+/// Commands: the first word. An address is in the second.
+const FORGET_FIRST: u64 = 1 | PSCID << 12 | 1 << 32;
+const FORGET_SECOND: u64 = 1 | 1 << 7 | 1 << 33 | GSCID << 44;
+const OF_ADDRESS: u64 = 1 << 10;
+const FENCE: u64 = 2;
+
+/// More pages than that are forgotten by forgetting all.
+const MOST_PAGES: u64 = 32;
+
+/// The IOMMU of a RISC-V machine.
+#[derive(Debug)]
+pub struct Iommu<'r> {
+    board: Board<'r>,
+    table: Table,
+    tail: u32,
+}
+
+impl<'r> Iommu<'r> {
+    /// An IOMMU with a table.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    pub fn new(program: &PathBuf, table: Table, ram: &'r Ram) -> io::Result<Self> {
+        let mut iommu = Self { board: Board::new(program, &RISCV, &["-cpu", "rv64"], 0, ram)?, table, tail: 0 };
+        let qtest = &mut iommu.board.qtest;
+        let entry_bytes = if qtest.read_u64(CAPABILITIES)? & MSI_FLAT == 0 { 32 } else { 64 };
+        let pointer = |mode: u32, ppn: u64| u64::from(mode) << 60 | ppn;
+        let (control, second, first) = match table {
+            Table::First(Xlen::Bits64, mode, ppn) => (VALID, 0, pointer(mode, ppn)),
+            Table::First(Xlen::Bits32, mode, ppn) => (VALID | FIRST_OF_32_BITS, 0, pointer(mode, ppn)),
+            Table::Second(mode, ppn) => (VALID, GSCID << 44 | pointer(mode, ppn), 0),
+        };
+        for (word, n) in [control, second, PSCID << 12, first].into_iter().zip(0..) {
+            ram.write(DEVICES + entry_bytes * edu::REQUESTER + 8 * n, &u64::to_le_bytes(word))?;
+        }
+        let queue = |at: u64| at >> 12 << 10 | (QUEUE_LG2 - 1);
+        qtest.write_u64(FAULTS_BASE, queue(FAULTS))?;
+        qtest.write_u64(COMMANDS_BASE, queue(COMMANDS))?;
+        for control in [FAULTS_CONTROL, COMMANDS_CONTROL] {
+            qtest.write_u32(control, ON)?;
+            qtest.wait_u32(control, |status| status & IS_ON != 0)?;
+        }
+        qtest.write_u64(DEVICES_POINTER, DEVICES >> 12 << 10 | ONE_LEVEL)?;
+        qtest.wait_u32(DEVICES_POINTER, |pointer| pointer & BUSY == 0)?;
+        iommu.invalidate(&Invalidation::EVERYTHING)?;
+        Ok(iommu)
+    }
+
+    fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
+        let at = COMMANDS + 16 * u64::from(self.tail);
+        self.board.ram.write(at, &first.to_le_bytes())?;
+        self.board.ram.write(at + 8, &second.to_le_bytes())?;
+        self.tail = (self.tail + 1) % (1 << QUEUE_LG2);
+        self.board.qtest.write_u32(COMMANDS_TAIL, self.tail)
+    }
+
+    /// The model's cache takes addresses that differ from bit 56 on for the same: around each of them it forgets all.
+    fn forget_aliases(&mut self, va: u64) -> io::Result<()> {
+        if va >> 56 == 0 { Ok(()) } else { self.invalidate(&Invalidation::EVERYTHING) }
+    }
+}
+
+impl Walker for Iommu<'_> {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        self.forget_aliases(va)?;
+        let found = self.board.translate(va)?;
+        self.forget_aliases(va)?;
+        Ok(found)
+    }
+    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
+        self.board.reaches(va, pa)
+    }
+    fn sees(&self, prot: Prot) -> bool {
+        self.permits(prot, Access::Read)
+    }
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+        self.forget_aliases(va)?;
+        let outcome = self.board.access(va, access, value)?;
+        self.forget_aliases(va)?;
+        Ok(outcome)
+    }
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        crate::riscv::permits(prot, access)
+    }
+    fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {
+        let of = if matches!(self.table, Table::First(..)) { FORGET_FIRST } else { FORGET_SECOND };
+        if (what.last - what.va) >> 12 < MOST_PAGES {
+            for va in (what.va..=what.last).step_by(0x1000) {
+                self.command(of | OF_ADDRESS, va >> 12 << 10)?;
+            }
+        } else {
+            self.command(of, 0)?;
+        }
+        self.command(FENCE, 0)?;
+        let tail = self.tail;
+        self.board.qtest.wait_u32(COMMANDS_HEAD, |head| head == tail)
+    }
+}

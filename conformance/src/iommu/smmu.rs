@@ -1,0 +1,179 @@
+//! Arm's SMMUv3, stage 1 or stage 2 (IHI 0070, 4 to 6).
+
+use super::blocks::blocks;
+use super::board::{ARM, Board};
+use super::permits_each;
+use crate::arm::{Registers, Stage};
+use crate::edu;
+use crate::ram::Ram;
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::{Invalidation, Prot};
+use std::io;
+use std::path::PathBuf;
+
+const REGISTERS: u64 = 0x0905_0000;
+const CONTROL: u64 = REGISTERS + 0x20;
+const CONTROL_ACK: u64 = REGISTERS + 0x24;
+const STREAMS_BASE: u64 = REGISTERS + 0x80;
+const STREAMS_CONFIG: u64 = REGISTERS + 0x88;
+const COMMANDS_BASE: u64 = REGISTERS + 0x90;
+const COMMANDS_PRODUCED: u64 = REGISTERS + 0x98;
+const COMMANDS_CONSUMED: u64 = REGISTERS + 0x9c;
+const EVENTS_BASE: u64 = REGISTERS + 0xa0;
+
+/// Control: command queue, event queue, translation.
+const COMMANDS_ON: u32 = 1 << 3;
+const EVENTS_ON: u32 = 1 << 2;
+const TRANSLATE: u32 = 1;
+
+/// Streams, and entries of the queues, as powers of two.
+const STREAMS_LG2: u32 = 8;
+const QUEUE_LG2: u32 = 8;
+
+const STREAMS: u64 = ARM.structures_pa;
+const CONTEXT: u64 = STREAMS + 0x4000;
+const COMMANDS: u64 = STREAMS + 0x5000;
+const EVENTS: u64 = STREAMS + 0x6000;
+
+const ASID: u64 = 1;
+const VMID: u64 = 1;
+
+/// Commands: the first word.
+const CONFIGURE_ALL: u64 = 0x04;
+const FORGET_ASID: u64 = 0x11 | VMID << 32 | ASID << 48;
+const FORGET_VA: u64 = 0x12 | VMID << 32 | ASID << 48;
+const FORGET_VMID: u64 = 0x28 | VMID << 32;
+const FORGET_IPA: u64 = 0x2a | VMID << 32;
+const SYNC: u64 = 0x46;
+/// So many granules, as a power of two, are the largest range of one command.
+const LARGEST_SCALE: u32 = 31;
+
+/// The SMMU of an AArch64 machine.
+#[derive(Debug)]
+pub struct Smmu<'r> {
+    board: Board<'r>,
+    stage: Stage,
+    granule_lg2: u32,
+    /// Commands given: an index with one bit that wraps.
+    produced: u32,
+}
+
+impl<'r> Smmu<'r> {
+    /// An SMMU with a table; it has 44 PA bits.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    pub fn new(program: &PathBuf, stage: Stage, registers: Registers, ram: &'r Ram) -> io::Result<Self> {
+        let Registers { ttb, tcr, mair } = registers;
+        // The granule's code, in that half.
+        let granule_lg2 = match (stage, if stage == Stage::Upper { tcr >> 30 & 3 } else { tcr >> 14 & 3 }) {
+            (Stage::Upper, 1) | (Stage::Lower | Stage::Second, 2) => 14,
+            (Stage::Upper, 3) | (Stage::Lower | Stage::Second, 1) => 16,
+            _ => 12,
+        };
+        let first_va = if stage == Stage::Upper { !(u64::MAX >> (tcr >> 16 & 0x3f)) } else { 0 };
+        let second: &[&str] = if stage == Stage::Second { &["-global", "arm-smmuv3.stage=2"] } else { &[] };
+        let board = Board::new(program, &ARM, &[&["-cpu", "max"], second].concat(), first_va, ram)?;
+        let mut smmu = Self { board, stage, granule_lg2, produced: 0 };
+        smmu.write_words(STREAMS + 64 * edu::REQUESTER, &stream_entry(stage, ttb, tcr))?;
+        // The same table in both halves: one of them is switched off.
+        smmu.write_words(CONTEXT, &[context(tcr), ttb, ttb, mair])?;
+        let qtest = &mut smmu.board.qtest;
+        qtest.write_u64(STREAMS_BASE, STREAMS)?;
+        qtest.write_u32(STREAMS_CONFIG, STREAMS_LG2)?;
+        qtest.write_u64(COMMANDS_BASE, COMMANDS | u64::from(QUEUE_LG2))?;
+        qtest.write_u64(EVENTS_BASE, EVENTS | u64::from(QUEUE_LG2))?;
+        let control = COMMANDS_ON | EVENTS_ON | TRANSLATE;
+        qtest.write_u32(CONTROL, control)?;
+        qtest.wait_u32(CONTROL_ACK, |ack| ack == control)?;
+        smmu.command(CONFIGURE_ALL, 31)?;
+        smmu.invalidate(&Invalidation::EVERYTHING)?;
+        Ok(smmu)
+    }
+
+    fn write_words(&self, at: u64, words: &[u64]) -> io::Result<()> {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.board.ram.write(at, &bytes)
+    }
+
+    fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
+        let index = u64::from(self.produced) % (1 << QUEUE_LG2);
+        self.write_words(COMMANDS + 16 * index, &[first, second])?;
+        self.produced = (self.produced + 1) % (2 << QUEUE_LG2);
+        self.board.qtest.write_u32(COMMANDS_PRODUCED, self.produced)
+    }
+}
+
+/// Words of a stream table entry.
+fn stream_entry(stage: Stage, ttb: u64, tcr: u64) -> [u64; 4] {
+    const VALID: u64 = 1;
+    const STAGE_1: u64 = 5 << 1;
+    const STAGE_2: u64 = 6 << 1;
+    const AARCH64: u64 = 1 << 51;
+    const RECORD_FAULTS: u64 = 1 << 58;
+    if stage == Stage::Second {
+        [VALID | STAGE_2, 0, VMID | (tcr & 0x7_ffff) << 32 | AARCH64 | RECORD_FAULTS, ttb]
+    } else {
+        [VALID | STAGE_1 | CONTEXT, 0, VMID, 0]
+    }
+}
+
+/// The first word of a context descriptor, from TCR_EL1.
+fn context(tcr: u64) -> u64 {
+    // What is in place: T0SZ, IR0, OR0, SH0; T1SZ, IR1, OR1, SH1; IPS.
+    let in_place = tcr & (0x3f | 0x3f << 8 | 0x3f << 16 | 0x3f << 24 | 7 << 32);
+    // TG0 and TG1, EPD0 and EPD1.
+    let moved = (tcr >> 14 & 3) << 6 | (tcr >> 30 & 3) << 22 | (tcr >> 7 & 1) << 14 | (tcr >> 23 & 1) << 30;
+    const VALID: u64 = 1 << 31;
+    const AARCH64: u64 = 1 << 41;
+    // Faults are recorded, and abort; the ASID is not shared.
+    const FAULTS: u64 = 0b11 << 45;
+    const ASID_SET: u64 = 1 << 47;
+    in_place | moved | VALID | AARCH64 | FAULTS | ASID_SET | ASID << 48
+}
+
+impl Walker for Smmu<'_> {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        self.board.translate(va)
+    }
+    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
+        self.board.reaches(va, pa)
+    }
+    fn sees(&self, prot: Prot) -> bool {
+        self.permits(prot, Access::Read)
+    }
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+        self.board.access(va, access, value)
+    }
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        match self.stage {
+            Stage::Second => permits_each(prot, access),
+            // What can be written can be read.
+            Stage::Lower | Stage::Upper => access == Access::Read || prot.contains(Prot::WRITE),
+        }
+    }
+    fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {
+        let (of_range, of_all) =
+            if self.stage == Stage::Second { (FORGET_IPA, FORGET_VMID) } else { (FORGET_VA, FORGET_ASID) };
+        let granule_lg2 = self.granule_lg2;
+        if blocks(what.va, what.last).all(|(_, lg2)| lg2 - granule_lg2 <= LARGEST_SCALE) {
+            // 1 for 4 KiB, 2 for 16 KiB, 3 for 64 KiB.
+            let granule = u64::from((granule_lg2 - 10) / 2) << 10;
+            let leaves_only = u64::from(what.unlinked_tables == 0);
+            // Arm's level 3 is level 0; 0 if it is not known.
+            let level = match what.leaf_levels.bits() {
+                bits if leaves_only == 1 && bits.count_ones() == 1 => 3u64.saturating_sub(bits.trailing_zeros().into()),
+                _ => 0,
+            };
+            for (va, lg2) in blocks(what.va, what.last) {
+                let hints = granule | level << 8 | leaves_only;
+                self.command(of_range | u64::from(lg2 - granule_lg2) << 20, va | hints)?;
+            }
+        } else {
+            self.command(of_all, 0)?;
+        }
+        self.command(SYNC, 0)?;
+        let produced = self.produced;
+        self.board.qtest.wait_u32(COMMANDS_CONSUMED, |consumed| consumed == produced)
+    }
+}

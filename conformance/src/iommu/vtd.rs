@@ -1,0 +1,189 @@
+//! Intel's IOMMU: legacy tables, and both stages of scalable mode, with queued invalidation (VT-d specification, 6.5, 9 and 11).
+
+use super::blocks::blocks;
+use super::board::{Board, PC};
+use super::permits_each;
+use crate::edu;
+use crate::ram::Ram;
+use crate::vm;
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::{Invalidation, Prot};
+use std::io;
+use std::path::PathBuf;
+
+/// Which tables are walked, with what the library tells of them.
+#[derive(Clone, Copy, Debug)]
+pub enum Tables {
+    /// The second stage of a context entry: its top and address width.
+    Legacy(u64, u32),
+    /// The second stage of a PASID entry: its top and address width.
+    Second(u64, u32),
+    /// The first stage of a PASID entry: its top and levels.
+    First(u64, u32),
+}
+
+impl Tables {
+    fn is_scalable(self) -> bool {
+        !matches!(self, Self::Legacy(..))
+    }
+}
+
+const REGISTERS: u64 = 0xfed9_0000;
+const CAPABILITIES: u64 = REGISTERS + 0x08;
+const GLOBAL_COMMAND: u64 = REGISTERS + 0x18;
+const GLOBAL_STATUS: u64 = REGISTERS + 0x1c;
+const ROOT_TABLE: u64 = REGISTERS + 0x20;
+const QUEUE_TAIL: u64 = REGISTERS + 0x88;
+const QUEUE: u64 = REGISTERS + 0x90;
+
+/// Global commands, and what says that they are done: translate; set the root; queued invalidation.
+const TRANSLATE: u32 = 1 << 31;
+const SET_ROOT: u32 = 1 << 30;
+const QUEUED: u32 = 1 << 26;
+/// Of the root table's and the queue's address: scalable mode; descriptors of 256 bits.
+const SCALABLE_ROOT: u64 = 1 << 10;
+const WIDE_DESCRIPTORS: u64 = 1 << 11;
+
+const ROOTS: u64 = PC.structures_pa;
+const CONTEXTS: u64 = ROOTS + 0x1000;
+const PASID_DIRECTORY: u64 = ROOTS + 0x2000;
+const PASIDS: u64 = ROOTS + 0x3000;
+const DESCRIPTORS: u64 = ROOTS + 0x4000;
+const DESCRIPTORS_BYTES: u64 = 0x1000;
+const DONE: u64 = ROOTS + 0x5000;
+
+const DOMAIN: u64 = 1;
+
+/// Descriptors: the first word. Leaves only is a hint in the second.
+const IOTLB: u64 = 2;
+const WAIT: u64 = 5;
+const PASID_IOTLB: u64 = 6;
+const WRITE_STATUS: u64 = 1 << 5;
+const OF_DOMAIN: u64 = 2 << 4;
+const OF_PAGES: u64 = 3 << 4;
+const LEAVES_ONLY: u64 = 1 << 6;
+
+/// The IOMMU of a PC.
+#[derive(Debug)]
+pub struct Vtd<'r> {
+    board: Board<'r>,
+    tables: Tables,
+    /// Byte offset of the next descriptor.
+    tail: u64,
+    waits: u32,
+    enabled: u32,
+    /// The largest block that one descriptor invalidates, as a power of two in bytes.
+    largest_block_lg2: u32,
+}
+
+impl<'r> Vtd<'r> {
+    /// An IOMMU of 39 or 48 bits with a table.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    pub fn new(program: &PathBuf, va_bits: u32, tables: Tables, ram: &'r Ram) -> io::Result<Self> {
+        let is_old = vm::major(program)? <= 10;
+        let mode = match (tables, is_old) {
+            (Tables::Legacy(..), _) => "",
+            (Tables::Second(..), true) => ",x-scalable-mode=on",
+            (Tables::Second(..), false) => ",scalable-mode=on",
+            (Tables::First(..), true) => ",x-scalable-mode=on,x-flts=on",
+            (Tables::First(..), false) => ",scalable-mode=on,fsts=on",
+        };
+        let device = format!("intel-iommu,aw-bits={va_bits}{mode}");
+        let board = Board::new(program, &PC, &["-device", &device], 0, ram)?;
+        let mut vtd = Self { board, tables, tail: 0, waits: 0, enabled: 0, largest_block_lg2: 0 };
+        let root = vtd.write_entries()?;
+        let capabilities = vtd.board.qtest.read_u64(CAPABILITIES)?;
+        vtd.largest_block_lg2 = 12 + (capabilities >> 48 & 0x3f) as u32;
+        vtd.board.qtest.write_u64(ROOT_TABLE, root)?;
+        vtd.board.qtest.write_u64(QUEUE, DESCRIPTORS | if tables.is_scalable() { WIDE_DESCRIPTORS } else { 0 })?;
+        for command in [SET_ROOT, QUEUED, TRANSLATE] {
+            vtd.board.qtest.write_u32(GLOBAL_COMMAND, vtd.enabled | command)?;
+            vtd.board.qtest.wait_u32(GLOBAL_STATUS, |status| status & command != 0)?;
+            // Setting the root is done once.
+            vtd.enabled |= command & !SET_ROOT;
+        }
+        vtd.invalidate(&Invalidation::EVERYTHING)?;
+        Ok(vtd)
+    }
+
+    /// Writes the way from the device to the table. Returns what the root table's register holds.
+    fn write_entries(&self) -> io::Result<u64> {
+        let write = |at, words: &[u64]| {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            self.board.ram.write(at, &bytes)
+        };
+        write(ROOTS, &[CONTEXTS | 1])?;
+        let pasid = match self.tables {
+            Tables::Legacy(ssptptr, aw) => {
+                write(CONTEXTS + 16 * edu::REQUESTER, &[ssptptr | 1, u64::from(aw) | DOMAIN << 8])?;
+                return Ok(ROOTS);
+            }
+            Tables::Second(ssptptr, aw) => [1 | u64::from(aw) << 2 | 2 << 6 | ssptptr, DOMAIN, 0],
+            // The model takes the address width for the first stage's, too.
+            Tables::First(root, levels) => {
+                let levels = u64::from(levels);
+                [1 | (levels - 2) << 2 | 1 << 6, DOMAIN, root | (levels - 4) << 2]
+            }
+        };
+        write(CONTEXTS + 32 * edu::REQUESTER, &[PASID_DIRECTORY | 1])?;
+        write(PASID_DIRECTORY, &[PASIDS | 1])?;
+        write(PASIDS, &pasid)?;
+        Ok(ROOTS | SCALABLE_ROOT)
+    }
+
+    fn queue(&mut self, first: u64, second: u64) -> io::Result<()> {
+        let at = DESCRIPTORS + self.tail;
+        self.board.ram.write(at, &first.to_le_bytes())?;
+        self.board.ram.write(at + 8, &second.to_le_bytes())?;
+        self.tail += if self.tables.is_scalable() { 32 } else { 16 };
+        self.tail %= DESCRIPTORS_BYTES;
+        self.board.qtest.write_u64(QUEUE_TAIL, self.tail)
+    }
+
+    /// Returns when all that was queued is done.
+    fn wait(&mut self) -> io::Result<()> {
+        self.waits += 1;
+        self.queue(WAIT | WRITE_STATUS | u64::from(self.waits) << 32, DONE)?;
+        let waits = self.waits;
+        self.board.qtest.wait_u32(DONE, |done| done == waits)
+    }
+}
+
+impl Walker for Vtd<'_> {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        self.board.translate(va)
+    }
+    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
+        self.board.reaches(va, pa)
+    }
+    fn sees(&self, prot: Prot) -> bool {
+        self.permits(prot, Access::Read)
+    }
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+        self.board.access(va, access, value)
+    }
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        match self.tables {
+            // What can be written can be read.
+            Tables::First(..) => access == Access::Read || prot.contains(Prot::WRITE),
+            Tables::Legacy(..) | Tables::Second(..) => permits_each(prot, access),
+        }
+    }
+    fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {
+        let kind = if matches!(self.tables, Tables::First(..)) { PASID_IOTLB } else { IOTLB };
+        let of = kind | DOMAIN << 16;
+        let hint = if what.unlinked_tables == 0 { LEAVES_ONLY } else { 0 };
+        let is_small = |(_, lg2): (u64, u32)| lg2 <= self.largest_block_lg2;
+        // The PASID is 0.
+        if blocks(what.va, what.last).all(is_small) {
+            for (va, lg2) in blocks(what.va, what.last) {
+                self.queue(of | OF_PAGES, va | hint | u64::from(lg2 - 12))?;
+            }
+        } else {
+            self.queue(of | OF_DOMAIN, 0)?;
+        }
+        self.wait()
+    }
+}

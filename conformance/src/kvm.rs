@@ -1,0 +1,185 @@
+//! x86_64: the MMU of this computer, through a virtual CPU of KVM.
+
+use crate::ram::{RAM_BYTES, Ram};
+use crate::scenario::Window;
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::{Invalidation, Prot};
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_dtable, kvm_regs, kvm_segment, kvm_userspace_memory_region};
+use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
+use memmap2::MmapMut;
+use std::io;
+
+/// What the tables have to map to itself: the instructions of accesses.
+pub const WINDOW: Window = Window { pa: 0, bytes: 0x4000, prot: Prot::READ.union(Prot::WRITE) };
+
+const READ_AT: u64 = 0x1000;
+const WRITE_AT: u64 = 0x1010;
+const HLT: &[u8] = &[0xf4];
+
+/// Protection, monitoring of the coprocessor, extension type, numeric error, write protection, paging.
+const CR0: u64 = 0x8001_0033;
+const CR4_PAE: u64 = 1 << 5;
+/// Long mode, enabled and active.
+const EFER: u64 = 0x500;
+/// Bit 1 is always set.
+const RFLAGS: u64 = 2;
+
+/// What KVM gives its guests.
+#[derive(Clone, Copy, Debug)]
+pub struct Host {
+    /// PA bits.
+    pub pa_bits: u32,
+    /// Page sizes.
+    pub sizes: u64,
+}
+
+impl Host {
+    /// Asks KVM.
+    ///
+    /// # Errors
+    /// There is none here that makes a guest of 64 bits.
+    pub fn probe() -> io::Result<Self> {
+        let cpuid = Kvm::new()?.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
+        let leaf =
+            |function| cpuid.as_slice().iter().find(|entry| entry.function == function).copied().unwrap_or_default();
+        let has_gigabyte_pages = leaf(0x8000_0001).edx >> 26 & 1 != 0;
+        let sizes = 1 << 12 | 1 << 21 | u64::from(has_gigabyte_pages) << 30;
+        Ok(Self { pa_bits: leaf(0x8000_0008).eax & 0xff, sizes })
+    }
+}
+
+/// A virtual CPU, and the machine that it is of.
+#[derive(Debug)]
+struct Machine {
+    cpu: VcpuFd,
+    _vm: VmFd,
+}
+
+/// A virtual CPU with a table.
+#[derive(Debug)]
+pub struct Vcpu {
+    /// None after an invalidation: KVM may have made tables of its own from those of the guest, which follow what the guest
+    /// writes, but not what another writes into its memory.
+    machine: Option<Machine>,
+    memory: MmapMut,
+    cr3: u64,
+}
+
+impl Vcpu {
+    /// A virtual CPU with a table of four levels, on a RAM that begins at 0.
+    ///
+    /// # Errors
+    /// KVM refuses.
+    pub fn new(cr3: u64, ram: &Ram) -> io::Result<Self> {
+        // mov rax, [rbx] and mov [rbx], rcx; hlt.
+        ram.write(READ_AT, &[0x48, 0x8b, 0x03, 0xf4])?;
+        ram.write(WRITE_AT, &[0x48, 0x89, 0x0b, 0xf4])?;
+        Ok(Self { machine: None, memory: ram.whole()?, cr3 })
+    }
+
+    fn machine(&mut self) -> io::Result<&mut Machine> {
+        if self.machine.is_none() {
+            self.machine = Some(self.start()?);
+        }
+        self.machine.as_mut().ok_or_else(|| io::Error::other("no virtual CPU"))
+    }
+
+    fn start(&mut self) -> io::Result<Machine> {
+        let kvm = Kvm::new()?;
+        let vm = kvm.create_vm()?;
+        let region = kvm_userspace_memory_region {
+            slot: 0,
+            flags: 0,
+            guest_phys_addr: 0,
+            memory_size: RAM_BYTES,
+            userspace_addr: self.memory.as_mut_ptr() as u64,
+        };
+        // SAFETY: the memory is mapped, of that size, and stays so for as long as the machine is there: both go together.
+        unsafe { vm.set_user_memory_region(region) }?;
+        let cpu = vm.create_vcpu(0)?;
+        cpu.set_cpuid2(&kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?)?;
+        let machine = Machine { cpu, _vm: vm };
+        self.reset(&machine)?;
+        Ok(machine)
+    }
+
+    /// Paging on, and no interrupt descriptors: what is refused shuts the machine down.
+    fn reset(&self, machine: &Machine) -> io::Result<()> {
+        let mut registers = machine.cpu.get_sregs()?;
+        let data = kvm_segment {
+            type_: 3,
+            present: 1,
+            s: 1,
+            db: 1,
+            g: 1,
+            limit: u32::MAX,
+            selector: 0x10,
+            ..Default::default()
+        };
+        let code = kvm_segment { type_: 11, db: 0, l: 1, selector: 0x08, ..data };
+        registers.cs = code;
+        for segment in [&mut registers.ds, &mut registers.es, &mut registers.fs, &mut registers.gs, &mut registers.ss] {
+            *segment = data;
+        }
+        registers.tr = kvm_segment { type_: 11, present: 1, limit: 0x67, ..Default::default() };
+        registers.idt = kvm_dtable::default();
+        (registers.cr0, registers.cr3, registers.cr4, registers.efer) = (CR0, self.cr3, CR4_PAE, EFER);
+        machine.cpu.set_sregs(&registers)?;
+        Ok(())
+    }
+}
+
+impl Drop for Vcpu {
+    fn drop(&mut self) {
+        // Before its memory.
+        self.machine = None;
+    }
+}
+
+impl Walker for Vcpu {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        let found = self.machine()?.cpu.translate_gva(va)?;
+        Ok((found.valid != 0).then_some(found.physical_address))
+    }
+
+    /// KVM translates what is not canonical as if it were.
+    fn reaches(&self, va: u64, _: Option<u64>) -> bool {
+        va.cast_signed() << 16 >> 16 == va.cast_signed()
+    }
+
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+        let rip = match access {
+            Access::Read => READ_AT,
+            Access::Write => WRITE_AT,
+            Access::Execute => va,
+        };
+        let machine = self.machine()?;
+        machine.cpu.set_regs(&kvm_regs { rip, rbx: va, rcx: value, rflags: RFLAGS, ..Default::default() })?;
+        let exit = match machine.cpu.run()? {
+            VcpuExit::Hlt => return Ok(Outcome::Done(machine.cpu.get_regs()?.rax)),
+            VcpuExit::Shutdown => None,
+            other => Some(format!("{other:?}")),
+        };
+        let cr2 = machine.cpu.get_sregs()?.cr2;
+        if exit.is_some() || cr2 != va {
+            return Err(io::Error::other(format!("{access:?} at {va:#x}: exit {exit:?}, page fault at {cr2:#x}")));
+        }
+        // A machine that was shut down starts anew.
+        self.machine = None;
+        Ok(Outcome::Fault)
+    }
+
+    fn instruction(&self) -> Option<&'static [u8]> {
+        Some(HLT)
+    }
+
+    fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
+        self.machine = None;
+        Ok(())
+    }
+
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        // The format has no permission to execute.
+        access != Access::Write || prot.contains(Prot::WRITE)
+    }
+}

@@ -1,0 +1,234 @@
+//! Tables that change while a device uses them: what was unmapped may be reached until the sync that the library asks for, and
+//! must not be reached after it.
+
+use crate::hardware::VmDomain;
+use crate::matrix::Counts;
+use crate::ram::{DATA_BYTES, Ram};
+use crate::scenario::{FirstTop, Plan, wrong};
+use crate::walker::{Access, Outcome};
+use generic_pt::iommu::Walkers;
+use generic_pt::{Features, GatherMode, Invalidation, Prot, PtIommu, VaRange};
+use std::io;
+
+const PROT: Prot = Prot::READ.union(Prot::WRITE);
+
+/// A table that hardware walks already.
+#[derive(Debug)]
+pub struct Live<'d, 'r, F: Walkers> {
+    domain: &'d VmDomain<'r>,
+    table: PtIommu<F, &'d VmDomain<'r>>,
+    ram: &'r Ram,
+    top: FirstTop,
+    granule: u64,
+    /// What one table of the lowest level maps.
+    lowest_table: u64,
+    counts: Counts,
+}
+
+impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
+    /// Of a table in which only the plan's window is mapped.
+    ///
+    /// # Errors
+    /// The library refuses to map it.
+    pub fn new(
+        domain: &'d VmDomain<'r>,
+        mut table: PtIommu<F, &'d VmDomain<'r>>,
+        plan: &Plan,
+        ram: &'r Ram,
+    ) -> io::Result<Self> {
+        let info = table.info();
+        let granule = info.page_sizes & info.page_sizes.wrapping_neg();
+        let map = table.map_range(info.aperture.va, plan.window.pa, plan.window.bytes, plan.window.prot);
+        map.map_err(|error| wrong(format!("window: {error}")))?;
+        let item_bytes = size_of::<F::Item>() as u64;
+        Ok(Self {
+            domain,
+            table,
+            ram,
+            top: plan.top,
+            granule,
+            lowest_table: granule * (granule / item_bytes),
+            counts: Counts::default(),
+        })
+    }
+
+    /// What the machine is told.
+    pub fn hw_info(&self) -> F::HwInfo {
+        self.table.hw_info()
+    }
+
+    /// Changes the table in all ways, and looks at it through the device before and after each sync.
+    ///
+    /// # Errors
+    /// The device reaches what it must not reach, or the other way round; the library asks for other syncs than it says; or
+    /// nothing was ever reached before a sync, so that nothing was shown.
+    pub fn check(mut self) -> io::Result<Counts> {
+        // Behind the window.
+        let at = self.table.info().aperture.va + 4 * self.lowest_table;
+        self.pages_with_one_between(at)?;
+        self.a_whole_table(at + self.lowest_table)?;
+        self.a_page_in_the_place_of_a_table(at + 2 * self.lowest_table)?;
+        if self.top == FirstTop::Grows {
+            self.a_higher_top()?;
+        }
+        self.domain.driver.walker().map(drop)?;
+        if self.counts.stale == 0 {
+            return Err(wrong("the walker caches nothing, so this shows nothing".to_owned()));
+        }
+        Ok(self.counts)
+    }
+
+    /// Two pages are unmapped into one gather; the one between stays.
+    fn pages_with_one_between(&mut self, at: u64) -> io::Result<()> {
+        let (first, between, last) = (at, at + self.granule, at + 2 * self.granule);
+        for (va, n) in [(first, 0), (between, 4), (last, 2)] {
+            self.map(va, self.data_pa(n))?;
+            self.reaches(va, self.data_pa(n))?;
+        }
+        let mut gather = self.table.gather(GatherMode::Immediate);
+        self.domain.driver.take_told();
+        for (va, n) in [(first, 0), (last, 2)] {
+            if self.table.unmap_range(va, self.granule, &mut gather) != self.granule {
+                return Err(wrong(format!("unmap of {va:#x} did not remove one page")));
+            }
+            self.may_reach(va, self.data_pa(n))?;
+        }
+        let of = |va, last_va| VaRange { va, last: last_va + (self.granule - 1) };
+        let no_gaps = self.table.common().has(Features::FLUSH_RANGE_NO_GAPS);
+        let (early, late) =
+            if no_gaps { (vec![of(first, first)], vec![of(last, last)]) } else { (vec![], vec![of(first, last)]) };
+        self.was_told(&early, 0)?;
+        if no_gaps {
+            // What comes next is not adjacent, so it was synced before.
+            self.misses(first)?;
+        }
+        gather.sync();
+        self.was_told(&late, 0)?;
+        self.misses(first)?;
+        self.misses(last)?;
+        self.reaches(between, self.data_pa(4))?;
+        // Mapped again, elsewhere.
+        self.map(first, self.data_pa(6))?;
+        self.reaches(first, self.data_pa(6))
+    }
+
+    /// A table full of pages goes at once; pages elsewhere take its place.
+    fn a_whole_table(&mut self, at: u64) -> io::Result<()> {
+        let pages = self.lowest_table / self.granule;
+        let places = [0, pages / 2, pages - 1].map(|n| (at + n * self.granule, self.data_pa(n)));
+        for n in 0..pages {
+            self.map(at + n * self.granule, self.data_pa(n))?;
+        }
+        for (va, pa) in places {
+            self.reaches(va, pa)?;
+        }
+        let mut gather = self.table.gather(GatherMode::Immediate);
+        self.domain.driver.take_told();
+        let removed = self.table.unmap_range(at, self.lowest_table, &mut gather);
+        if removed != self.lowest_table {
+            return Err(wrong(format!("unmap at {at:#x} removed {removed:#x} of {:#x} bytes", self.lowest_table)));
+        }
+        for (va, pa) in places {
+            self.may_reach(va, pa)?;
+        }
+        gather.sync();
+        self.was_told(&[VaRange { va: at, last: at + (self.lowest_table - 1) }], 1)?;
+        for (va, _) in places {
+            self.misses(va)?;
+        }
+        for (n, (va, _)) in (7..).zip(places) {
+            self.map(va, self.data_pa(n))?;
+            self.reaches(va, self.data_pa(n))?;
+        }
+        Ok(())
+    }
+
+    /// A large page takes the place of a table that holds nothing any more: the library syncs by itself.
+    fn a_page_in_the_place_of_a_table(&mut self, at: u64) -> io::Result<()> {
+        let bytes = self.lowest_table;
+        if bytes > DATA_BYTES / 2 {
+            // No room for it in RAM.
+            return Ok(());
+        }
+        let mut gather = self.table.gather(GatherMode::Immediate);
+        self.map(at, self.data_pa(1))?;
+        self.reaches(at, self.data_pa(1))?;
+        self.table.unmap_range(at, self.granule, &mut gather);
+        gather.sync();
+        self.domain.driver.take_told();
+        let pa = self.ram.data_pa().next_multiple_of(bytes);
+        self.table.map_range(at, pa, bytes, PROT).map_err(|error| wrong(format!("map at {at:#x}: {error}")))?;
+        self.was_told(&[VaRange { va: at, last: at + (bytes - 1) }], 1)?;
+        for offset in [0, self.granule, bytes - 8] {
+            self.reaches(at + offset, pa + offset)?;
+        }
+        Ok(())
+    }
+
+    /// A map beyond the top, while the device uses the one that there is.
+    fn a_higher_top(&mut self) -> io::Result<()> {
+        let at = self.table.info().aperture.last / 2 + 1;
+        self.domain.driver.take_tops();
+        self.map(at, self.data_pa(3))?;
+        if self.domain.driver.take_tops().is_empty() {
+            return Err(wrong(format!("a map of {at:#x} did not need a higher top")));
+        }
+        self.reaches(at, self.data_pa(3))
+    }
+
+    fn data_pa(&self, n: u64) -> u64 {
+        // Not in the order of the pages, so that they stay pages.
+        self.ram.data_pa() + (n * 5 + 1) % (DATA_BYTES / self.granule) * self.granule
+    }
+
+    fn map(&mut self, va: u64, pa: u64) -> io::Result<()> {
+        let map = self.table.map_range(va, pa, self.granule, PROT);
+        map.map_err(|error| wrong(format!("map of {va:#x} to {pa:#x}: {error}")))
+    }
+
+    /// What the device reads. Memory holds its own addresses.
+    fn read(&mut self, va: u64) -> io::Result<Outcome> {
+        let outcome = self.domain.driver.walker()?.access(va, Access::Read, 0)?;
+        self.counts.accesses += 1;
+        self.counts.faults += u64::from(outcome == Outcome::Fault);
+        Ok(outcome)
+    }
+
+    fn reaches(&mut self, va: u64, pa: u64) -> io::Result<()> {
+        match self.read(va)? {
+            Outcome::Done(found) if found == pa => Ok(()),
+            other => Err(wrong(format!("{va:#x} is mapped to {pa:#x}, and the device finds {other:x?}"))),
+        }
+    }
+
+    /// After an unmap and before its sync: the old page, or nothing.
+    fn may_reach(&mut self, va: u64, pa: u64) -> io::Result<()> {
+        match self.read(va)? {
+            Outcome::Fault => Ok(()),
+            Outcome::Done(found) if found == pa => {
+                self.counts.stale += 1;
+                Ok(())
+            }
+            other => Err(wrong(format!("{va:#x} was mapped to {pa:#x}, and the device finds {other:x?}"))),
+        }
+    }
+
+    fn misses(&mut self, va: u64) -> io::Result<()> {
+        match self.read(va)? {
+            Outcome::Fault => Ok(()),
+            other => Err(wrong(format!("{va:#x} was unmapped and synced, and the device finds {other:x?}"))),
+        }
+    }
+
+    /// Whether just these ranges were asked for, each with so many tables to forget.
+    fn was_told(&self, ranges: &[VaRange], tables: u64) -> io::Result<()> {
+        let told = self.domain.driver.take_told();
+        let is_so = |told: &Invalidation, range: &VaRange| {
+            (told.va, told.last, told.unlinked_tables) == (range.va, range.last, tables)
+        };
+        if told.len() == ranges.len() && told.iter().zip(ranges).all(|(told, range)| is_so(told, range)) {
+            return Ok(());
+        }
+        Err(wrong(format!("syncs of {ranges:x?} with {tables} tables were expected, and {told:x?} were asked for")))
+    }
+}

@@ -1,0 +1,160 @@
+//! RISC-V: the G-stage of a hart, through the instructions of hypervisors that load and store as their guests do.
+
+use crate::gdb::Gdb;
+use crate::ram::Ram;
+use crate::riscv::{RAM_PA, Xlen};
+use crate::vm::{self, Channel, Vm};
+use crate::walker::{Access, Outcome, Walker};
+use generic_pt::{Invalidation, Prot};
+use std::io;
+use std::path::PathBuf;
+
+/// Where the instructions of accesses are, and where traps go.
+const INSTRUCTIONS: u64 = RAM_PA + 0x1000;
+const TRAP: u64 = RAM_PA + 0x2000;
+
+const MACHINE: u64 = 3;
+/// `hstatus`: guest accesses are those of its supervisor; the guest is of 64 bits.
+const SPVP: u64 = 1 << 8;
+const VSXL_64: u64 = 2 << 32;
+/// `mstatus`: mret leads to a supervisor, of a guest (with 32 bits in `mstatush`); SXL and UXL are of 64 bits.
+const MPP_SUPERVISOR: u64 = 1 << 11;
+const MPV: u64 = 1 << 39;
+const XLEN_64: u64 = 0xa_0000_0000;
+
+const MRET_AT: u64 = INSTRUCTIONS + 8;
+
+/// Causes of traps: ecall of a guest's supervisor; guest page faults.
+const CALL_OF_GUEST: u64 = 10;
+const FETCH_REFUSED: u64 = 20;
+const LOAD_REFUSED: u64 = 21;
+const STORE_REFUSED: u64 = 23;
+
+/// A hart that stands still, with a G-stage table; its guest has no tables of its own.
+#[derive(Debug)]
+pub struct Guest {
+    _vm: Vm,
+    gdb: Gdb,
+    xlen: Xlen,
+    hgatp: u64,
+    gpa_bits: u32,
+    /// QEMU 7.2 refuses addresses with the highest bit set.
+    has_sign_fault: bool,
+}
+
+impl Guest {
+    /// A hart with a table of so many GPA bits, on a RAM that begins at [`RAM_PA`]: `mode` and page number as the library gives
+    /// them.
+    ///
+    /// # Errors
+    /// The machine does not work.
+    pub fn new(
+        program: &PathBuf,
+        xlen: Xlen,
+        extensions: &[&str],
+        gpa_bits: u32,
+        (mode, ppn): (u32, u64),
+        ram: &Ram,
+    ) -> io::Result<Self> {
+        // hlv.d and hsv.d, or hlv.w and hsv.w: from a1's address to a0, and there from a2; mret.
+        let code: [u32; 3] = match xlen {
+            Xlen::Bits64 => [0x6c05_c573, 0x6ec5_c073, 0x3020_0073],
+            Xlen::Bits32 => [0x6805_c573, 0x6ac5_c073, 0x3020_0073],
+        };
+        ram.write_words(INSTRUCTIONS, &code)?;
+        let (name, hgatp) = match xlen {
+            Xlen::Bits64 => ("rv64", u64::from(mode) << 60 | ppn),
+            // One bit, for the mode that `iohgatp` calls 8.
+            Xlen::Bits32 => ("rv32", u64::from(mode == 8) << 31 | ppn),
+        };
+        let cpu = [&[name, "pmp=false", "h=true"], extensions].concat().join(",");
+        let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
+        let has_sign_fault = vm::major(program)? < 10;
+        let mut guest = Self { _vm: vm, gdb: Gdb::new(channel)?, xlen, hgatp, has_sign_fault, gpa_bits };
+        guest.gdb.set("priv", MACHINE)?;
+        guest.gdb.set("mtvec", TRAP)?;
+        guest.gdb.set("hstatus", if xlen == Xlen::Bits64 { SPVP | VSXL_64 } else { SPVP })?;
+        guest.gdb.set("vsatp", 0)?;
+        guest.forget()?;
+        Ok(guest)
+    }
+
+    fn forget(&mut self) -> io::Result<()> {
+        // Only a change does it.
+        self.gdb.set("hgatp", 0)?;
+        self.gdb.set("hgatp", self.hgatp)
+    }
+
+    /// Goes to an address as the guest's supervisor, by mret.
+    fn enter_at(&mut self, va: u64) -> io::Result<()> {
+        self.gdb.set("mepc", va)?;
+        match self.xlen {
+            Xlen::Bits64 => self.gdb.set("mstatus", XLEN_64 | MPP_SUPERVISOR | MPV)?,
+            Xlen::Bits32 => {
+                self.gdb.set("mstatus", MPP_SUPERVISOR)?;
+                self.gdb.set("mstatush", MPV >> 32)?;
+            }
+        }
+        self.gdb.set("mcause", 0)?;
+        self.gdb.step()
+    }
+}
+
+impl Walker for Guest {
+    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+        // Memory holds its own addresses.
+        Ok(match self.access(va, Access::Read, 0)? {
+            Outcome::Done(pa) => Some(pa),
+            _ => None,
+        })
+    }
+
+    /// RAM only; with 32 bits, what an address register holds.
+    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
+        let is_in_register = self.xlen == Xlen::Bits64 || va >> 32 == 0;
+        let is_refused = self.has_sign_fault && va >> (self.gpa_bits - 1) != 0;
+        let is_ram = pa.is_none_or(|pa| (RAM_PA + crate::ram::DATA_AT..RAM_PA + crate::ram::RAM_BYTES).contains(&pa));
+        is_in_register && !is_refused && is_ram && va & 7 == 0
+    }
+
+    fn sees(&self, prot: Prot) -> bool {
+        self.permits(prot, Access::Read)
+    }
+
+    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+        let (at, cause_of_refusal) = match access {
+            Access::Read => (INSTRUCTIONS, LOAD_REFUSED),
+            Access::Write => (INSTRUCTIONS + 4, STORE_REFUSED),
+            Access::Execute => (MRET_AT, FETCH_REFUSED),
+        };
+        self.gdb.set("priv", MACHINE)?;
+        self.gdb.set("a1", va)?;
+        self.gdb.set("a2", value)?;
+        self.gdb.set("pc", at)?;
+        if access == Access::Execute {
+            self.enter_at(va)?;
+        }
+        self.gdb.step()?;
+        if access != Access::Execute && self.gdb.get("pc")? == at + 4 {
+            return Ok(Outcome::Done(self.gdb.get("a0")?));
+        }
+        match (self.gdb.get("mcause")?, self.gdb.get("mtval2")?) {
+            (CALL_OF_GUEST, _) => Ok(Outcome::Done(0)),
+            (cause, gpa) if cause == cause_of_refusal && gpa == va >> 2 => Ok(Outcome::Fault),
+            (cause, gpa) => Err(io::Error::other(format!("{access:?} at {va:#x}: cause {cause}, at {gpa:#x} * 4"))),
+        }
+    }
+
+    fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
+        self.forget()
+    }
+
+    fn instruction(&self) -> Option<&'static [u8]> {
+        // ecall, which leads back.
+        Some(&[0x73, 0, 0, 0])
+    }
+
+    fn permits(&self, prot: Prot, access: Access) -> bool {
+        crate::riscv::permits(prot, access)
+    }
+}

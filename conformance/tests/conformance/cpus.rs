@@ -1,0 +1,209 @@
+//! CPUs.
+
+use crate::rows::{Jobs, Needs, check, config};
+use conformance::arm::{self, Registers, Stage};
+use conformance::arm32;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use conformance::kvm::{self, Host, Vcpu};
+use conformance::riscv::{self, Hart, Xlen};
+use conformance::riscv_g::Guest;
+use conformance::scenario::Plan;
+use conformance::x86::{self, Paging};
+use generic_pt::Features;
+use generic_pt::fmt::{armv7s, riscv_32, riscv_32_g, riscv_64, riscv_64_g, x86_64, x86_pae};
+
+/// All of them.
+pub fn all(jobs: &mut Jobs) {
+    riscv_64(jobs);
+    riscv_32(jobs);
+    riscv_64_g(jobs);
+    riscv_32_g(jobs);
+    x86_64(jobs);
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    x86_64_of_kvm(jobs);
+    x86_pae(jobs);
+    armv8(jobs);
+    armv7s(jobs);
+}
+
+fn riscv_64(jobs: &mut Jobs) {
+    for (name, va, own, extensions) in [
+        ("Sv39", 39, Features::empty(), &[][..]),
+        ("Sv39, Svnapot", 39, riscv_64::SVNAPOT_64K, &["svnapot=on"][..]),
+        ("Sv48", 48, Features::empty(), &[][..]),
+        ("Sv48, Svnapot, Svpbmt", 48, riscv_64::SVNAPOT_64K.union(riscv_64::SVPBMT), &["svnapot=on", "svpbmt=on"][..]),
+        ("Sv57", 57, Features::empty(), &[][..]),
+        ("Sv57, Svnapot", 57, riscv_64::SVNAPOT_64K, &["svnapot=on"][..]),
+    ] {
+        jobs.add("riscv_64", name, Needs::any("qemu-system-riscv64"), move |program, seed| {
+            let config = config(riscv_64::FORCED | Features::SIGN_EXTEND | own, va, 56, riscv_64::Config {});
+            let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
+            check::<riscv_64::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+                let mut hart = Hart::new(program, Xlen::Bits64, extensions, ram)?;
+                hart.install(info.fsc_iosatp_mode, info.ppn)?;
+                Ok(Box::new(hart))
+            })
+        });
+    }
+}
+
+fn riscv_32(jobs: &mut Jobs) {
+    jobs.add("riscv_32", "Sv32", Needs::any("qemu-system-riscv32"), move |program, seed| {
+        let config = config(riscv_32::FORCED, 32, 34, riscv_32::Config {});
+        let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
+        check::<riscv_32::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+            let mut hart = Hart::new(program, Xlen::Bits32, &[], ram)?;
+            hart.install(info.fsc_iosatp_mode, info.ppn.into())?;
+            Ok(Box::new(hart))
+        })
+    });
+}
+
+fn riscv_64_g(jobs: &mut Jobs) {
+    for (name, va, own, extensions) in [
+        ("Sv39x4", 41, Features::empty(), &[][..]),
+        (
+            "Sv48x4, Svnapot, Svpbmt",
+            50,
+            riscv_64_g::SVNAPOT_64K.union(riscv_64_g::SVPBMT),
+            &["svnapot=on", "svpbmt=on"][..],
+        ),
+        ("Sv57x4", 59, Features::empty(), &[][..]),
+    ] {
+        jobs.add("riscv_64_g", name, Needs::any("qemu-system-riscv64"), move |program, seed| {
+            let config = config(riscv_64_g::FORCED | own, va, 56, riscv_64_g::Config {});
+            let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
+            check::<riscv_64_g::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+                let top = (info.iohgatp_mode, info.ppn);
+                Ok(Box::new(Guest::new(program, Xlen::Bits64, extensions, va, top, ram)?))
+            })
+        });
+    }
+}
+
+fn riscv_32_g(jobs: &mut Jobs) {
+    jobs.add("riscv_32_g", "Sv32x4", Needs::any("qemu-system-riscv32"), |program, seed| {
+        let config = config(riscv_32_g::FORCED, 34, 34, riscv_32_g::Config {});
+        let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
+        check::<riscv_32_g::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+            let top = (info.iohgatp_mode, info.ppn.into());
+            Ok(Box::new(Guest::new(program, Xlen::Bits32, &[], 34, top, ram)?))
+        })
+    });
+}
+
+fn x86_64(jobs: &mut Jobs) {
+    for (name, va, top_level, paging) in [("4 levels", 48, 3, Paging::Four), ("5 levels", 57, 4, Paging::Five)] {
+        jobs.add("x86_64", name, Needs::any("qemu-system-x86_64"), move |program, seed| {
+            let features = x86_64::FORCED | Features::SIGN_EXTEND;
+            let config = config(features, va, 52, x86_64::Config { top_level, encryption_mask: 0 });
+            let plan = Plan { window: x86::WINDOW, pa_bits: 52, ..Plan::new(seed) };
+            check::<x86_64::Format>(x86::RAM_PA, &config, plan, |ram, info| {
+                let mut cpu = x86::Cpu::new(program, paging, ram)?;
+                cpu.install(info.gcr3_pt)?;
+                Ok(Box::new(cpu))
+            })
+        });
+    }
+}
+
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn x86_64_of_kvm(jobs: &mut Jobs) {
+    jobs.add("x86_64", "4 levels", Needs::Kvm, |_, seed| {
+        let host = Host::probe()?;
+        let config = config(
+            x86_64::FORCED | Features::SIGN_EXTEND,
+            48,
+            host.pa_bits,
+            x86_64::Config { top_level: 3, encryption_mask: 0 },
+        );
+        let plan = Plan { window: kvm::WINDOW, pa_bits: host.pa_bits, sizes: host.sizes, ..Plan::new(seed) };
+        check::<x86_64::Format>(x86::RAM_PA, &config, plan, |ram, info| Ok(Box::new(Vcpu::new(info.gcr3_pt, ram)?)))
+    });
+}
+
+fn x86_pae(jobs: &mut Jobs) {
+    jobs.add("x86_pae", "XD", Needs::any("qemu-system-x86_64"), move |program, seed| {
+        let config = config(x86_pae::FORCED | x86_pae::EXECUTE_DISABLE, 32, 52, x86_pae::Config {});
+        let plan = Plan { access_bytes: 4, window: x86::WINDOW, pa_bits: 52, ..Plan::new(seed) };
+        check::<x86_pae::Format>(x86::RAM_PA, &config, plan, |ram, info| {
+            let mut cpu = x86::Cpu::new(program, Paging::Pae, ram)?;
+            cpu.install(info.cr3.into())?;
+            Ok(Box::new(cpu))
+        })
+    });
+}
+
+/// One granule of ARMv8: name, features, VA and PA bits.
+macro_rules! armv8 {
+    ($jobs:ident, $format:ident: $($name:literal $stage:ident $features:expr, $va:literal, $oa:literal;)*) => {
+        $($jobs.add(stringify!($format), $name, Needs::any("qemu-system-aarch64"), move |program, seed| {
+            #[allow(unused_imports, reason = "features of some rows")]
+            use generic_pt::fmt::$format::*;
+            let features: Features = FORCED.union($features);
+            let config = config(features, $va, $oa, Config {});
+            let plan = Plan { pa_bits: $oa, window: arm::WINDOW, accesses_of_a_page: 2, ..Plan::new(seed) };
+            check::<Format>(arm::RAM_PA, &config, plan, |ram, HwInfo { ttb, tcr, mair }| {
+                let registers = Registers { ttb, tcr, mair };
+                Ok(Box::new(arm::Cpu::new(program, Stage::$stage, registers, ram)?))
+            })
+        });)*
+    };
+}
+
+fn armv8(jobs: &mut Jobs) {
+    armv8! { jobs, armv8_4k:
+        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
+        "stage 1, 39 bits" Lower Features::empty(), 39, 40;
+        "stage 1, 30 bits" Lower Features::empty(), 30, 40;
+        "stage 1 upper, 48 bits" Upper UPPER_HALF, 48, 48;
+        "stage 1, LPA2" Lower LPA2, 52, 52;
+        "stage 1 upper, LPA2" Upper UPPER_HALF | LPA2, 52, 52;
+        "stage 2, 48 bits" Second STAGE_2, 48, 48;
+        "stage 2, 40 bits, 2 tops" Second STAGE_2, 40, 40;
+        "stage 2, 42 bits, 8 tops" Second STAGE_2, 42, 42;
+        "stage 2, 32 bits" Second STAGE_2, 32, 40;
+        "stage 2, S2FWB" Second STAGE_2 | S2FWB, 44, 44;
+    }
+    armv8! { jobs, armv8_16k:
+        "stage 1, 47 bits" Lower Features::empty(), 47, 48;
+        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
+        "stage 1, 36 bits" Lower Features::empty(), 36, 40;
+        "stage 1 upper, 47 bits" Upper UPPER_HALF, 47, 48;
+        "stage 1, LPA2" Lower LPA2, 52, 52;
+        "stage 2, 47 bits" Second STAGE_2, 47, 48;
+        "stage 2, 40 bits, 16 tops" Second STAGE_2, 40, 40;
+        "stage 2, 48 bits, 2 tops" Second STAGE_2, 48, 48;
+    }
+    armv8! { jobs, armv8_64k:
+        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
+        "stage 1, 42 bits" Lower Features::empty(), 42, 44;
+        "stage 1, LVA, LPA" Lower LVA | LPA, 52, 52;
+        "stage 1 upper, LVA, LPA" Upper UPPER_HALF | LVA | LPA, 52, 52;
+        "stage 2, 48 bits" Second STAGE_2, 48, 48;
+        "stage 2, 45 bits, 8 tops" Second STAGE_2, 45, 48;
+        "stage 2, 42 bits" Second STAGE_2, 42, 42;
+    }
+}
+
+fn armv7s(jobs: &mut Jobs) {
+    for (name, va, oa) in [("32 bits", 32, 32), ("32 bits, PA of 40", 32, 40), ("30 bits", 30, 32), ("25 bits", 25, 32)]
+    {
+        jobs.add("armv7s", name, Needs::any("qemu-system-arm"), move |program, seed| {
+            let config = config(armv7s::FORCED, va, oa, armv7s::Config {});
+            let plan = Plan {
+                pa_bits: oa,
+                window: arm32::WINDOW,
+                high_sizes: 16 << 20,
+                access_bytes: 4,
+                accesses_of_a_page: 2,
+                ..Plan::new(seed)
+            };
+            check::<armv7s::Format>(arm::RAM_PA, &config, plan, |ram, info| {
+                let armv7s::HwInfo { ttbr, ttbcr, prrr, nmrr } = info;
+                let registers = arm32::Registers { ttbr, ttbcr, prrr, nmrr };
+                Ok(Box::new(arm32::Cpu::new(program, registers, ram)?))
+            })
+        });
+    }
+}

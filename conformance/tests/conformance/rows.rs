@@ -1,0 +1,187 @@
+//! How a row of the matrix comes to be.
+
+use conformance::hardware::Hardware;
+use conformance::live::Live;
+use conformance::matrix::{Counts, Matrix, Row, Trouble};
+use conformance::ram::Ram;
+use conformance::scenario::{Plan, Scene};
+use conformance::vm;
+use conformance::walker::Walker;
+use generic_pt::iommu::Walkers;
+use generic_pt::memory::Arena;
+use generic_pt::{Domain, Features, PtIommu, TableConfig};
+use std::collections::BTreeMap;
+use std::io;
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
+
+/// Tables of each configuration: fewer where it is one test among many.
+const SEEDS: u64 = if cfg!(debug_assertions) { 1 } else { 4 };
+
+/// A configuration.
+pub fn config<C>(features: Features, va: u32, oa: u32, format: C) -> TableConfig<C> {
+    TableConfig { features, hw_max_vasz_lg2: va, hw_max_oasz_lg2: oa, format }
+}
+
+/// What a row cannot do without.
+#[derive(Clone, Copy, Debug)]
+pub enum Needs {
+    /// QEMU.
+    Qemu {
+        /// Its program.
+        program: &'static str,
+        /// Its oldest major version that has the model.
+        major: u32,
+    },
+    /// KVM on this computer.
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    Kvm,
+}
+
+impl Needs {
+    /// Any version.
+    pub const fn any(program: &'static str) -> Self {
+        Self::Qemu { program, major: 0 }
+    }
+}
+
+/// What makes one row.
+struct Job {
+    /// Symbol part of the format.
+    format: &'static str,
+    config: String,
+    needs: Needs,
+    test: Test,
+}
+
+/// What is done on the machine of that program, with that seed.
+type Test = Box<dyn Fn(&PathBuf, u64) -> io::Result<Counts> + Send + Sync>;
+
+/// All jobs, in the order of their rows.
+#[derive(Default)]
+pub struct Jobs(Vec<Job>);
+
+impl Jobs {
+    /// Adds one: the symbol part of a format, and what configuration of it is tried on which machine.
+    pub fn add(
+        &mut self,
+        format: &'static str,
+        config: &str,
+        needs: Needs,
+        test: impl Fn(&PathBuf, u64) -> io::Result<Counts> + Send + Sync + 'static,
+    ) {
+        self.0.push(Job { format, config: config.to_owned(), needs, test: Box::new(test) });
+    }
+
+    /// Runs all, as many at a time as there are processors, and prints the rows in their order.
+    pub fn run(mut self) -> Matrix {
+        // `GENERIC_PT_CONFORMANCE=armv7s` runs the rows of one format.
+        if let Ok(only) = std::env::var("GENERIC_PT_CONFORMANCE") {
+            self.0.retain(|job| job.format == only);
+        }
+        let next = AtomicUsize::new(0);
+        let (sender, receiver) = mpsc::channel();
+        let mut rows = BTreeMap::new();
+        let mut matrix = Matrix::default();
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+                let (jobs, next, sender) = (&self.0, &next, sender.clone());
+                scope.spawn(move || {
+                    while let n = next.fetch_add(1, Ordering::Relaxed)
+                        && let Some(job) = jobs.get(n)
+                        && sender.send((n, job.row())).is_ok()
+                    {}
+                });
+            }
+            drop(sender);
+            for (n, row) in receiver {
+                rows.insert(n, row);
+                while let Some(row) = rows.remove(&matrix.rows.len()) {
+                    println!("{row}");
+                    matrix.rows.push(row);
+                }
+            }
+        });
+        matrix
+    }
+}
+
+impl Job {
+    fn row(&self) -> Row {
+        let (walker, result) = match self.needs {
+            Needs::Qemu { program, major } => self.on_qemu(program, major),
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Needs::Kvm => ("KVM".to_owned(), self.on_kvm()),
+        };
+        Row { format: self.format, config: self.config.clone(), walker, result }
+    }
+
+    fn on_qemu(&self, program: &str, oldest: u32) -> (String, Result<Counts, Trouble>) {
+        let Some(path) = vm::program(program) else {
+            return (program.to_owned(), Err(Trouble::Skipped(format!("no {program}"))));
+        };
+        let version = vm::version(&path).unwrap_or_else(|error| error.to_string());
+        let result = if vm::major(&path).is_ok_and(|major| major < oldest) {
+            Err(Trouble::Optional(format!("QEMU has this from {oldest}.0 on")))
+        } else {
+            run_seeds(|seed| (self.test)(&path, seed))
+        };
+        (format!("{program} {version}"), result)
+    }
+
+    #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+    fn on_kvm(&self) -> Result<Counts, Trouble> {
+        let host = conformance::kvm::Host::probe();
+        host.map_err(|error| Trouble::Optional(format!("KVM does not work here: {error}")))?;
+        run_seeds(|seed| (self.test)(&PathBuf::from("/dev/kvm"), seed))
+    }
+}
+
+/// Runs `test` for all seeds, up to the first that disagrees.
+fn run_seeds(test: impl Fn(u64) -> io::Result<Counts>) -> Result<Counts, Trouble> {
+    let mut counts = Counts::default();
+    for seed in 1..=SEEDS {
+        counts += test(seed).map_err(|error| Trouble::Failed(format!("seed {seed}: {error}")))?;
+    }
+    Ok(counts)
+}
+
+/// Makes a table in RAM from `ram_pa` on, gives it to the machine, and compares; changes it while the machine has it, and compares
+/// again.
+pub fn check<F: Walkers>(
+    ram_pa: u64,
+    config: &TableConfig<F::Config>,
+    plan: Plan,
+    machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
+) -> io::Result<Counts> {
+    let ram = Ram::new(ram_pa)?;
+    let mut tables = ram.tables()?;
+    let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
+    let domain = Domain::new(arena, Hardware::default());
+    let mut scene = Scene::<F>::new(&domain, config, &ram, plan)?;
+    domain.driver.attach(machine(&ram, scene.hw_info())?);
+    scene.check(&ram)?;
+    scene.change(&ram)?;
+    scene.check(&ram)?;
+    Ok(scene.counts())
+}
+
+/// Looks at a table through the machine, before and after each sync.
+pub fn check_live<F: Walkers>(
+    ram_pa: u64,
+    config: &TableConfig<F::Config>,
+    plan: Plan,
+    machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
+) -> io::Result<Counts> {
+    let ram = Ram::new(ram_pa)?;
+    let mut tables = ram.tables()?;
+    let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
+    let domain = Domain::new(arena, Hardware::default());
+    let table = PtIommu::<F, _>::new(&domain, config).map_err(io::Error::other)?;
+    let live = Live::new(&domain, table, &plan, &ram)?;
+    domain.driver.attach(machine(&ram, live.hw_info())?);
+    live.check()
+}
