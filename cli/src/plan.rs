@@ -1,6 +1,8 @@
-//! The table operations of a replay, without anything to find out: for passes that only count or time.
+//! What a replay does to a table, found out once: for passes that only count or time.
 
+use crate::anomaly::Anomaly;
 use crate::intervals::Span;
+use crate::table::Run;
 
 /// What to do with a table.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,4 +41,65 @@ pub struct Step {
     pub action: Action,
     /// Why.
     pub reason: Reason,
+}
+
+/// Whether a piece came or went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Direction {
+    /// It was mapped.
+    Added,
+    /// It was unmapped, or cut.
+    Removed,
+}
+
+/// A piece that came into a table or went out of it. Its leaves are the largest pages that fit, whatever its neighbours are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Change {
+    /// Index of the event in the trace.
+    pub event: usize,
+    /// Which of both.
+    pub direction: Direction,
+    /// The piece.
+    pub span: Span,
+    /// Physical address of its first byte.
+    pub paddr: u64,
+}
+
+/// A time at which a table is compared with the trace.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Moment {
+    /// When most bytes are live in the domain.
+    DomainPeak,
+    /// When most bytes are live in all domains together.
+    Peak,
+    /// At the end of the trace.
+    End,
+}
+
+/// What the table of a domain has to translate after an event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Snapshot {
+    /// Index of the event.
+    pub event: usize,
+    /// Index of the domain.
+    pub domain: usize,
+    /// Which times these are; at least one.
+    pub moments: Vec<Moment>,
+    /// All that is mapped, in address order; no run continues the one before.
+    pub runs: Vec<Run>,
+}
+
+/// All operations of a replay.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The operations, in order.
+    pub steps: Vec<Step>,
+    /// The same as pieces that come and go, in order of events.
+    pub changes: Vec<Change>,
+    /// When to look at the tables, in order of events.
+    pub snapshots: Vec<Snapshot>,
+    /// What is odd in how tables took the trace.
+    pub anomalies: Vec<Anomaly>,
+    /// Bytes of maps that tables refused.
+    pub refused_bytes: u64,
 }

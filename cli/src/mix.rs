@@ -1,0 +1,98 @@
+//! Which page sizes the tables of a format use over time: counted from the pieces that come and go, without looking at tables.
+
+use crate::plan::{Change, Direction};
+use crate::table::Leaves;
+use generic_pt::range::{best_page_size, count_of_size};
+use std::collections::BTreeMap;
+
+/// Leaves by size, at different times.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Mix {
+    /// After an event of each sample: bytes of a leaf to their numbers.
+    pub samples: BTreeMap<u64, Vec<u64>>,
+    /// At the end.
+    pub at_end: Leaves,
+}
+
+impl Mix {
+    /// What a sample has.
+    pub fn at(&self, sample: usize) -> Leaves {
+        let counts = self.samples.iter().map(|(size, column)| (*size, column.get(sample).copied().unwrap_or(0)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+/// Counts the leaves of tables with page sizes `sizes` (a bit for each), in which every piece has the largest leaves that fit, after
+/// each of the events `sampled`, which ascend.
+pub fn over_time(changes: &[Change], sizes: u64, sampled: &[usize]) -> Mix {
+    let mut mix = Mix::default();
+    let mut counts = Counts::default();
+    let mut rest = changes;
+    for (sample, event) in sampled.iter().enumerate() {
+        rest = counts.take(rest, sizes, *event);
+        for (size, count) in counts.leaves() {
+            let column = mix.samples.entry(size).or_default();
+            column.resize(sample, 0);
+            column.push(count);
+        }
+    }
+    mix.samples.values_mut().for_each(|column| column.resize(sampled.len(), 0));
+    counts.take(rest, sizes, usize::MAX);
+    mix.at_end = counts.leaves();
+    mix
+}
+
+/// Numbers of leaves by the logarithm of their size.
+struct Counts([u64; u64::BITS as usize]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; u64::BITS as usize])
+    }
+}
+
+impl Counts {
+    /// Takes the changes up to an event. Those that are left.
+    fn take<'a>(&mut self, changes: &'a [Change], sizes: u64, last_event: usize) -> &'a [Change] {
+        let smallest_lg2 = sizes.trailing_zeros();
+        for (index, change) in changes.iter().enumerate() {
+            if change.event > last_event {
+                return &changes[index..];
+            }
+            // Most pieces are one page of the smallest size.
+            if (change.span.last - change.span.first) >> smallest_lg2 == 0 {
+                self.add(change.direction, smallest_lg2, 1);
+            } else {
+                self.add_all(change, sizes);
+            }
+        }
+        &[]
+    }
+
+    fn add_all(&mut self, change: &Change, sizes: u64) {
+        let (mut va, mut oa, last) = (change.span.first, change.paddr, change.span.last);
+        while let Some(size_lg2) = best_page_size(sizes, va, last, oa) {
+            let number = count_of_size(sizes, va, last, oa, size_lg2);
+            self.add(change.direction, size_lg2, number);
+            let len = number.wrapping_shl(size_lg2);
+            match va.checked_add(len) {
+                Some(next) if next <= last => (va, oa) = (next, oa.wrapping_add(len)),
+                _ => break,
+            }
+        }
+    }
+
+    fn add(&mut self, direction: Direction, size_lg2: u32, number: u64) {
+        let Some(of_size) = self.0.get_mut(size_lg2 as usize) else { return };
+        // What goes came before, so this never wraps.
+        *of_size = match direction {
+            Direction::Added => of_size.wrapping_add(number),
+            Direction::Removed => of_size.wrapping_sub(number),
+        };
+    }
+
+    fn leaves(&self) -> Leaves {
+        let sizes = self.0.iter().enumerate().filter(|(_, count)| **count != 0);
+        sizes.map(|(size_lg2, count)| (1 << size_lg2, *count)).collect()
+    }
+}
