@@ -41,9 +41,9 @@ pub enum Command {
 /// `genpt bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
-    /// Formats to measure, or `all`
-    #[arg(short, long, value_name = "NAME", value_delimiter = ',', default_value = ALL, value_parser = names())]
-    pub format: Vec<String>,
+    /// Formats to measure.
+    #[command(flatten)]
+    pub choice: FormatChoice,
 
     /// Print JSON: the machine, and the formats with their rows
     #[arg(long)]
@@ -101,9 +101,9 @@ pub struct ReplayArgs {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Formats to replay into, or `all`; they are shown side by side
-    #[arg(short, long, value_name = "NAME", value_delimiter = ',', default_value = ALL, value_parser = names())]
-    pub format: Vec<String>,
+    /// Formats to replay into; they are shown side by side.
+    #[command(flatten)]
+    pub choice: FormatChoice,
 
     /// Print JSON: one document; of several traces a list
     #[arg(long)]
@@ -238,44 +238,30 @@ fn named_formats() -> impl Iterator<Item = PossibleValue> {
     FORMATS.iter().map(|row| PossibleValue::new(row.name).help(row.about))
 }
 
-/// The formats of the names, each once, in the order asked for.
-fn chosen(names: &[String]) -> Vec<&'static FormatRow> {
-    let mut rows: Vec<&'static FormatRow> = Vec::new();
-    for name in names {
-        for row in FORMATS.iter().filter(|row| name == ALL || name == row.name) {
-            if rows.iter().all(|other| other.name != row.name) {
-                rows.push(row);
+/// Formats, by name.
+#[derive(Debug, Args)]
+pub struct FormatChoice {
+    /// Formats, or `all`; they are shown in this order
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',', default_value = ALL, value_parser = names())]
+    pub format: Vec<String>,
+}
+
+impl FormatChoice {
+    /// The formats, each once, in the order asked for.
+    pub fn rows(&self) -> Vec<&'static FormatRow> {
+        let mut rows: Vec<&'static FormatRow> = Vec::new();
+        for name in &self.format {
+            for row in FORMATS.iter().filter(|row| name == ALL || name == row.name) {
+                if rows.iter().all(|other| other.name != row.name) {
+                    rows.push(row);
+                }
             }
         }
-    }
-    rows
-}
-
-/// Whether a format was asked for by its name.
-fn is_named(names: &[String], format: &str) -> bool {
-    names.iter().any(|name| name == format)
-}
-
-impl ReplayArgs {
-    /// The formats, each once, in the order asked for.
-    pub fn formats(&self) -> Vec<&'static FormatRow> {
-        chosen(&self.format)
+        rows
     }
 
     /// Whether a format was asked for by its name.
     pub fn is_named(&self, format: &str) -> bool {
-        is_named(&self.format, format)
-    }
-}
-
-impl BenchArgs {
-    /// The formats, each once, in the order asked for.
-    pub fn formats(&self) -> Vec<&'static FormatRow> {
-        chosen(&self.format)
-    }
-
-    /// Whether a format was asked for by its name.
-    pub fn is_named(&self, format: &str) -> bool {
-        is_named(&self.format, format)
+        self.format.iter().any(|name| name == format)
     }
 }

@@ -234,7 +234,10 @@ fn size_curves(leaves: &BTreeMap<u64, Vec<u64>>) -> Vec<Curve> {
         let add = |sum: Vec<u64>, bytes: &Vec<u64>| sum.iter().zip(bytes).map(|(a, b)| a.saturating_add(*b)).collect();
         named.push(("other".to_owned(), rest.iter().skip(1).fold(first.clone(), |sum, (_, bytes)| add(sum, bytes))));
     }
-    named.into_iter().enumerate().map(|(n, (name, values))| Curve { name, style: format!("s{n}"), values }).collect()
+    // Few colours are as far apart as can be, and one is in the middle.
+    let colour = |n: usize| if named.len() > 1 { n * (COLOURS - 1) / (named.len() - 1) } else { COLOURS / 2 };
+    let styles: Vec<String> = (0..named.len()).map(|n| format!("s{}", colour(n))).collect();
+    named.into_iter().zip(styles).map(|((name, values), style)| Curve { name, style, values }).collect()
 }
 
 #[cfg(test)]
@@ -249,6 +252,8 @@ mod tests {
         assert_eq!(names(9), ["4 KiB", "64 KiB", "128 KiB", "256 KiB", "512 KiB", "1 MiB", "other"]);
         let other = size_curves(&leaves(9)).pop().unwrap();
         assert_eq!(other.values, [0, 0x2000 + 0x4000 + 0x8000]);
+        let styles = |sizes| size_curves(&leaves(sizes)).into_iter().map(|curve| curve.style).collect::<Vec<_>>();
+        assert_eq!((styles(1), styles(2)), (vec!["s3".to_owned()], vec!["s0".to_owned(), "s6".to_owned()]));
     }
 
     #[test]

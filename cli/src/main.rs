@@ -103,14 +103,14 @@ fn show_formats(args: &FormatsArgs) -> Result<(), Failure> {
 fn measure(args: &BenchArgs) -> Result<(), Failure> {
     let sizes = if args.all_sizes { Sizes::All } else { Sizes::OfOneItem };
     let job = BenchJob { va_bits: args.va_bits, sizes, time: Duration::from_millis(args.time) };
-    let rows = args.formats();
+    let rows = args.choice.rows();
     let progress = Progress::of_steps("measuring", rows.len() as u64);
     let mut report = BenchReport { machine: Machine::this(), formats: Vec::new() };
     for row in rows {
         match (row.bench)(&job) {
             Ok(format) => report.formats.push(format),
             // Of all formats some cannot have these VA bits.
-            Err(ReplayError::Setup { .. }) if !args.is_named(row.name) => {}
+            Err(ReplayError::Setup { .. }) if !args.choice.is_named(row.name) => {}
             Err(error @ ReplayError::Setup { .. }) => return Err((EXIT_USAGE, error.to_string())),
             Err(error) => return Err((EXIT_DIFFERS, error.to_string())),
         }
@@ -200,7 +200,7 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
     };
     let summary = Summary::of(&trace);
     let check = if args.check { Check::EveryEvent } else { Check::Peaks };
-    let formats = args.formats();
+    let formats = args.choice.rows();
     let passes = formats.len() as u64 * PASSES;
     let progress = Progress::of_steps(&format!("replaying {}", trace.name), passes * trace.events.len() as u64);
     let job = Job {
@@ -216,7 +216,7 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
     let mut report =
         Report { trace: TraceReport::new(&trace, &summary), formats: Vec::new(), not_replayed: BTreeMap::new() };
     for row in formats {
-        if row.page_bytes > PAGE_BYTES && !args.is_named(row.name) {
+        if row.page_bytes > PAGE_BYTES && !args.choice.is_named(row.name) {
             let kib = row.page_bytes >> 10;
             let reason =
                 format!("{}: its pages are of {kib} KiB or more; asked for by name, it maps what fits", row.name);
@@ -226,7 +226,7 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
         match (row.replay)(&job, plan.as_ref()) {
             Ok(format) => report.formats.push(format),
             Err(error @ ReplayError::Differs { .. }) => return Err((EXIT_DIFFERS, format!("{}: {error}", trace.name))),
-            Err(error @ ReplayError::Setup { .. }) if args.is_named(row.name) => {
+            Err(error @ ReplayError::Setup { .. }) if args.choice.is_named(row.name) => {
                 return Err((EXIT_USAGE, error.to_string()));
             }
             Err(error) => drop(report.not_replayed.insert(row.name.to_owned(), error.to_string())),

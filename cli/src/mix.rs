@@ -1,6 +1,6 @@
 //! Which page sizes the tables of a format use over time: counted from the pieces that come and go, without looking at tables.
 
-use crate::plan::{Change, Direction};
+use crate::plan::{Change, Direction, Plan};
 use crate::table::Leaves;
 use generic_pt::range::{best_page_size, count_of_size};
 use std::collections::BTreeMap;
@@ -24,10 +24,15 @@ impl Mix {
 
 /// Counts the leaves of tables with page sizes `sizes` (a bit for each), in which every piece has the largest leaves that fit, after
 /// each of the events `sampled`, which ascend.
-pub fn over_time(changes: &[Change], sizes: u64, sampled: &[usize]) -> Mix {
+pub fn over_time(plan: &Plan, sizes: u64, sampled: &[usize]) -> Mix {
+    let smallest = sizes & sizes.wrapping_neg();
+    let larger = sizes & !smallest;
+    if larger == 0 || plan.longest_piece >> larger.trailing_zeros() == 0 {
+        return of_one_size(plan, smallest);
+    }
     let mut mix = Mix::default();
     let mut counts = Counts::default();
-    let mut rest = changes;
+    let mut rest = &plan.changes[..];
     for (sample, event) in sampled.iter().enumerate() {
         rest = counts.take(rest, sizes, *event);
         for (size, count) in counts.leaves() {
@@ -40,6 +45,17 @@ pub fn over_time(changes: &[Change], sizes: u64, sampled: &[usize]) -> Mix {
     counts.take(rest, sizes, usize::MAX);
     mix.at_end = counts.leaves();
     mix
+}
+
+/// Where no piece is as long as a larger page, bytes say how many leaves there are.
+fn of_one_size(plan: &Plan, size: u64) -> Mix {
+    let leaves = |bytes: &u64| bytes.checked_div(size).unwrap_or(0);
+    let column: Vec<u64> = plan.table_bytes.iter().map(leaves).collect();
+    let at_end = leaves(&plan.end_table_bytes);
+    Mix {
+        samples: column.iter().any(|count| *count > 0).then_some((size, column)).into_iter().collect(),
+        at_end: (at_end > 0).then_some((size, at_end)).into_iter().collect(),
+    }
 }
 
 /// Numbers of leaves by the logarithm of their size.

@@ -96,10 +96,29 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// The same as pieces that come and go, in order of events.
     pub changes: Vec<Change>,
+    /// The longest piece of them, in bytes.
+    pub longest_piece: u64,
+    /// Bytes in all tables together after each event at which the trace is sampled.
+    pub table_bytes: Vec<u64>,
+    /// The same at the end.
+    pub end_table_bytes: u64,
     /// When to look at the tables, in order of events.
     pub snapshots: Vec<Snapshot>,
     /// What is odd in how tables took the trace.
     pub anomalies: Vec<Anomaly>,
     /// Bytes of maps that tables refused.
     pub refused_bytes: u64,
+}
+
+impl Plan {
+    /// Notes a piece that comes or goes.
+    pub fn change(&mut self, change: Change) {
+        let len = change.span.len();
+        self.longest_piece = self.longest_piece.max(len);
+        self.end_table_bytes = match change.direction {
+            Direction::Added => self.end_table_bytes.saturating_add(len),
+            Direction::Removed => self.end_table_bytes.saturating_sub(len),
+        };
+        self.changes.push(change);
+    }
 }

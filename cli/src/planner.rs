@@ -93,6 +93,9 @@ pub fn plan<T: Target>(job: &Job<'_>, targets: impl Iterator<Item = T>) -> Resul
         {
             lane.target.check(&lane.model, span).map_err(|text| Difference { line: event.line, text })?;
         }
+        if job.summary.samples.events.get(plan.table_bytes.len()) == Some(&index) {
+            plan.table_bytes.push(plan.end_table_bytes);
+        }
         for (domain, lane) in lanes.iter().enumerate() {
             let is_peak = [
                 (Moment::DomainPeak, index == job.summary.domains[domain].peak_event),
@@ -122,7 +125,7 @@ impl Log<'_> {
     }
 
     fn change(&mut self, direction: Direction, span: Span, paddr: u64) {
-        self.plan.changes.push(Change { event: self.event, direction, span, paddr });
+        self.plan.change(Change { event: self.event, direction, span, paddr });
     }
 
     fn anomaly(&mut self, kind: Kind, line: u64, text: String) {

@@ -170,7 +170,7 @@ fn run<F: Walkers>(case: &Case<'_, F>, plan: &Plan, on_deviation: OnDeviation) -
     for (domain, host) in figures.domains.iter_mut().zip(&hosts) {
         domain.tables = host.memory.own.peak();
     }
-    let mix = mix::over_time(&plan.changes, figures.page_sizes, &job.summary.samples.events);
+    let mix = mix::over_time(plan, figures.page_sizes, &job.summary.samples.events);
     let peak_sample = sampling.sample_of(job.summary.total.peak_event);
     figures
         .compare_with(&mix.at(peak_sample), &mix.at_end)

@@ -1,6 +1,8 @@
 "use strict";
 {
   const tip = document.getElementById("tip");
+  // Hides what is shown; one plot at a time shows something.
+  let hideShown = () => {};
   const units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
   const bytes = (value) => {
     let unit = 0;
@@ -30,11 +32,18 @@
     let shown = -1;
 
     const hide = () => {
+      if (shown < 0) {
+        return;
+      }
       shown = -1;
       tip.hidden = true;
       cursor.style.visibility = "hidden";
     };
     const show = (index) => {
+      if (shown < 0) {
+        hideShown();
+        hideShown = hide;
+      }
       shown = Math.min(Math.max(index, 0), last);
       const part = last > 0 ? shown / last : 0.5;
       const head = document.createElement("b");

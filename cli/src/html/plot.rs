@@ -9,6 +9,8 @@ use std::fmt::{self, Write};
 const WIDTH: f64 = 600.0;
 /// Height of it.
 const HEIGHT: f64 = 120.0;
+/// How high the highest value is: a curve along the edge would not be seen.
+const HIGHEST: f64 = 112.0;
 
 /// How curves are drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,7 +41,7 @@ pub struct Plot {
     pub class: &'static str,
     /// How it is drawn.
     pub kind: Kind,
-    /// The value at the upper edge; more is cut off.
+    /// The value of the highest line; more is cut off.
     pub most: u64,
     /// Its curves, in the order of the legend.
     pub curves: Vec<Curve>,
@@ -54,8 +56,8 @@ impl Plot {
         writeln!(out, "<figcaption><span>{title}</span><span>up to {most}</span></figcaption>")?;
         write!(out, "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" tabindex=\"0\" ")?;
         writeln!(out, "aria-label=\"{title}, up to {most}\">")?;
-        for part in [0.25, 0.5, 0.75] {
-            let y = HEIGHT * part;
+        for part in [0.25, 0.5, 0.75, 1.0] {
+            let y = HEIGHT - HIGHEST * part;
             writeln!(out, "<line class=\"grid\" x1=\"0\" x2=\"{WIDTH}\" y1=\"{y}\" y2=\"{y}\"/>")?;
         }
         match self.kind {
@@ -105,7 +107,7 @@ impl Plot {
 
     /// The values as points of a path, from edge to edge.
     fn points(&self, values: &[u64]) -> String {
-        let y = |value: u64| HEIGHT - HEIGHT * (value as f64 / self.most.max(1) as f64).min(1.0);
+        let y = |value: u64| HEIGHT - HIGHEST * (value as f64 / self.most.max(1) as f64).min(1.0);
         if let [only] = values {
             return format!("0,{y:.1} {WIDTH},{y:.1}", y = y(*only));
         }

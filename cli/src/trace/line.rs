@@ -5,7 +5,7 @@ use crate::intervals::Span;
 /// A line, by its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Line<'a> {
-    /// Says nothing: blank, a line of a stack dump, or a line that `trace-cmd report` begins with.
+    /// Says nothing: blank, a line of a stack dump, or what `trace-cmd report` says beside the events.
     Nothing,
     /// A `#` line of the header.
     Header(&'a str),
@@ -75,12 +75,12 @@ impl<'a> Line<'a> {
     }
 }
 
-/// What `trace-cmd report` says before the events: `cpus=2`, `version = 7`, `CPU 1 is empty`.
+/// What `trace-cmd report` says beside the events: `cpus=2`, `version = 7`, `CPU 1 is empty`, `CPU:1 [SUBBUFFER START]`.
 fn is_report_header(text: &str) -> bool {
-    let number = |text: &str| is_digits(text.trim());
-    text.strip_prefix("cpus=").is_some_and(number)
-        || text.strip_prefix("version = ").is_some_and(number)
-        || text.strip_prefix("CPU ").and_then(|rest| rest.strip_suffix(" is empty")).is_some_and(number)
+    text.strip_prefix("cpus=").is_some_and(is_digits)
+        || text.strip_prefix("version = ").is_some_and(is_digits)
+        || text.strip_prefix("CPU ").and_then(|rest| rest.strip_suffix(" is empty")).is_some_and(is_digits)
+        || text.strip_prefix("CPU:").and_then(|rest| rest.strip_suffix(" [SUBBUFFER START]")).is_some_and(is_digits)
 }
 
 /// `CPU:n [LOST m EVENTS]` or `CPU:n [m EVENTS DROPPED]`; without a number if the kernel does not know it.

@@ -34,7 +34,7 @@ fn lines_of_trace_cmd() {
     }
     let line = event("nvme-7 [000]  3912299104512: unmap:                IOMMU:"); // a clock that counts has no point
     assert_eq!((line.name, line.arguments), ("unmap", "IOMMU:"));
-    for header in ["cpus=8", "version = 7", "CPU 3 is empty"] {
+    for header in ["cpus=8", "version = 7", "CPU 3 is empty", "CPU:1 [SUBBUFFER START]"] {
         assert_eq!(Line::parse(header), Ok(Line::Nothing));
     }
     assert_eq!(Line::parse("CPU:1 [17 EVENTS DROPPED]"), Ok(Line::Lost(Some(17))));

@@ -73,10 +73,14 @@ impl Browser {
     }
 
     fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        self.request("POST", path, body)
+    }
+
+    fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
         let body = body.to_string();
         let exchange = || -> std::io::Result<Vec<u8>> {
             let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
-            write!(stream, "POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")?;
+            write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")?;
             write!(stream, "Content-Length: {}\r\n\r\n{body}", body.len())?;
             let mut reader = BufReader::new(stream);
             let mut len = 0;
@@ -106,8 +110,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The driver ends its browsers when it is told to end the session.
-        let _ = self.post(&format!("/session/{}/chromium/quit", self.session), &json!({}));
+        // The driver ends its browser with the session, and not when it is ended itself.
+        let _ = self.request("DELETE", &format!("/session/{}", self.session), &json!({}));
         let _ = self.driver.kill();
         let _ = self.driver.wait();
     }
