@@ -1,6 +1,7 @@
 //! Which page sizes the tables of a format use over time: counted from the pieces that come and go, without looking at tables.
 
 use crate::plan::{Change, Direction, Plan};
+use crate::report::PAGE_BYTES;
 use crate::table::Leaves;
 use generic_pt::range::{best_page_size, count_of_size};
 use std::collections::BTreeMap;
@@ -33,9 +34,9 @@ pub fn over_time(plan: &Plan, sizes: u64, sampled: &[usize]) -> Mix {
     let mut mix = Mix::default();
     let mut counts = Counts::default();
     let mut rest = &plan.changes[..];
-    for (sample, event) in sampled.iter().enumerate() {
+    for (sample, (event, single_pages)) in sampled.iter().zip(&plan.single_pages.samples).enumerate() {
         rest = counts.take(rest, sizes, *event);
-        for (size, count) in counts.leaves() {
+        for (size, count) in counts.leaves(*single_pages) {
             let column = mix.samples.entry(size).or_default();
             column.resize(sample, 0);
             column.push(count);
@@ -43,15 +44,15 @@ pub fn over_time(plan: &Plan, sizes: u64, sampled: &[usize]) -> Mix {
     }
     mix.samples.values_mut().for_each(|column| column.resize(sampled.len(), 0));
     counts.take(rest, sizes, usize::MAX);
-    mix.at_end = counts.leaves();
+    mix.at_end = counts.leaves(plan.single_pages.end);
     mix
 }
 
 /// Where no piece is as long as a larger page, bytes say how many leaves there are.
 fn of_one_size(plan: &Plan, size: u64) -> Mix {
     let leaves = |bytes: &u64| bytes.checked_div(size).unwrap_or(0);
-    let column: Vec<u64> = plan.table_bytes.iter().map(leaves).collect();
-    let at_end = leaves(&plan.end_table_bytes);
+    let column: Vec<u64> = plan.table_bytes.samples.iter().map(leaves).collect();
+    let at_end = leaves(&plan.table_bytes.end);
     Mix {
         samples: column.iter().any(|count| *count > 0).then_some((size, column)).into_iter().collect(),
         at_end: (at_end > 0).then_some((size, at_end)).into_iter().collect(),
@@ -70,19 +71,10 @@ impl Default for Counts {
 impl Counts {
     /// Takes the changes up to an event. Those that are left.
     fn take<'a>(&mut self, changes: &'a [Change], sizes: u64, last_event: usize) -> &'a [Change] {
-        let smallest_lg2 = sizes.trailing_zeros();
-        for (index, change) in changes.iter().enumerate() {
-            if change.event > last_event {
-                return &changes[index..];
-            }
-            // Most pieces are one page of the smallest size.
-            if (change.span.last - change.span.first) >> smallest_lg2 == 0 {
-                self.add(change.direction, smallest_lg2, 1);
-            } else {
-                self.add_all(change, sizes);
-            }
-        }
-        &[]
+        let count = changes.iter().take_while(|change| change.event <= last_event).count();
+        let (due, rest) = changes.split_at(count);
+        due.iter().for_each(|change| self.add_all(change, sizes));
+        rest
     }
 
     fn add_all(&mut self, change: &Change, sizes: u64) {
@@ -107,8 +99,13 @@ impl Counts {
         };
     }
 
-    fn leaves(&self) -> Leaves {
+    /// All of them, with pieces of one page that were not added.
+    fn leaves(&self, single_pages: u64) -> Leaves {
         let sizes = self.0.iter().enumerate().filter(|(_, count)| **count != 0);
-        sizes.map(|(size_lg2, count)| (1 << size_lg2, *count)).collect()
+        let mut leaves: Leaves = sizes.map(|(size_lg2, count)| (1 << size_lg2, *count)).collect();
+        if single_pages > 0 {
+            *leaves.entry(PAGE_BYTES).or_default() += single_pages;
+        }
+        leaves
     }
 }

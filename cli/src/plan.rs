@@ -2,6 +2,7 @@
 
 use crate::anomaly::Anomaly;
 use crate::intervals::Span;
+use crate::report::PAGE_BYTES;
 use crate::table::Run;
 
 /// What to do with a table.
@@ -94,14 +95,14 @@ pub struct Snapshot {
 pub struct Plan {
     /// The operations, in order.
     pub steps: Vec<Step>,
-    /// The same as pieces that come and go, in order of events.
+    /// The same as pieces that come and go, in order of events, without those that are one page.
     pub changes: Vec<Change>,
+    /// Pieces in all tables together that are one page of [`PAGE_BYTES`].
+    pub single_pages: OverTime,
+    /// Bytes in all tables together.
+    pub table_bytes: OverTime,
     /// The longest piece of them, in bytes.
     pub longest_piece: u64,
-    /// Bytes in all tables together after each event at which the trace is sampled.
-    pub table_bytes: Vec<u64>,
-    /// The same at the end.
-    pub end_table_bytes: u64,
     /// When to look at the tables, in order of events.
     pub snapshots: Vec<Snapshot>,
     /// What is odd in how tables took the trace.
@@ -115,10 +116,40 @@ impl Plan {
     pub fn change(&mut self, change: Change) {
         let len = change.span.len();
         self.longest_piece = self.longest_piece.max(len);
-        self.end_table_bytes = match change.direction {
-            Direction::Added => self.end_table_bytes.saturating_add(len),
-            Direction::Removed => self.end_table_bytes.saturating_sub(len),
+        self.table_bytes.change(change.direction, len);
+        // Most pieces are so; they are one leaf in every format that has such pages.
+        if len == PAGE_BYTES && (change.span.first | change.paddr).is_multiple_of(PAGE_BYTES) {
+            self.single_pages.change(change.direction, 1);
+        } else {
+            self.changes.push(change);
+        }
+    }
+
+    /// Notes that this is where the trace is sampled.
+    pub fn sample(&mut self) {
+        self.single_pages.sample();
+        self.table_bytes.sample();
+    }
+}
+
+/// A number that changes.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct OverTime {
+    /// At each event at which the trace is sampled.
+    pub samples: Vec<u64>,
+    /// At the end; while a plan is made, now.
+    pub end: u64,
+}
+
+impl OverTime {
+    fn change(&mut self, direction: Direction, by: u64) {
+        self.end = match direction {
+            Direction::Added => self.end.saturating_add(by),
+            Direction::Removed => self.end.saturating_sub(by),
         };
-        self.changes.push(change);
+    }
+
+    fn sample(&mut self) {
+        self.samples.push(self.end);
     }
 }

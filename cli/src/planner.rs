@@ -93,8 +93,8 @@ pub fn plan<T: Target>(job: &Job<'_>, targets: impl Iterator<Item = T>) -> Resul
         {
             lane.target.check(&lane.model, span).map_err(|text| Difference { line: event.line, text })?;
         }
-        if job.summary.samples.events.get(plan.table_bytes.len()) == Some(&index) {
-            plan.table_bytes.push(plan.end_table_bytes);
+        if job.summary.samples.events.get(plan.table_bytes.samples.len()) == Some(&index) {
+            plan.sample();
         }
         for (domain, lane) in lanes.iter().enumerate() {
             let is_peak = [
