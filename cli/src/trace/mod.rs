@@ -12,6 +12,7 @@ use crate::error::TraceError;
 use crate::progress::Progress;
 use domains::Pairing;
 use line::{DomainLine, EventLine, Line};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 
@@ -114,7 +115,8 @@ impl Trace {
             if reader.line.is_multiple_of(LINES_TOLD) {
                 told();
             }
-            let text = String::from_utf8_lossy(&bytes);
+            // Mostly it is text, and seeing that is much faster than making it so.
+            let text = str::from_utf8(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), Cow::Borrowed);
             let text = text.trim_end_matches(['\n', '\r']);
             let is_whole = (count as u64) < LONGEST_LINE || bytes.ends_with(b"\n");
             let result = if is_whole { reader.take(text) } else { Err(too_long()) };
