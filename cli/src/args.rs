@@ -7,8 +7,12 @@ use std::path::PathBuf;
 
 /// Hardware page tables: replays what Linux did with them, in any format, and tells what the formats are.
 #[derive(Debug, Parser)]
-#[command(name = "genpt", version, about, max_term_width = 100)]
+#[command(name = "genpt", version, about, max_term_width = 100, after_help = EXIT_STATUS)]
 pub struct Cli {
+    /// Colours, on a terminal or always or never; NO_COLOR in the environment turns `auto` off.
+    #[command(flatten)]
+    pub color: colorchoice_clap::Color,
+
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
@@ -21,7 +25,57 @@ pub enum Command {
     #[command(after_long_help = LONG_HELP)]
     Replay(ReplayArgs),
     /// List the formats, or show some of them: bits, tables, features, and where they are specified
+    #[command(after_long_help = FORMATS_HELP)]
     Formats(FormatsArgs),
+    /// Measure map, unmap and translate for each page size on this machine
+    #[command(after_long_help = BENCH_HELP)]
+    Bench(BenchArgs),
+    /// Print a completion script for a shell
+    #[command(after_long_help = COMPLETIONS_HELP)]
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for each subcommand
+    #[command(after_long_help = MAN_HELP)]
+    Man(ManArgs),
+}
+
+/// `genpt bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Formats to measure.
+    #[command(flatten)]
+    pub choice: FormatChoice,
+
+    /// Print JSON: the machine, and the formats with their rows
+    #[arg(long)]
+    pub json: bool,
+
+    /// VA bits of the tables [default: 48, or what comes next to it]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub va_bits: Option<u32>,
+
+    /// Measure also pages of several items: contiguous runs
+    #[arg(long)]
+    pub all_sizes: bool,
+
+    /// How long each page size is measured, ms
+    #[arg(long, value_name = "MS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub time: u64,
+}
+
+/// `genpt completions`.
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// `genpt man`.
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write `genpt.1` and `genpt-SUBCOMMAND.1` there, instead of printing the first
+    #[arg(long, value_name = "DIR")]
+    pub output_dir: Option<PathBuf>,
 }
 
 /// `genpt formats`.
@@ -39,20 +93,25 @@ pub struct FormatsArgs {
 /// `genpt replay`.
 #[derive(Debug, Args)]
 pub struct ReplayArgs {
-    /// Traces: text as in /sys/kernel/tracing/trace, plain or gzip; `-` is standard input [default: a built-in one]
+    /// Traces: text as in /sys/kernel/tracing/trace or from `trace-cmd report`, plain, gzip or zstd; `-` is standard input
+    /// [default: a built-in one]
     ///
     /// The built-in trace is real: an NVMe disk behind a VT-d IOMMU on Linux 6.1. Several traces are replayed one after
     /// the other.
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
 
-    /// Formats to replay into, or `all`; they are shown side by side
-    #[arg(short, long, value_name = "NAME", value_delimiter = ',', default_value = ALL, value_parser = names())]
-    pub format: Vec<String>,
+    /// Formats to replay into; they are shown side by side.
+    #[command(flatten)]
+    pub choice: FormatChoice,
 
     /// Print JSON: one document; of several traces a list
     #[arg(long)]
     pub json: bool,
+
+    /// Write a page with plots too: a file of its own that any browser shows
+    #[arg(long, value_name = "FILE")]
+    pub html: Option<PathBuf>,
 
     /// Count and skip lines that are not understood, instead of stopping
     #[arg(long)]
@@ -93,17 +152,59 @@ pub enum Start {
 /// The name that stands for every format.
 const ALL: &str = "all";
 
-/// What `--help` says at its end.
+/// What the exit status means, in every `--help`.
+const EXIT_STATUS: &str = "\
+Exit status: 0 done (anomalies or not); 1 something cannot be read or written; 2 wrong arguments; 3 a table does not do what \
+it should.";
+
+/// What `formats --help` says at its end.
+const FORMATS_HELP: &str = "\
+Example:
+  genpt formats vtdss
+
+Exit status: 0 done; 1 the results cannot be written; 2 wrong arguments.";
+
+/// What `bench --help` says at its end.
+const BENCH_HELP: &str = "\
+Example:
+  genpt bench --format vtdss,amdv1
+
+The rows are as in the benchmark that comes with Linux's page tables: the page size, then the average and the minimum over \
+many rounds, in ns for each call. A row `256*2^12` maps or unmaps 256 pages of 4 KiB with one call, and no larger page fits. \
+Everything is warm; unmap includes its gather and the sync. The driver does nothing, and memory is the program's heap.
+
+Exit status: 0 done; 1 the results cannot be written; 2 wrong arguments; 3 an operation did not do what it should.";
+
+/// What `completions --help` says at its end.
+const COMPLETIONS_HELP: &str = "\
+Example:
+  genpt completions bash > ~/.local/share/bash-completion/completions/genpt
+
+Exit status: 0 done; 1 the script cannot be written; 2 wrong arguments.";
+
+/// What `man --help` says at its end.
+const MAN_HELP: &str = "\
+Example:
+  genpt man | man -l -
+  genpt man --output-dir ~/.local/share/man/man1
+
+Exit status: 0 done; 1 the pages cannot be written; 2 wrong arguments.";
+
+/// What `replay --help` says at its end.
 const LONG_HELP: &str = "\
+Examples:
+  genpt replay --format vtdss,amdv1 --html report.html trace.txt.gz
+  trace-cmd report | genpt replay -
+
 To record a trace:
   echo 1 > /sys/kernel/tracing/events/iommu/map/enable
   echo 1 > /sys/kernel/tracing/events/iommu/unmap/enable
   (load the driver, do I/O, unload it)
   cat /sys/kernel/tracing/trace > trace.txt
 
-Domains: the events do not name theirs. If the trace has lines `d_map: ... domain=0x.. iova=0x.. size=0x..` and \
+Domains: the events of Linux do not name theirs. If the trace has lines `d_map: ... domain=0x.. iova=0x.. size=0x..` and \
 `d_unmap: ...` (a fprobe or kprobe at the beginning of the operation), each event is replayed into a table of the domain \
-that the line before it names.
+that the line before it names. So it is with `device=NAME` instead of the domain, and with events that end with one of both.
 
 Traces that begin in the middle: a header with fewer events in the buffer than written, a line `##### CPU n buffer \
 started ####` or `CPU:n [LOST m EVENTS]` says that events are missing up to there. Then an unmap of what was never mapped \
@@ -121,8 +222,8 @@ Invalidation policies:
   batched, NO_GAPS     the same, but what does not touch the range is invalidated apart
   queued               a full flush after every 256 unmaps in a domain (--queue), and at the end
 
-Exit status: 0 done (anomalies or not); 1 a trace cannot be read; 2 wrong arguments; 3 a table does not translate as the \
-trace says.";
+Exit status: 0 done (anomalies or not); 1 a trace cannot be read, or results not written; 2 wrong arguments; 3 a table does \
+not translate as the trace says.";
 
 fn names() -> PossibleValuesParser {
     let all = PossibleValue::new(ALL).help("every format");
@@ -137,9 +238,17 @@ fn named_formats() -> impl Iterator<Item = PossibleValue> {
     FORMATS.iter().map(|row| PossibleValue::new(row.name).help(row.about))
 }
 
-impl ReplayArgs {
+/// Formats, by name.
+#[derive(Debug, Args)]
+pub struct FormatChoice {
+    /// Formats, or `all`; they are shown in this order
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',', default_value = ALL, value_parser = names())]
+    pub format: Vec<String>,
+}
+
+impl FormatChoice {
     /// The formats, each once, in the order asked for.
-    pub fn formats(&self) -> Vec<&'static FormatRow> {
+    pub fn rows(&self) -> Vec<&'static FormatRow> {
         let mut rows: Vec<&'static FormatRow> = Vec::new();
         for name in &self.format {
             for row in FORMATS.iter().filter(|row| name == ALL || name == row.name) {

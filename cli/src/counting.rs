@@ -14,6 +14,8 @@ use std::rc::Rc;
 pub struct Tally {
     now: Cell<TablePages>,
     peak: Cell<TablePages>,
+    /// The most since it was last asked for.
+    recent: Cell<TablePages>,
 }
 
 /// A number of table pages, and their bytes.
@@ -23,6 +25,13 @@ pub struct TablePages {
     pub pages: u64,
     /// Bytes of them.
     pub bytes: u64,
+}
+
+impl TablePages {
+    /// The more of both, pages and bytes each for itself.
+    fn max(self, other: Self) -> Self {
+        Self { pages: self.pages.max(other.pages), bytes: self.bytes.max(other.bytes) }
+    }
 }
 
 impl Tally {
@@ -36,12 +45,17 @@ impl Tally {
         self.peak.get()
     }
 
+    /// The most there were since this was called before.
+    pub fn take_recent(&self) -> TablePages {
+        self.recent.replace(self.now.get())
+    }
+
     fn add(&self, bytes: u64) {
         let now = self.now.get();
         let now = TablePages { pages: now.pages + 1, bytes: now.bytes + bytes };
-        let peak = self.peak.get();
         self.now.set(now);
-        self.peak.set(TablePages { pages: peak.pages.max(now.pages), bytes: peak.bytes.max(now.bytes) });
+        self.peak.set(self.peak.get().max(now));
+        self.recent.set(self.recent.get().max(now));
     }
 
     fn subtract(&self, bytes: u64) {
@@ -152,30 +166,45 @@ impl Invalidations {
 /// A driver without hardware that counts invalidations.
 #[derive(Debug, Default)]
 pub struct CountingDriver {
-    count: Cell<Invalidations>,
+    ranges: Cell<u64>,
+    bytes: Cell<u64>,
+    with_tables: Cell<u64>,
+    full_flushes: Cell<u64>,
 }
 
 impl CountingDriver {
     /// What was asked for so far.
     pub fn count(&self) -> Invalidations {
-        self.count.get()
+        Invalidations {
+            ranges: self.ranges.get(),
+            bytes: self.bytes.get(),
+            with_tables: self.with_tables.get(),
+            full_flushes: self.full_flushes.get(),
+        }
     }
 
     /// Goes back to an earlier count: for work that is not the trace's.
     pub fn reset_to(&self, count: Invalidations) {
-        self.count.set(count);
+        self.ranges.set(count.ranges);
+        self.bytes.set(count.bytes);
+        self.with_tables.set(count.with_tables);
+        self.full_flushes.set(count.full_flushes);
     }
 }
 
 impl Driver for CountingDriver {
+    #[inline]
     fn sync(&self, invalidation: &Invalidation) {
         let bytes = (invalidation.last - invalidation.va).saturating_add(1);
-        let with_tables = u64::from(invalidation.unlinked_tables > 0);
-        self.count.set(self.count.get().plus(Invalidations { ranges: 1, bytes, with_tables, full_flushes: 0 }));
+        self.ranges.set(self.ranges.get() + 1);
+        self.bytes.set(self.bytes.get().saturating_add(bytes));
+        if invalidation.unlinked_tables > 0 {
+            self.with_tables.set(self.with_tables.get() + 1);
+        }
     }
 
     fn sync_all(&self) {
-        self.count.set(self.count.get().plus(Invalidations { full_flushes: 1, ..Invalidations::default() }));
+        self.full_flushes.set(self.full_flushes.get() + 1);
     }
 
     fn can_change_top(&self) -> bool {

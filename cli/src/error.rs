@@ -1,4 +1,4 @@
-//! What can go wrong, told so that the user can act.
+//! What can go wrong, told so that the user can act: one line for the error, and one that begins with `hint:`.
 
 use std::io;
 use thiserror::Error;
@@ -10,7 +10,9 @@ const SHOWN_CHARS: usize = 200;
 #[derive(Debug, Error)]
 pub enum TraceError {
     /// It cannot be opened.
-    #[error("cannot open the trace {name}: {cause}")]
+    #[error(
+        "cannot open the trace {name}: {cause}\nhint: `genpt replay` without a file replays the built-in trace; `-` is standard input"
+    )]
     Open {
         /// The trace.
         name: String,
@@ -29,7 +31,7 @@ pub enum TraceError {
     },
     /// A line is not understood.
     #[error(
-        "{name}:{line}: {found}\n  | {text}\n  = expected: {expected}\n  = help: `--lenient` counts such lines and skips them"
+        "{name}:{line}: {found}, in the line `{text}`; expected: {expected}\nhint: `--lenient` counts such lines and skips them"
     )]
     Malformed {
         /// The trace.
@@ -45,7 +47,7 @@ pub enum TraceError {
     },
     /// There is nothing to replay.
     #[error(
-        "{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood); {EMPTY_HELP}"
+        "{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood)\nhint: {EMPTY_HELP}"
     )]
     Empty {
         /// The trace.
@@ -58,8 +60,8 @@ pub enum TraceError {
 }
 
 /// What to do about a trace without events.
-const EMPTY_HELP: &str =
-    "expected: the text of /sys/kernel/tracing/trace, recorded with the events iommu:map and iommu:unmap";
+const EMPTY_HELP: &str = "expected is the text of /sys/kernel/tracing/trace or of `trace-cmd report`, recorded with the events \
+                          iommu:map and iommu:unmap";
 
 impl TraceError {
     /// The error for a malformed line.
@@ -86,17 +88,19 @@ fn printable(char: char) -> impl Iterator<Item = char> {
 
 fn explain(cause: &io::Error) -> String {
     match cause.kind() {
-        io::ErrorKind::UnexpectedEof => "the gzip data is cut off".to_owned(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => format!("the gzip data is damaged ({cause})"),
+        io::ErrorKind::UnexpectedEof => "the compressed data is cut off".to_owned(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData => format!("the compressed data is damaged ({cause})"),
         _ => cause.to_string(),
     }
 }
 
-/// A format into which a trace cannot be replayed.
+/// A format into which a trace cannot be replayed, or whose operations cannot be measured.
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// No table of the format can be made as asked.
-    #[error("{format}: no table can be made with {va_bits} VA bits: {cause}")]
+    #[error(
+        "{format}: no table can be made with {va_bits} VA bits: {cause}\nhint: `genpt formats {format}` tells what it offers"
+    )]
     Setup {
         /// The format.
         format: &'static str,
@@ -114,5 +118,15 @@ pub enum ReplayError {
         line: u64,
         /// Where, and how.
         difference: String,
+    },
+    /// Operations on a table did not do what they should.
+    #[error("{format}, {va_bits} VA bits: {found}")]
+    Operation {
+        /// The format.
+        format: &'static str,
+        /// The VA bits.
+        va_bits: u32,
+        /// What they did.
+        found: String,
     },
 }

@@ -1,7 +1,9 @@
 //! The formats that the tool knows: one row each.
 
+use crate::bench::{BenchJob, FormatBench, measure};
 use crate::describe::{FormatInfo, describe};
 use crate::error::ReplayError;
+use crate::plan::Plan;
 use crate::replay::{Job, replay};
 use crate::report::FormatReport;
 use generic_pt::Features;
@@ -15,7 +17,9 @@ pub struct FormatRow {
     /// Its smallest page, in bytes.
     pub page_bytes: u64,
     /// Replays a trace into tables of it.
-    pub replay: fn(&Job<'_>) -> Result<FormatReport, ReplayError>,
+    pub replay: fn(&Job<'_>, Option<&Plan>) -> Result<FormatReport, ReplayError>,
+    /// Measures its operations.
+    pub bench: fn(&BenchJob) -> Result<FormatBench, ReplayError>,
     /// What its description says.
     pub describe: fn() -> FormatInfo,
 }
@@ -48,23 +52,30 @@ impl<C> Shape<C> {
 
 /// Makes [`FORMATS`] of rows `name: "about", va [bits to choose from], features, |va bits| Config { .. };`.
 macro_rules! formats {
+    (@shape $name:ident, $about:literal, $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr) => {
+        #[allow(unused_imports, reason = "rows without features of their own")]
+        use generic_pt::fmt::$name::{self as format, *};
+        const SHAPE: Shape<Config> = Shape {
+            name: stringify!($name),
+            about: $about,
+            va_bits: &$va_bits,
+            features: $features,
+            config: |$bits| $config,
+        };
+    };
     ($($name:ident: $about:literal, va $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr;)*) => {
         /// Every format, in the order of reports.
         pub const FORMATS: &[FormatRow] = &[$(FormatRow {
             name: stringify!($name),
             about: $about,
             page_bytes: 1 << generic_pt::fmt::$name::GEOMETRY.granule_lg2,
-            replay: |job| {
-                #[allow(unused_imports, reason = "rows without features of their own")]
-                use generic_pt::fmt::$name::{self as format, *};
-                const SHAPE: Shape<Config> = Shape {
-                    name: stringify!($name),
-                    about: $about,
-                    va_bits: &$va_bits,
-                    features: $features,
-                    config: |$bits| $config,
-                };
-                replay::<format::Format>(job, &SHAPE)
+            replay: |job, plan| {
+                formats!(@shape $name, $about, $va_bits, $features, |$bits| $config);
+                replay::<format::Format>(job, &SHAPE, plan)
+            },
+            bench: |job| {
+                formats!(@shape $name, $about, $va_bits, $features, |$bits| $config);
+                measure::<format::Format>(job, &SHAPE)
             },
             describe: || {
                 #[allow(unused_imports, reason = "rows without features of their own")]

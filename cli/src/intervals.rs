@@ -75,11 +75,23 @@ impl<V: Cut> Intervals<V> {
 
     /// The ranges that have a byte in `span`, whole, in address order.
     pub fn overlapping(&self, span: Span) -> impl Iterator<Item = (Span, &V)> {
-        let start = match self.map.range(..=span.first).next_back() {
+        let start = match self.map.range(..=span.last).next_back() {
+            // The last one before its end begins inside, so the one before it can reach in too.
+            Some((&first, _)) if first > span.first => match self.map.range(..=span.first).next_back() {
+                Some((&first, (last, _))) if *last >= span.first => first,
+                _ => span.first,
+            },
             Some((&first, (last, _))) if *last >= span.first => first,
-            _ => span.first,
+            // Mostly there is nothing: an empty range, without looking further.
+            _ => return None.into_iter().flatten(),
         };
-        self.map.range(start..=span.last).map(|(&first, (last, value))| (Span { first, last: *last }, value))
+        let ranges = self.map.range(start..=span.last);
+        Some(ranges.map(|(&first, (last, value))| (Span { first, last: *last }, value))).into_iter().flatten()
+    }
+
+    /// Whether one range is exactly `span`: then it is the only one that has a byte in it.
+    fn is_range(&self, span: Span) -> bool {
+        self.map.get(&span.first).is_some_and(|(last, _)| *last == span.last)
     }
 
     /// The range that `address` lies in.
@@ -94,6 +106,9 @@ impl<V: Cut> Intervals<V> {
 
     /// Removes every byte of `span`; ranges that reach out of it are cut. Returns the whole ranges that were touched.
     pub fn remove(&mut self, span: Span) -> Vec<(Span, V)> {
+        if self.is_range(span) {
+            return self.map.remove(&span.first).map(|(_, value)| (span, value)).into_iter().collect();
+        }
         let touched: Vec<(Span, V)> = self.overlapping(span).map(|(range, value)| (range, value.clone())).collect();
         for (range, value) in &touched {
             self.map.remove(&range.first);
@@ -110,12 +125,17 @@ impl<V: Cut> Intervals<V> {
 
     /// Sets `span` to `value`, over whatever was there.
     pub fn set(&mut self, span: Span, value: V) {
-        self.remove(span);
+        if !self.is_range(span) {
+            self.remove(span);
+        }
         self.map.insert(span.first, (span.last, value));
     }
 
     /// The parts of `span` that no range covers, in address order.
     pub fn gaps(&self, span: Span) -> Vec<Span> {
+        if self.is_range(span) {
+            return Vec::new();
+        }
         let mut gaps = Vec::new();
         let mut next = Some(span.first);
         for (range, _) in self.overlapping(span) {

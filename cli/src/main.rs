@@ -1,79 +1,145 @@
-//! `genpt`: what an IOMMU trace of Linux costs in any page-table format, and what the formats are.
+//! `genpt`: what an IOMMU trace of Linux costs in any page-table format, what the formats are, and how fast they are here.
 
 #![deny(unsafe_code)]
 
 mod anomaly;
 mod args;
+mod bench;
 #[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
 mod counting;
 mod describe;
 mod error;
 mod formats;
+mod html;
 mod human;
 mod intervals;
 #[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
 mod low_memory;
+mod machine;
+mod mix;
 mod model;
 mod plan;
+mod planner;
 mod policies;
+mod progress;
 mod render;
 mod replay;
 mod report;
+mod samples;
+mod sparkline;
+mod style;
 mod summary;
 mod table;
 mod timing;
 mod trace;
 
-use args::{Cli, Command, FormatsArgs, ReplayArgs};
-use clap::Parser;
+use args::{BenchArgs, Cli, Command, FormatsArgs, ManArgs, ReplayArgs};
+use bench::{BenchJob, BenchReport, Sizes};
+use clap::{CommandFactory, Parser};
 use describe::FormatInfo;
 use error::ReplayError;
 use formats::{FORMATS, FormatRow};
-use replay::{Check, Job};
+use machine::Machine;
+use progress::Progress;
+use replay::{Check, Job, PASSES};
 use report::{PAGE_BYTES, Report, TraceReport};
+use serde::Serialize;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
+use style::styled;
 use summary::Summary;
 use trace::{OnMalformed, Source, Start, Trace};
 
-/// A trace cannot be read, or the results cannot be written.
+/// Something cannot be read, or the results cannot be written.
 const EXIT_INPUT: u8 = 1;
 /// Wrong arguments; clap uses the same.
 const EXIT_USAGE: u8 = 2;
-/// A table does not translate as the trace says.
+/// A table does not do what it should.
 const EXIT_DIFFERS: u8 = 3;
 
 fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let cli = Cli::parse();
+    cli.color.write_global();
+    let done = match cli.command {
         Command::Replay(args) => replay_all(&args),
         Command::Formats(args) => show_formats(&args),
+        Command::Bench(args) => measure(&args),
+        Command::Completions(args) => completions(args.shell),
+        Command::Man(args) => manual(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, message)) => {
+            let (message, hint) = message.split_once("\nhint: ").unwrap_or((&message, ""));
+            let mut stderr = anstream::stderr();
             // Nobody is left to hear of it if standard error is closed.
-            let _ = writeln!(io::stderr(), "error: {message}");
+            let _ = writeln!(stderr, "{} {message}", styled(style::ERROR, "error:"));
+            if !hint.is_empty() {
+                let _ = writeln!(stderr, "{} {hint}", styled(style::HINT, "hint:"));
+            }
             ExitCode::from(code)
         }
     }
 }
 
-/// An exit status and a message.
+/// An exit status and a message, in which a line that begins with `hint:` can follow the first.
 type Failure = (u8, String);
 
 fn show_formats(args: &FormatsArgs) -> Result<(), Failure> {
     let asked = |row: &&FormatRow| args.names.is_empty() || args.names.iter().any(|name| name == row.name);
     let formats: Vec<FormatInfo> = FORMATS.iter().filter(asked).map(|row| (row.describe)()).collect();
     if args.json {
-        let text = serde_json::to_string_pretty(&formats);
-        return print(&text.map_err(|error| (EXIT_INPUT, error.to_string()))?);
+        return print_json(&formats);
     }
     if args.names.is_empty() {
         return print(&describe::list(&formats));
     }
     let pages: Vec<String> = formats.iter().map(describe::page).collect();
     print(pages.join("\n").trim_end())
+}
+
+fn measure(args: &BenchArgs) -> Result<(), Failure> {
+    let sizes = if args.all_sizes { Sizes::All } else { Sizes::OfOneItem };
+    let job = BenchJob { va_bits: args.va_bits, sizes, time: Duration::from_millis(args.time) };
+    let rows = args.choice.rows();
+    let progress = Progress::of_steps("measuring", rows.len() as u64);
+    let mut report = BenchReport { machine: Machine::this(), formats: Vec::new() };
+    for row in rows {
+        match (row.bench)(&job) {
+            Ok(format) => report.formats.push(format),
+            // Of all formats some cannot have these VA bits.
+            Err(ReplayError::Setup { .. }) if !args.choice.is_named(row.name) => {}
+            Err(error @ ReplayError::Setup { .. }) => return Err((EXIT_USAGE, error.to_string())),
+            Err(error) => return Err((EXIT_DIFFERS, error.to_string())),
+        }
+        progress.advance(1);
+    }
+    drop(progress);
+    if report.formats.is_empty() {
+        return Err((EXIT_USAGE, "no format can be set up as asked\nhint: leave out --va-bits".to_owned()));
+    }
+    if args.json { print_json(&report) } else { print(&bench::text(&report)) }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "genpt", &mut script);
+    print(String::from_utf8_lossy(&script).trim_end())
+}
+
+fn manual(args: &ManArgs) -> Result<(), Failure> {
+    if let Some(directory) = &args.output_dir {
+        let failed = |error| (EXIT_INPUT, format!("cannot write manual pages to {}: {error}", directory.display()));
+        return std::fs::create_dir_all(directory)
+            .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
+            .map_err(failed);
+    }
+    let mut page = Vec::new();
+    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+    rendered.map_err(|error| (EXIT_INPUT, error.to_string()))?;
+    print(String::from_utf8_lossy(&page).trim_end())
 }
 
 fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
@@ -93,24 +159,34 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
     }
     if args.json {
         // One trace is one document; several are a list of them.
-        let text = match reports.as_slice() {
-            [report] => serde_json::to_string_pretty(report),
-            reports => serde_json::to_string_pretty(reports),
-        };
-        print(&text.map_err(|error| (EXIT_INPUT, error.to_string()))?)?;
+        match reports.as_slice() {
+            [report] => print_json(report)?,
+            reports => print_json(reports)?,
+        }
+    }
+    if let Some(path) = &args.html {
+        let failed = |error| (EXIT_INPUT, format!("cannot write the page {}: {error}", path.display()));
+        std::fs::write(path, html::page(&reports, args.queue)).map_err(failed)?;
     }
     match reports.iter().find(|report| report.formats.is_empty()) {
-        Some(report) => Err((EXIT_USAGE, format!("{}: no format can be set up as asked", report.trace.name))),
+        Some(report) => Err((
+            EXIT_USAGE,
+            format!("{}: no format can be set up as asked\nhint: leave out --va-bits", report.trace.name),
+        )),
         None => Ok(()),
     }
 }
 
 /// Writes to standard output; nobody there to read is the end of the program, and no failure.
 fn print(text: &str) -> Result<(), Failure> {
-    match writeln!(io::stdout(), "{text}") {
+    match writeln!(anstream::stdout(), "{text}") {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
         result => result.map_err(|error| (EXIT_INPUT, format!("cannot write the results: {error}"))),
     }
+}
+
+fn print_json(results: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
+    print(&serde_json::to_string_pretty(results).map_err(|error| (EXIT_INPUT, error.to_string()))?)
 }
 
 fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
@@ -124,6 +200,9 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
     };
     let summary = Summary::of(&trace);
     let check = if args.check { Check::EveryEvent } else { Check::Peaks };
+    let formats = args.choice.rows();
+    let passes = formats.len() as u64 * PASSES;
+    let progress = Progress::of_steps(&format!("replaying {}", trace.name), passes * trace.events.len() as u64);
     let job = Job {
         trace: &trace,
         summary: &summary,
@@ -131,20 +210,23 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
         check,
         queue_unmaps: args.queue,
         most_table_bytes: args.table_memory << 20,
+        progress: &progress,
     };
-    let mut report = Report { trace: TraceReport::new(&trace), formats: Vec::new(), not_replayed: BTreeMap::new() };
-    for row in args.formats() {
-        if row.page_bytes > PAGE_BYTES && !args.is_named(row.name) {
+    let plan = job.common_plan();
+    let mut report =
+        Report { trace: TraceReport::new(&trace, &summary), formats: Vec::new(), not_replayed: BTreeMap::new() };
+    for row in formats {
+        if row.page_bytes > PAGE_BYTES && !args.choice.is_named(row.name) {
             let kib = row.page_bytes >> 10;
             let reason =
                 format!("{}: its pages are of {kib} KiB or more; asked for by name, it maps what fits", row.name);
             report.not_replayed.insert(row.name.to_owned(), reason);
             continue;
         }
-        match (row.replay)(&job) {
+        match (row.replay)(&job, plan.as_ref()) {
             Ok(format) => report.formats.push(format),
             Err(error @ ReplayError::Differs { .. }) => return Err((EXIT_DIFFERS, format!("{}: {error}", trace.name))),
-            Err(error @ ReplayError::Setup { .. }) if args.is_named(row.name) => {
+            Err(error @ ReplayError::Setup { .. }) if args.choice.is_named(row.name) => {
                 return Err((EXIT_USAGE, error.to_string()));
             }
             Err(error) => drop(report.not_replayed.insert(row.name.to_owned(), error.to_string())),

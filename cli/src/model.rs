@@ -144,7 +144,7 @@ impl Model {
             Op::Map { span, paddr } => self.map(event.line, span, paddr),
             Op::Unmap { iova, asked, removed } => {
                 if asked != removed {
-                    let text = format!("at IOVA {iova:#x}: {removed} bytes removed where {asked} were asked for");
+                    let text = format!("at IOVA {iova:#018x}: {removed} bytes removed where {asked} were asked for");
                     self.anomalies.push(Anomaly::new(Kind::UnmapSizeInTrace, event.line, text));
                 }
                 self.unmap(event.line, iova, removed)
@@ -158,7 +158,7 @@ impl Model {
             let (at, piece) = in_the_way[0];
             let bytes = total(in_the_way.iter().filter_map(|(at, _)| at.intersection(span)));
             let text = format!(
-                "IOVA {:#x}, {} bytes: {bytes} of them are mapped already, the first at {:#x} by line {}",
+                "IOVA {:#018x}, {} bytes: {bytes} of them are mapped already, the first at {:#018x} by line {}",
                 span.first,
                 span.len(),
                 at.first.max(span.first),
@@ -182,7 +182,7 @@ impl Model {
 
     fn unmap(&mut self, line: u64, iova: u64, len: u64) -> Effect {
         let Some(span) = Span::new(iova, len) else {
-            let text = format!("at IOVA {iova:#x}: nothing was removed");
+            let text = format!("at IOVA {iova:#018x}: nothing was removed");
             self.anomalies.push(Anomaly::new(Kind::UnmapOfNothing, line, text));
             return Effect::Unmap { touched: Vec::new(), range: None };
         };
@@ -211,7 +211,7 @@ impl Model {
                 _ => continue,
             };
             let text = format!(
-                "IOVA {:#x}, {} bytes: {gap_bytes} of them are not mapped, the first at {:#x}: {why}",
+                "IOVA {:#018x}, {} bytes: {gap_bytes} of them are not mapped, the first at {:#018x}: {why}",
                 span.first,
                 span.len(),
                 at
@@ -277,7 +277,11 @@ mod tests {
         model.apply(&map(1, 0x1000, 0x1fff));
         assert_eq!(model.apply(&map(2, 0, 0x1fff)), Effect::DoubleMap);
         assert_eq!((kinds(&model), model.live().bytes), (vec![(Kind::DoubleMap, 2)], 0x1000));
-        assert!(model.anomalies[0].text.contains("4096 of them are mapped already, the first at 0x1000 by line 1"));
+        assert!(
+            model.anomalies[0]
+                .text
+                .contains("4096 of them are mapped already, the first at 0x0000000000001000 by line 1")
+        );
     }
 
     #[test]

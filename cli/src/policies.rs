@@ -2,10 +2,10 @@
 
 use crate::counting::{CountingHost, Invalidations, Tally};
 use crate::error::ReplayError;
-use crate::formats::Shape;
+use crate::intervals::Span;
 use crate::plan::{Action, Reason, Step};
-use crate::replay::Job;
-use crate::table::{self, PROT};
+use crate::replay::Case;
+use crate::table::PROT;
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, Gather, GatherMode, PtIommu};
 use serde::Serialize;
@@ -63,100 +63,167 @@ impl Policy {
     }
 }
 
-/// Counts the invalidations of every policy that the format offers.
-///
-/// # Errors
-/// [`ReplayError::Setup`].
-pub fn count_all<F: Walkers>(
-    job: &Job<'_>,
-    shape: &Shape<F::Config>,
-    va_bits: u32,
-    steps: &[Step],
-) -> Result<PolicyCounts, ReplayError> {
-    let count = |policy: Policy| {
-        let offered = F::SUPPORTED.contains(policy.needs());
-        offered.then(|| count::<F>(job, shape, va_bits, steps, policy)).transpose()
-    };
-    Ok(PolicyCounts {
-        strict: count(Policy::Strict)?,
-        batched_flush_range: count(Policy::Batched)?,
-        batched_no_gaps: count(Policy::BatchedNoGaps)?,
-        queued: count(Policy::Queued)?,
-    })
+/// Whether tables took the steps as they were planned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// Every map was taken, every unmap removed its range.
+    AsPlanned,
+    /// Something was refused, or an unmap removed more or less.
+    Deviates,
 }
 
 /// One domain under a policy.
-struct Lane<'h, F: Walkers> {
-    table: PtIommu<F, &'h CountingHost>,
+pub struct Lane<'h, F: Walkers> {
+    /// Its table.
+    pub table: PtIommu<F, &'h CountingHost>,
     gather: Gather<F, &'h CountingHost>,
     /// Unmap events since the last flush.
     waiting: u64,
 }
 
-fn count<F: Walkers>(
-    job: &Job<'_>,
-    shape: &Shape<F::Config>,
-    va_bits: u32,
+/// What to do when tables do something else than was planned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OnDeviation {
+    /// The plan is of no use for them.
+    Stop,
+    /// It was made with them.
+    GoOn,
+}
+
+/// Counts the invalidations of a policy; `None` if the format does not offer it.
+///
+/// # Errors
+/// [`ReplayError::Setup`].
+pub fn count<F: Walkers>(
+    case: &Case<'_, F>,
     steps: &[Step],
     policy: Policy,
-) -> Result<Invalidations, ReplayError> {
-    let hosts = job.hosts(&Rc::new(Tally::default()));
+) -> Result<Option<Invalidations>, ReplayError> {
+    if !F::SUPPORTED.contains(policy.needs()) {
+        return Ok(None);
+    }
+    let hosts = case.job.hosts(&Rc::new(Tally::default()));
+    run(case, steps, policy, OnDeviation::GoOn, &hosts, |_, _| Ok(usize::MAX))?;
+    Ok(Some(invalidations(&hosts)))
+}
+
+/// What the drivers of all domains were asked for.
+pub fn invalidations(hosts: &[CountingHost]) -> Invalidations {
+    hosts.iter().fold(Invalidations::default(), |sum, host| sum.plus(host.driver.count()))
+}
+
+/// Does the steps under a policy. `watch` is called with the index of an event before its first step, if that is not below what
+/// `watch` answered before; and at the end with the largest number.
+///
+/// # Errors
+/// [`ReplayError::Setup`], and those of `watch`.
+pub fn run<'h, F: Walkers>(
+    case: &Case<'_, F>,
+    steps: &[Step],
+    policy: Policy,
+    on_deviation: OnDeviation,
+    hosts: &'h [CountingHost],
+    mut watch: impl FnMut(usize, &[Lane<'h, F>]) -> Result<usize, ReplayError>,
+) -> Result<Outcome, ReplayError> {
     let lanes = hosts.iter().map(|host| {
-        let table = table::make::<F, _>(host, shape, va_bits, policy.asks())?;
+        let table = case.table(host, policy.asks())?;
         Ok(Lane { gather: table.gather(policy.mode()), table, waiting: 0 })
     });
     let mut lanes: Vec<Lane<'_, F>> = lanes.collect::<Result<_, ReplayError>>()?;
+    let rules = Rules::of(policy, case.job.queue_unmaps);
+    let mut outcome = Outcome::AsPlanned;
+    let mut next_watched = 0;
     for (index, step) in steps.iter().enumerate() {
+        if step.event >= next_watched {
+            next_watched = watch(step.event, &lanes)?;
+        }
         let is_last_of_event = steps.get(index + 1).is_none_or(|next| next.event != step.event);
         let lane = &mut lanes[step.domain];
-        match step.reason {
-            Reason::Traced => lane.traced(step, policy, is_last_of_event, job.queue_unmaps),
+        let done = match step.reason {
+            Reason::Traced => lane.traced(step, rules, is_last_of_event),
             Reason::Repair => lane.repair(step),
+        };
+        if done == Outcome::Deviates {
+            outcome = done;
+            if on_deviation == OnDeviation::Stop {
+                return Ok(outcome);
+            }
         }
     }
     lanes.iter_mut().for_each(|lane| lane.gather.sync());
-    Ok(hosts.iter().fold(Invalidations::default(), |sum, host| sum.plus(host.driver.count())))
+    watch(usize::MAX, &lanes)?;
+    Ok(outcome)
+}
+
+/// A policy, worked out: what there is to do at a step.
+#[derive(Clone, Copy)]
+struct Rules {
+    /// Whether a map invalidates first: the IOVA may be in use again from there on.
+    sync_before_map: bool,
+    /// Unmap events of a domain after which is invalidated.
+    sync_after_unmaps: u64,
+}
+
+impl Rules {
+    fn of(policy: Policy, queue_unmaps: u64) -> Self {
+        let is_batched = matches!(policy, Policy::Batched | Policy::BatchedNoGaps);
+        let sync_after_unmaps = match policy {
+            Policy::Strict => 1,
+            Policy::Batched | Policy::BatchedNoGaps => u64::MAX,
+            Policy::Queued => queue_unmaps,
+        };
+        Self { sync_before_map: is_batched, sync_after_unmaps }
+    }
 }
 
 impl<F: Walkers> Lane<'_, F> {
-    fn traced(&mut self, step: &Step, policy: Policy, is_last_of_event: bool, queue_unmaps: u64) {
+    #[inline]
+    fn traced(&mut self, step: &Step, rules: Rules, is_last_of_event: bool) -> Outcome {
         match step.action {
             Action::Map { span, paddr } => {
-                if matches!(policy, Policy::Batched | Policy::BatchedNoGaps) {
-                    // The IOVA may be in use again from here on.
+                if rules.sync_before_map {
                     self.gather.sync();
                 }
-                // It succeeded when the steps were noted.
-                let _ = self.table.map_range(span.first, paddr, span.len(), PROT);
+                self.map(span, paddr)
             }
             Action::Unmap { span } => {
-                self.table.unmap_range(span.first, span.len(), &mut self.gather);
-                if !is_last_of_event {
-                    return;
+                let removed = self.table.unmap_range(span.first, span.len(), &mut self.gather);
+                if is_last_of_event {
+                    self.waiting += 1;
+                    if self.waiting >= rules.sync_after_unmaps {
+                        self.gather.sync();
+                        self.waiting = 0;
+                    }
                 }
-                self.waiting += 1;
-                if policy == Policy::Strict || (policy == Policy::Queued && self.waiting >= queue_unmaps) {
-                    self.gather.sync();
-                    self.waiting = 0;
-                }
+                outcome(removed == span.len())
             }
         }
     }
 
+    #[inline]
+    fn map(&mut self, span: Span, paddr: u64) -> Outcome {
+        outcome(self.table.map_range(span.first, paddr, span.len(), PROT).is_ok())
+    }
+
     /// Does what is not the trace's, without counting it.
-    fn repair(&mut self, step: &Step) {
+    #[cold]
+    fn repair(&mut self, step: &Step) -> Outcome {
         let driver = &self.table.host().driver;
         let before = driver.count();
-        match step.action {
-            Action::Map { span, paddr } => {
-                let _ = self.table.map_range(span.first, paddr, span.len(), PROT);
-            }
+        let done = match step.action {
+            Action::Map { span, paddr } => self.map(span, paddr),
             Action::Unmap { span } => {
                 let mut gather = self.table.gather(GatherMode::Immediate);
-                self.table.unmap_range(span.first, span.len(), &mut gather);
+                let removed = self.table.unmap_range(span.first, span.len(), &mut gather);
                 gather.sync();
+                outcome(removed == span.len())
             }
-        }
-        driver.reset_to(before);
+        };
+        self.table.host().driver.reset_to(before);
+        done
     }
+}
+
+fn outcome(is_as_planned: bool) -> Outcome {
+    if is_as_planned { Outcome::AsPlanned } else { Outcome::Deviates }
 }

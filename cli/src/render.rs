@@ -1,4 +1,4 @@
-//! The results as text: facts of the trace, then a table with one column for each format.
+//! The results as text: facts of the trace, a table with one column for each format, curves over time.
 
 use crate::anomaly::{Anomaly, Kind};
 use crate::counting::Invalidations;
@@ -6,8 +6,11 @@ use crate::human;
 use crate::model::NEVER_MAPPED;
 use crate::policies::PolicyCounts;
 use crate::report::{FormatReport, LiveReport, Report, TraceReport};
+use crate::sparkline::sparkline;
+use crate::style::{self, styled};
 use crate::table::Leaves;
 use crate::timing::Times;
+use anstyle::Style;
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
@@ -17,6 +20,10 @@ const WIDTH: usize = 100;
 const LABEL: usize = 36;
 /// Least columns of a format.
 const COLUMN: usize = 12;
+/// Columns of a curve.
+const CURVE: usize = 52;
+/// Columns of the names before curves.
+const CURVE_LABEL: usize = 30;
 /// Anomalies of each kind that are shown.
 const SHOWN: usize = 5;
 
@@ -36,13 +43,14 @@ fn write_all(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Resul
         let mut table = Table { out, formats, column };
         table.write(queue_unmaps)?;
     }
+    write_curves(out, report)?;
     write_anomalies(out, report)?;
     write_notes(out, report, queue_unmaps)
 }
 
 fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
     let trace = &report.trace;
-    writeln!(out, "{}", trace.name)?;
+    writeln!(out, "{}", styled(style::NAME, &trace.name))?;
     let Some(format) = report.formats.first() else { return Ok(()) };
     let live = &format.live;
     let domains = human::count(trace.domains.len() as u64, "domain");
@@ -104,7 +112,7 @@ struct Table<'a> {
 impl Table<'_> {
     fn write(&mut self, queue_unmaps: u64) -> fmt::Result {
         writeln!(self.out)?;
-        self.row("", |format| format.format.to_owned())?;
+        self.styled_row("", |_| style::NAME, |format| format.format.to_owned())?;
         self.row("VA bits, levels at the end", |format| format!("{}, {}", format.va_bits, format.levels))?;
         self.row("table pages at their peak", |format| format.peak_table_pages.to_string())?;
         self.row("  bytes", |format| human::bytes(format.peak_table_bytes))?;
@@ -121,24 +129,44 @@ impl Table<'_> {
             self.leaves("leaves at the end", |format| &format.end_leaves)?;
         }
         self.invalidations(queue_unmaps)?;
-        writeln!(self.out, "time per operation, median / mean ns (*)")?;
+        self.heading("time per operation, median / mean ns (*)")?;
         self.row("  map", |format| times(&format.time_ns.map))?;
         self.row("  unmap, with sync", |format| times(&format.time_ns.unmap))?;
-        writeln!(self.out, "anomalies")?;
+        self.row("  an event: library / replay, mean", |format| {
+            format!("{:.0} / {:.0}", format.time_ns.library_event, format.time_ns.replay_event)
+        })?;
+        self.heading("anomalies")?;
         for kind in Kind::ALL {
-            self.row(&format!("  {}", kind.label()), |format| {
-                format.anomaly_counts.get(&kind).copied().unwrap_or(0).to_string()
-            })?;
+            let count = |format: &FormatReport| format.anomaly_counts.get(&kind).copied().unwrap_or(0);
+            let style = |format: &FormatReport| if count(format) > 0 { style::ODD } else { Style::new() };
+            self.styled_row(&format!("  {}", kind.label()), style, |format| count(format).to_string())?;
         }
         Ok(())
     }
 
+    fn heading(&mut self, text: &str) -> fmt::Result {
+        writeln!(self.out, "{}", styled(style::HEADING, text))
+    }
+
     fn row(&mut self, label: &str, value: impl Fn(&FormatReport) -> String) -> fmt::Result {
-        let mut line = format!("{label:LABEL$}");
+        self.styled_row(label, |_| Style::new(), value)
+    }
+
+    fn styled_row(
+        &mut self,
+        label: &str,
+        style: impl Fn(&FormatReport) -> Style,
+        value: impl Fn(&FormatReport) -> String,
+    ) -> fmt::Result {
+        let is_group = !label.starts_with(' ');
+        let label = format!("{label:LABEL$}");
+        let mut line = if is_group { styled(style::HEADING, label) } else { label };
         for format in self.formats {
-            write!(line, "{:>width$}", value(format), width = self.column)?;
+            let value = value(format);
+            let blanks = self.column.saturating_sub(value.chars().count());
+            write!(line, "{:blanks$}{}", "", styled(style(format), value))?;
         }
-        writeln!(self.out, "{}", line.trim_end())
+        writeln!(self.out, "{line}")
     }
 
     fn leaves(&mut self, label: &str, leaves: impl Fn(&FormatReport) -> &Leaves) -> fmt::Result {
@@ -155,7 +183,7 @@ impl Table<'_> {
     }
 
     fn invalidations(&mut self, queue_unmaps: u64) -> fmt::Result {
-        writeln!(self.out, "invalidations")?;
+        self.heading("invalidations")?;
         self.policy("strict", |counts| counts.strict)?;
         self.policy("batched, FLUSH_RANGE", |counts| counts.batched_flush_range)?;
         self.policy("batched, NO_GAPS", |counts| counts.batched_no_gaps)?;
@@ -183,6 +211,34 @@ fn times(times: &Times) -> String {
     if times.operations == 0 { "-".to_owned() } else { format!("{:.0} / {:.0}", times.median, times.mean) }
 }
 
+/// What is live, the table bytes, and leaves where there are several sizes, over time.
+fn write_curves(out: &mut String, report: &Report) -> fmt::Result {
+    let samples = &report.trace.samples;
+    if samples.lines.is_empty() {
+        return Ok(());
+    }
+    let events = human::count(samples.every_events as u64, "event");
+    let heading = styled(style::HEADING, "over time");
+    let count = human::count(samples.lines.len() as u64, "sample");
+    writeln!(out, "\n{heading} ({count} of {events} each; every curve from 0 to its most)")?;
+    write_curve(out, "live bytes", &samples.live_bytes, human::bytes)?;
+    for format in &report.formats {
+        write_curve(out, &format!("{} tables", format.format), &format.samples.table_bytes, human::bytes)?;
+        let leaves = &format.samples.leaves;
+        for (size, numbers) in leaves.iter().filter(|_| leaves.len() > 1) {
+            write_curve(out, &format!("  leaves of {}", human::bytes(*size)), numbers, |most| most.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn write_curve(out: &mut String, label: &str, values: &[u64], unit: impl Fn(u64) -> String) -> fmt::Result {
+    let most = unit(values.iter().copied().max().unwrap_or(0));
+    let curve = sparkline(values, CURVE);
+    let blanks = CURVE.saturating_sub(curve.chars().count());
+    writeln!(out, "  {label:CURVE_LABEL$}{}{:blanks$} {most:>11}", styled(style::CURVE, curve), "")
+}
+
 /// The first anomalies of each kind: once if they are the trace's, for each format if they are the format's.
 fn write_anomalies(out: &mut String, report: &Report) -> fmt::Result {
     for kind in Kind::ALL {
@@ -193,7 +249,7 @@ fn write_anomalies(out: &mut String, report: &Report) -> fmt::Result {
                 continue;
             }
             let of = if kind.is_of_format() { format!(", {}", format.format) } else { String::new() };
-            writeln!(out, "\n{}{of}:", kind.label())?;
+            writeln!(out, "\n{}:", styled(style::ODD, format!("{}{of}", kind.label())))?;
             for anomaly in all.iter().take(SHOWN) {
                 writeln!(out, "  {}:{}: {}", report.trace.name, anomaly.line, anomaly.text)?;
             }
@@ -243,11 +299,12 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
     if anomalies.iter().any(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)) {
         writeln!(out, "    If tracing was switched on while the device was running, say `--start middle`.")?;
     }
-    writeln!(out, "    Pages are of 4 KiB. Strict invalidates after each unmap event; batched once for consecutive")?;
-    writeln!(
-        out,
-        "    unmaps of a domain; queued everything, per {queue_unmaps} unmaps of a domain and at the end. A map"
-    )?;
-    writeln!(out, "    that puts a large leaf in the place of empty tables invalidates too, before it frees them.")?;
-    writeln!(out, "(*) Wall clock on this machine; heap memory, a driver that does nothing, clock cost subtracted.")
+    let notes = format!(
+        "    Pages are of 4 KiB. Strict invalidates after each unmap event; batched once for consecutive
+    unmaps of a domain; queued everything, per {queue_unmaps} unmaps of a domain and at the end. A map
+    that puts a large leaf in the place of empty tables invalidates too, before it frees them.
+(*) Wall clock on this machine; heap memory, a driver that does nothing, clock cost subtracted. An
+    event: all operations without a clock between them, against the replay with all that it counts."
+    );
+    writeln!(out, "{}", styled(style::NOTE, notes))
 }

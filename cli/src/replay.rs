@@ -1,21 +1,23 @@
-//! Replays a trace into tables of one format, a table for each domain, next to a model of what the trace says.
+//! Replays a trace into tables of one format, a table for each domain, and gathers what that costs.
 
-use crate::anomaly::{Anomaly, Kind};
-use crate::counting::{CountingDriver, CountingHost, CountingMemory, Tally};
+use crate::counting::{CountingDriver, CountingHost, CountingMemory, Invalidations, TablePages, Tally};
 use crate::error::ReplayError;
 use crate::formats::Shape;
-use crate::intervals::Span;
-use crate::model::{Effect, Model, Piece, Placed};
-use crate::plan::{Action, Reason, Step};
-use crate::policies;
+use crate::mix;
+use crate::plan::{Moment, Plan, Snapshot};
+use crate::planner::{self, Willing};
+use crate::policies::{self, Lane, OnDeviation, Outcome, Policy, PolicyCounts};
+use crate::progress::Progress;
 use crate::report::{DomainReport, FormatReport, LiveReport};
+use crate::samples::{Sampling, TableSamples};
 use crate::summary::Summary;
-use crate::table::{self, Leaves, PROT};
-use crate::timing;
-use crate::trace::{Event, Op, Trace};
+use crate::table::{self, Leaves};
+use crate::timing::{self, ReplayTimes};
+use crate::trace::Trace;
 use generic_pt::iommu::Walkers;
-use generic_pt::{Error, Features, GatherMode, MapError, PtIommu};
+use generic_pt::{Features, Host, PtIommu};
 use std::rc::Rc;
+use std::time::Instant;
 
 /// When a table is compared with the trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,7 +42,12 @@ pub struct Job<'a> {
     pub queue_unmaps: u64,
     /// Most bytes of tables.
     pub most_table_bytes: u64,
+    /// Told how far it is.
+    pub progress: &'a Progress,
 }
+
+/// Passes of a format over the events of a trace, for the progress.
+pub const PASSES: u64 = 5;
 
 impl Job<'_> {
     /// The surroundings of a table for each domain, with their table pages counted together in `total`.
@@ -48,243 +55,243 @@ impl Job<'_> {
         let host = |_| CountingHost::new(CountingMemory::new(total, self.most_table_bytes), CountingDriver::default());
         self.trace.domains.iter().map(host).collect()
     }
+
+    /// The plan of all formats that take every map; `None` if tables have to be asked event by event.
+    pub fn common_plan(&self) -> Option<Plan> {
+        if self.check == Check::EveryEvent || self.summary.has_double_maps() {
+            return None;
+        }
+        planner::plan(self, self.trace.domains.iter().map(|_| Willing)).ok()
+    }
+
+    fn events(&self) -> u64 {
+        self.trace.events.len() as u64
+    }
 }
 
-/// Replays a trace into tables of format `F`.
+/// A trace, and a format whose tables it goes into.
+pub struct Case<'a, F: Walkers> {
+    /// The trace.
+    pub job: &'a Job<'a>,
+    /// The format.
+    pub shape: &'a Shape<F::Config>,
+    /// VA bits of the tables.
+    pub va_bits: u32,
+}
+
+impl<F: Walkers> Case<'_, F> {
+    /// An empty table.
+    ///
+    /// # Errors
+    /// [`ReplayError::Setup`].
+    pub fn table<H: Host>(&self, host: H, flush: Features) -> Result<PtIommu<F, H>, ReplayError> {
+        table::make(host, self.shape, self.va_bits, flush)
+    }
+
+    fn differs(&self, line: u64, difference: String) -> ReplayError {
+        ReplayError::Differs { format: self.shape.name, line, difference }
+    }
+}
+
+/// Replays a trace into tables of format `F`, by the common plan if there is one and they take it, else by their own.
 ///
 /// # Errors
 /// [`ReplayError`]: no table can be made, or one does not translate as the trace says.
-pub fn replay<F: Walkers>(job: &Job<'_>, shape: &Shape<F::Config>) -> Result<FormatReport, ReplayError> {
+pub fn replay<F: Walkers>(
+    job: &Job<'_>,
+    shape: &Shape<F::Config>,
+    common_plan: Option<&Plan>,
+) -> Result<FormatReport, ReplayError> {
     let va_bits = shape.choose_va_bits(job.va_bits, job.summary.last_iova);
-    let total = Rc::new(Tally::default());
-    let hosts = job.hosts(&total);
-    let lanes = hosts.iter().map(|host| {
-        let table = table::make::<F, _>(host, shape, va_bits, Features::FLUSH_RANGE)?;
-        Ok(Lane::new(table, Model::new(job.trace.start)))
-    });
-    let mut replay = Replay { job, format: shape.name, lanes: lanes.collect::<Result<_, _>>()?, steps: Vec::new() };
-    let mut leaves = Leaves::new();
-    for (index, event) in job.trace.events.iter().enumerate() {
-        replay.step(index, event)?;
-        if index == job.summary.total.peak_event {
-            leaves = replay.inspect_all(event.line)?;
+    let case = Case::<F> { job, shape, va_bits };
+    let common = match common_plan {
+        Some(plan) => run(&case, plan, OnDeviation::Stop)?.map(|figures| (plan, figures)),
+        None => None,
+    };
+    let own_plan;
+    let (plan, figures) = match common {
+        Some(done) => done,
+        None => {
+            own_plan = plan_with_tables(&case)?;
+            let figures = run(&case, &own_plan, OnDeviation::GoOn)?.unwrap_or_default();
+            (&own_plan, figures)
         }
-    }
-    let end_leaves = replay.inspect_all(job.trace.lines)?;
-    let invalidations = policies::count_all::<F>(job, shape, va_bits, &replay.steps)?;
-    let time_ns = timing::measure::<F>(job, shape, va_bits, &replay.steps)?;
+    };
+    job.progress.advance(job.events());
+    let count = |policy| {
+        let counts = policies::count(&case, &plan.steps, policy);
+        job.progress.advance(job.events());
+        counts
+    };
+    let invalidations = PolicyCounts {
+        strict: Some(figures.invalidations),
+        batched_flush_range: count(Policy::Batched)?,
+        batched_no_gaps: count(Policy::BatchedNoGaps)?,
+        queued: count(Policy::Queued)?,
+    };
+    let time_ns = ReplayTimes { replay_event: figures.ns_per_event, ..timing::measure(&case, &plan.steps)? };
+    job.progress.advance(job.events());
     let mut report = FormatReport::new(shape.name, shape.about, va_bits, job.trace, job.summary);
-    replay.describe(&mut report);
-    report.set_tables(total.peak());
-    report.leaves = leaves;
-    report.end_leaves = end_leaves;
+    report.add_anomalies(&plan.anomalies);
+    report.refused_bytes = plan.refused_bytes;
     report.invalidations = invalidations;
     report.time_ns = time_ns;
+    figures.add_to(&mut report, job);
     Ok(report)
 }
 
-/// One domain: its table, its model, and what was found.
-struct Lane<'h, F: Walkers> {
-    table: PtIommu<F, &'h CountingHost>,
-    model: Model,
-    anomalies: Vec<Anomaly>,
-    refused_bytes: u64,
+/// Finds out what tables of the format do with a trace.
+fn plan_with_tables<F: Walkers>(case: &Case<'_, F>) -> Result<Plan, ReplayError> {
+    let hosts = case.job.hosts(&Rc::new(Tally::default()));
+    let tables = hosts.iter().map(|host| case.table(host, Features::FLUSH_RANGE));
+    let tables: Vec<_> = tables.collect::<Result<_, _>>()?;
+    planner::plan(case.job, tables.into_iter()).map_err(|found| case.differs(found.line, found.text))
+}
+
+/// Does what is planned, with the strict policy, and looks at the tables meanwhile; `None` if they did otherwise and that was to
+/// end it.
+fn run<F: Walkers>(case: &Case<'_, F>, plan: &Plan, on_deviation: OnDeviation) -> Result<Option<Figures>, ReplayError> {
+    let begin = Instant::now();
+    let job = case.job;
+    let total = Rc::new(Tally::default());
+    let hosts = job.hosts(&total);
+    let sampling = Sampling::of(job.trace.events.len());
+    let mut watcher = Watcher { case, plan, total: &total, sampling, next_snapshot: 0, figures: Figures::default() };
+    watcher.figures.domains.resize_with(hosts.len(), DomainFigures::default);
+    let outcome = policies::run(case, &plan.steps, Policy::Strict, on_deviation, &hosts, |event, lanes| {
+        watcher.watch(event, lanes)
+    })?;
+    if outcome == Outcome::Deviates && on_deviation == OnDeviation::Stop {
+        return Ok(None);
+    }
+    let mut figures = watcher.figures;
+    figures.invalidations = policies::invalidations(&hosts);
+    figures.tables = total.peak();
+    for (domain, host) in figures.domains.iter_mut().zip(&hosts) {
+        domain.tables = host.memory.own.peak();
+    }
+    let mix = mix::over_time(plan, figures.page_sizes, &job.summary.samples.events);
+    let peak_sample = sampling.sample_of(job.summary.total.peak_event);
+    figures
+        .compare_with(&mix.at(peak_sample), &mix.at_end)
+        .map_err(|difference| case.differs(job.trace.lines, difference))?;
+    figures.samples.leaves = mix.samples;
+    figures.ns_per_event = timing::per_event(begin.elapsed(), job.trace.events.len());
+    Ok(Some(figures))
+}
+
+/// What a replay found out about a domain.
+#[derive(Debug, Default)]
+struct DomainFigures {
+    tables: TablePages,
+    /// When most bytes were live in it.
     leaves: Leaves,
 }
 
-/// A replay under way.
-struct Replay<'j, 'h, F: Walkers> {
-    job: &'j Job<'j>,
-    format: &'static str,
-    lanes: Vec<Lane<'h, F>>,
-    steps: Vec<Step>,
+/// What a replay found out.
+#[derive(Debug, Default)]
+struct Figures {
+    oa_bits: u32,
+    features: Vec<&'static str>,
+    /// A bit for each.
+    page_sizes: u64,
+    levels: u32,
+    tables: TablePages,
+    at_peak: Leaves,
+    at_end: Leaves,
+    samples: TableSamples,
+    invalidations: Invalidations,
+    domains: Vec<DomainFigures>,
+    ns_per_event: f64,
 }
 
-impl<F: Walkers> Replay<'_, '_, F> {
-    /// Takes one event.
-    fn step(&mut self, index: usize, event: &Event) -> Result<(), ReplayError> {
-        let differs = |difference| ReplayError::Differs { format: self.format, line: event.line, difference };
-        let lane = &mut self.lanes[event.domain];
-        let mut log = Log { steps: &mut self.steps, event: index, domain: event.domain };
-        match (lane.model.apply(event), event.op) {
-            (Effect::Map { stale }, Op::Map { span, paddr }) => lane.map(&mut log, event.line, span, paddr, &stale),
-            (Effect::DoubleMap, Op::Map { span, paddr }) => lane.double_map(span, paddr).map_err(differs)?,
-            (Effect::Unmap { touched, range: Some(range) }, _) => lane.unmap(&mut log, event.line, &touched, range),
-            _ => {}
-        }
-        if self.job.check == Check::EveryEvent
-            && let Some(span) = Span::new(event.op.iova(), event.op.size())
-        {
-            table::check_span(&lane.table, &lane.model, span).map_err(differs)?;
-        }
-        if index == self.job.summary.domains[event.domain].peak_event {
-            lane.leaves = table::inspect(&lane.table, &lane.model).map_err(differs)?;
+impl Figures {
+    /// Compares the leaves found in the tables with those that the largest pages make.
+    fn compare_with(&self, at_peak: &Leaves, at_end: &Leaves) -> Result<(), String> {
+        for (when, found, expected) in [("at the peak", &self.at_peak, at_peak), ("at the end", &self.at_end, at_end)] {
+            if found != expected {
+                return Err(format!(
+                    "{when} it has leaves {found:?}, the largest pages that fit would be {expected:?}"
+                ));
+            }
         }
         Ok(())
     }
 
-    /// Compares every table with its model. The leaves of all.
-    fn inspect_all(&self, line: u64) -> Result<Leaves, ReplayError> {
-        let mut leaves = Leaves::new();
-        for lane in &self.lanes {
-            let found = table::inspect(&lane.table, &lane.model).map_err(|difference| ReplayError::Differs {
-                format: self.format,
-                line,
-                difference,
-            })?;
-            for (size, count) in found {
-                *leaves.entry(size).or_default() += count;
-            }
-        }
-        Ok(leaves)
-    }
-
-    /// Tells what was found.
-    fn describe(&self, report: &mut FormatReport) {
-        for (lane, name) in self.lanes.iter().zip(&self.job.trace.domains) {
-            let info = lane.table.info();
-            report.oa_bits = info.max_oa_lg2;
-            report.features = table::feature_names::<F>(info.features);
-            report.page_sizes = (0..u64::BITS).map(|bit| 1 << bit).filter(|size| info.page_sizes & size != 0).collect();
-            report.levels = report.levels.max(lane.table.top_level() + 1);
-            report.refused_bytes = report.refused_bytes.saturating_add(lane.refused_bytes);
-            report.add_anomalies(&lane.anomalies);
-            let tables = lane.table.host().memory.own.peak();
-            let live = LiveReport::new(&self.job.summary.domains[report.domains.len()], self.job.trace);
-            report.domains.push(DomainReport::new(name, live, tables, lane.leaves.clone()));
+    fn add_to(self, report: &mut FormatReport, job: &Job<'_>) {
+        report.oa_bits = self.oa_bits;
+        report.features = self.features;
+        report.page_sizes = (0..u64::BITS).map(|bit| 1 << bit).filter(|size| self.page_sizes & size != 0).collect();
+        report.levels = self.levels;
+        report.set_tables(self.tables);
+        report.leaves = self.at_peak;
+        report.end_leaves = self.at_end;
+        report.samples = self.samples;
+        for ((figures, name), scope) in self.domains.into_iter().zip(&job.trace.domains).zip(&job.summary.domains) {
+            let live = LiveReport::new(scope, job.trace);
+            report.domains.push(DomainReport::new(name, live, figures.tables, figures.leaves));
         }
     }
 }
 
-/// Notes the steps of an event.
-struct Log<'s> {
-    steps: &'s mut Vec<Step>,
-    event: usize,
-    domain: usize,
+/// Looks at the tables of a replay, at the times of the samples and of the snapshots.
+struct Watcher<'a, F: Walkers> {
+    case: &'a Case<'a, F>,
+    plan: &'a Plan,
+    total: &'a Tally,
+    sampling: Sampling,
+    next_snapshot: usize,
+    figures: Figures,
 }
 
-impl Log<'_> {
-    fn note(&mut self, reason: Reason, action: Action) {
-        self.steps.push(Step { event: self.event, domain: self.domain, action, reason });
-    }
-}
-
-impl<'h, F: Walkers> Lane<'h, F> {
-    fn new(table: PtIommu<F, &'h CountingHost>, model: Model) -> Self {
-        Self { table, model, anomalies: Vec::new(), refused_bytes: 0, leaves: Leaves::new() }
-    }
-
-    fn map(&mut self, log: &mut Log<'_>, line: u64, span: Span, paddr: u64, stale: &[(Span, Piece)]) {
-        for (at, _) in stale.iter().filter(|(_, piece)| piece.placed == Placed::InTable) {
-            self.clear(log, *at, None);
+impl<F: Walkers> Watcher<'_, F> {
+    /// Does what is due before `event`. When there is something to do next.
+    fn watch(&mut self, event: usize, lanes: &[Lane<'_, F>]) -> Result<usize, ReplayError> {
+        let snapshots = &self.plan.snapshots;
+        while let Some(snapshot) = snapshots.get(self.next_snapshot).filter(|due| due.event < event) {
+            self.inspect(snapshot, &lanes[snapshot.domain])?;
+            self.next_snapshot += 1;
         }
-        self.place(log, Reason::Traced, line, span, paddr);
+        let samples = &mut self.figures.samples;
+        let mut sample = samples.table_pages.len();
+        while sample < self.sampling.count() && self.sampling.end(sample) <= event {
+            let recent = self.total.take_recent();
+            samples.table_pages.push(recent.pages);
+            samples.table_bytes.push(recent.bytes);
+            sample += 1;
+        }
+        let next_snapshot = snapshots.get(self.next_snapshot).map_or(usize::MAX, |next| next.event + 1);
+        Ok(self.sampling.end(sample).min(next_snapshot))
     }
 
-    /// Maps a piece of the model; if the table does not take it, it is undone and noted.
-    fn place(&mut self, log: &mut Log<'_>, reason: Reason, line: u64, span: Span, paddr: u64) {
-        match self.table.map_range(span.first, paddr, span.len(), PROT) {
-            Ok(()) => log.note(reason, Action::Map { span, paddr }),
-            Err(error) => {
-                self.undo(span, &error);
-                self.model.set_refused(span.first);
-                self.refused_bytes = self.refused_bytes.saturating_add(span.len());
-                self.anomalies.push(Anomaly::new(Kind::Refused, line, error.to_string()));
+    /// Compares a table with what it should be, and counts its leaves.
+    fn inspect(&mut self, snapshot: &Snapshot, lane: &Lane<'_, F>) -> Result<(), ReplayError> {
+        let table = &lane.table;
+        let found = table::inspect(table, &snapshot.runs);
+        let line = self.case.job.trace.events.get(snapshot.event).map_or(0, |event| event.line);
+        let leaves = found.map_err(|difference| self.case.differs(line, difference))?;
+        let figures = &mut self.figures;
+        for moment in &snapshot.moments {
+            match moment {
+                Moment::DomainPeak => figures.domains[snapshot.domain].leaves = leaves.clone(),
+                Moment::Peak => add(&mut figures.at_peak, &leaves),
+                Moment::End => {
+                    add(&mut figures.at_end, &leaves);
+                    let info = table.info();
+                    figures.oa_bits = info.max_oa_lg2;
+                    figures.features = table::feature_names::<F>(info.features);
+                    figures.page_sizes = info.page_sizes;
+                    figures.levels = figures.levels.max(table.top_level() + 1);
+                }
             }
         }
-    }
-
-    /// Removes what a map wrote before it failed.
-    fn undo(&mut self, span: Span, error: &MapError) {
-        if let Some(mapped) = Span::new(span.first, error.mapped) {
-            self.remove(mapped);
-        }
-    }
-
-    /// Unmaps a range, and has it invalidated. Bytes removed.
-    fn remove(&mut self, span: Span) -> u64 {
-        let mut gather = self.table.gather(GatherMode::Immediate);
-        let removed = self.table.unmap_range(span.first, span.len(), &mut gather);
-        gather.sync();
-        removed
-    }
-
-    /// A map over live bytes: the table has to refuse it, and is as before afterwards.
-    fn double_map(&mut self, span: Span, paddr: u64) -> Result<(), String> {
-        let in_table = self.model.pieces_in(span).any(|(_, piece)| piece.placed == Placed::InTable);
-        match self.table.map_range(span.first, paddr, span.len(), PROT) {
-            Ok(()) if in_table => Err(format!("it accepted a map of live bytes, IOVA {:#x}", span.first)),
-            Ok(()) => {
-                self.remove(span);
-                Ok(())
-            }
-            Err(error) => {
-                let wrong = matches!(error.error, Error::InUse { .. }) && !in_table;
-                self.undo(span, &error);
-                if wrong { Err(format!("it refused a map of free bytes: {error}")) } else { Ok(()) }
-            }
-        }
-    }
-
-    fn unmap(&mut self, log: &mut Log<'_>, line: u64, touched: &[(Span, Piece)], range: Span) {
-        for run in runs(touched, range) {
-            let removed = self.remove(run);
-            log.note(Reason::Traced, Action::Unmap { span: run });
-            if removed != run.len() {
-                let (first, len) = (run.first, run.len());
-                let text = format!("IOVA {first:#x}: {removed} bytes removed where the traced table removed {len}");
-                self.anomalies.push(Anomaly::new(Kind::UnmapSizeInTable, line, text));
-                self.repair(log, touched, run, removed);
-            }
-        }
-    }
-
-    /// Brings the table to what the trace says, after an unmap of `run` took `removed` bytes instead: the leaves of this format are
-    /// larger than the part that was to go. No leaf reaches over the end of a piece, so whole pieces can be replaced.
-    fn repair(&mut self, log: &mut Log<'_>, touched: &[(Span, Piece)], run: Span, removed: u64) {
-        for (whole, piece) in touched.iter().filter(|(_, piece)| piece.placed == Placed::InTable) {
-            if whole.intersection(run).is_none() {
-                continue;
-            }
-            self.clear(log, *whole, Span::new(run.first, removed));
-            let rest: Vec<(Span, Piece)> = self
-                .model
-                .pieces_in(*whole)
-                .filter(|(at, _)| at.first >= whole.first)
-                .map(|(at, p)| (at, *p))
-                .collect();
-            for (at, left) in rest {
-                self.place(log, Reason::Repair, piece.line, at, left.paddr);
-            }
-        }
-    }
-
-    /// Removes all leaves of a piece; those in `hole` are gone already.
-    fn clear(&mut self, log: &mut Log<'_>, whole: Span, hole: Option<Span>) {
-        let mut next = Some(whole.first);
-        while let Some(first) = next.filter(|first| *first <= whole.last) {
-            let rest = Span { first, last: whole.last };
-            let removed = self.remove(rest);
-            if removed > 0 {
-                log.note(Reason::Repair, Action::Unmap { span: rest });
-                next = first.checked_add(removed);
-            } else {
-                let in_hole = hole.filter(|hole| hole.intersection(Span { first, last: first }).is_some());
-                next = in_hole.and_then(|hole| hole.last.checked_add(1));
-            }
-        }
+        Ok(())
     }
 }
 
-/// The parts of `range` that are in the table, each as long as can be.
-fn runs(touched: &[(Span, Piece)], range: Span) -> Vec<Span> {
-    let mut runs: Vec<Span> = Vec::with_capacity(1);
-    let in_table = touched.iter().filter(|(_, piece)| piece.placed == Placed::InTable);
-    for part in in_table.filter_map(|(at, _)| at.intersection(range)) {
-        match runs.last_mut() {
-            Some(run) if run.touches(part) => run.last = part.last,
-            _ => runs.push(part),
-        }
+/// Adds the leaves of a table to those of others.
+fn add(sum: &mut Leaves, leaves: &Leaves) {
+    for (size, count) in leaves {
+        *sum.entry(*size).or_default() += count;
     }
-    runs
 }

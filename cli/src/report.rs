@@ -3,9 +3,10 @@
 use crate::anomaly::{Anomaly, Kind};
 use crate::counting::TablePages;
 use crate::policies::PolicyCounts;
+use crate::samples::{TableSamples, TraceSamples};
 use crate::summary::{Scope, Summary};
 use crate::table::Leaves;
-use crate::timing::TimesByOperation;
+use crate::timing::ReplayTimes;
 use crate::trace::{Start, Trace};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
@@ -48,11 +49,13 @@ pub struct TraceReport {
     pub events_without_domain: u64,
     /// Names of the domains.
     pub domains: Vec<String>,
+    /// What was live over time.
+    pub samples: TraceSamples,
 }
 
 impl TraceReport {
     /// About `trace`.
-    pub fn new(trace: &Trace) -> Self {
+    pub fn new(trace: &Trace, summary: &Summary) -> Self {
         let (begins, complete_from_line) = match trace.start {
             Start::Empty => ("empty", None),
             Start::Middle { complete_from } => ("middle", Some(complete_from)),
@@ -68,6 +71,7 @@ impl TraceReport {
             unpaired_domain_lines: trace.unpaired_domain_lines,
             events_without_domain: trace.events_without_domain,
             domains: trace.domains.clone(),
+            samples: summary.samples.clone(),
         }
     }
 }
@@ -155,10 +159,12 @@ pub struct FormatReport {
     pub leaves: Leaves,
     /// Leaves at the end.
     pub end_leaves: Leaves,
+    /// Its tables over time.
+    pub samples: TableSamples,
     /// What each policy invalidates.
     pub invalidations: PolicyCounts,
     /// Wall-clock time of an operation on this machine, ns.
-    pub time_ns: TimesByOperation,
+    pub time_ns: ReplayTimes,
     /// Number of anomalies of each kind.
     pub anomaly_counts: BTreeMap<Kind, u64>,
     /// Bytes of maps that the format refused.
@@ -185,8 +191,9 @@ impl FormatReport {
             peak_table_bytes: 0,
             leaves: Leaves::new(),
             end_leaves: Leaves::new(),
+            samples: TableSamples::default(),
             invalidations: PolicyCounts::default(),
-            time_ns: TimesByOperation::default(),
+            time_ns: ReplayTimes::default(),
             anomaly_counts: Kind::ALL.iter().map(|kind| (*kind, 0)).collect(),
             refused_bytes: 0,
             anomalies: Vec::new(),

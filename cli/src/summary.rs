@@ -1,7 +1,8 @@
 //! What a trace holds whatever the format: live bytes at the peak and at the end, and what is odd in it.
 
-use crate::anomaly::Anomaly;
+use crate::anomaly::{Anomaly, Kind};
 use crate::model::{Counts, Live, Model};
+use crate::samples::{Sampling, TraceSamples};
 use crate::trace::{Op, Trace};
 
 /// The facts about one domain, or about all together.
@@ -34,6 +35,8 @@ pub struct Summary {
     pub anomalies: Vec<Anomaly>,
     /// The highest IOVA that is mapped or unmapped.
     pub last_iova: u64,
+    /// What is live over time.
+    pub samples: TraceSamples,
 }
 
 impl Scope {
@@ -55,8 +58,15 @@ impl Scope {
 }
 
 impl Summary {
+    /// Whether something is mapped where something is live: what tables then do has to be looked at.
+    pub fn has_double_maps(&self) -> bool {
+        self.anomalies.iter().any(|anomaly| anomaly.kind == Kind::DoubleMap)
+    }
+
     /// Goes through a trace once.
     pub fn of(trace: &Trace) -> Self {
+        let sampling = Sampling::of(trace.events.len());
+        let mut samples = TraceSamples { every_events: sampling.every(), ..TraceSamples::default() };
         let mut models: Vec<Model> = trace.domains.iter().map(|_| Model::new(trace.start)).collect();
         let mut domains = vec![Scope::default(); models.len()];
         let mut total = Scope::default();
@@ -74,6 +84,7 @@ impl Summary {
                 maps: total.end.maps - before.maps + after.maps,
             };
             total.set_live(index, sum);
+            samples.note(sampling.sample_of(index), index, event.line, sum.bytes);
             last_iova = last_iova.max(event.op.iova().saturating_add(event.op.size().saturating_sub(1)));
         }
         let mut anomalies = Vec::new();
@@ -86,6 +97,6 @@ impl Summary {
             anomalies.extend(model.anomalies);
         }
         anomalies.sort_by_key(|anomaly| anomaly.line);
-        Self { domains, total, anomalies, last_iova }
+        Self { domains, total, anomalies, last_iova, samples }
     }
 }

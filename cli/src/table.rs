@@ -41,7 +41,7 @@ pub type Leaves = BTreeMap<u64, u64>;
 
 /// A run of VA, and where its first byte goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Run {
+pub struct Run {
     span: Span,
     paddr: u64,
 }
@@ -53,11 +53,17 @@ impl Run {
     }
 }
 
-/// Counts the leaves of a table and compares all it translates with what the trace says.
+/// What a table has to translate, by its model: runs in address order, none of which continues the one before.
+pub fn expected_runs(model: &Model) -> Vec<Run> {
+    let in_table = model.pieces().filter(|(_, piece)| piece.placed == Placed::InTable);
+    joined(in_table.map(|(span, piece)| Run { span, paddr: piece.paddr })).collect()
+}
+
+/// Counts the leaves of a table and compares all it translates with what is expected.
 ///
 /// # Errors
 /// The first difference, in words.
-pub fn inspect<F: Walkers, H: Host>(table: &PtIommu<F, H>, model: &Model) -> Result<Leaves, String> {
+pub fn inspect<F: Walkers, H: Host>(table: &PtIommu<F, H>, expected: &[Run]) -> Result<Leaves, String> {
     let mut leaves = Leaves::new();
     let mut runs: Vec<Run> = Vec::new();
     table.visit_tables(|view| {
@@ -78,9 +84,7 @@ pub fn inspect<F: Walkers, H: Host>(table: &PtIommu<F, H>, model: &Model) -> Res
     });
     // A table is visited before those below it, so leaves of different levels are not in order yet.
     runs.sort_by_key(|run| run.span.first);
-    let in_table = model.pieces().filter(|(_, piece)| piece.placed == Placed::InTable);
-    let expected = in_table.map(|(span, piece)| Run { span, paddr: piece.paddr });
-    compare(joined(runs.into_iter()), joined(expected))?;
+    compare(joined(runs.into_iter()), expected.iter().copied())?;
     Ok(leaves)
 }
 
@@ -98,7 +102,7 @@ fn joined(runs: impl Iterator<Item = Run>) -> impl Iterator<Item = Run> {
 
 fn compare(mut found: impl Iterator<Item = Run>, mut expected: impl Iterator<Item = Run>) -> Result<(), String> {
     let describe = |run: Option<Run>| match run {
-        Some(Run { span, paddr }) => format!("IOVA {:#x}..={:#x} to {paddr:#x}", span.first, span.last),
+        Some(Run { span, paddr }) => format!("IOVA {:#018x}..={:#018x} to {paddr:#018x}", span.first, span.last),
         None => "nothing more".to_owned(),
     };
     loop {
@@ -123,8 +127,8 @@ pub fn check_span<F: Walkers, H: Host>(table: &PtIommu<F, H>, model: &Model, spa
     loop {
         let (found, expected) = (table.iova_to_phys(iova), model.translate(iova));
         if found != expected {
-            let show = |pa: Option<u64>| pa.map_or("nothing".to_owned(), |pa| format!("{pa:#x}"));
-            return Err(format!("IOVA {iova:#x} goes to {}, in the trace to {}", show(found), show(expected)));
+            let show = |pa: Option<u64>| pa.map_or("nothing".to_owned(), |pa| format!("{pa:#018x}"));
+            return Err(format!("IOVA {iova:#018x} goes to {}, in the trace to {}", show(found), show(expected)));
         }
         match iova.checked_add(step) {
             Some(next) if next <= last => iova = next,
@@ -161,7 +165,7 @@ mod tests {
         let span = Span { first: 0x20_0000, last: 0x5f_efff };
         model.apply(&Event { line: 1, domain: 0, op: Op::Map { span, paddr: 0x4000_0000 } });
         let equal = |table: &PtIommu<vtdss::Format, _>| {
-            let whole = inspect(table, &model);
+            let whole = inspect(table, &expected_runs(&model));
             assert_eq!(whole.is_ok(), check_span(table, &model, span).is_ok());
             whole
         };

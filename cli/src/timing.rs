@@ -1,11 +1,10 @@
 //! How long operations take on this machine: the same operations again, with nothing beside them.
 
 use crate::error::ReplayError;
-use crate::formats::Shape;
 use crate::low_memory::{self, LowMemory};
 use crate::plan::{Action, Reason, Step};
-use crate::replay::Job;
-use crate::table::{self, PROT};
+use crate::replay::Case;
+use crate::table::PROT;
 use generic_pt::iommu::Walkers;
 use generic_pt::memory::TableMemory;
 use generic_pt::{Domain, Features, GatherMode, HeapMemory, NoHardware, PtIommu};
@@ -24,13 +23,17 @@ pub struct Times {
     pub mean: f64,
 }
 
-/// Times of maps and unmaps.
+/// Times of maps and unmaps, and of the replay itself.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
-pub struct TimesByOperation {
+pub struct ReplayTimes {
     /// `map_range`.
     pub map: Times,
     /// `unmap_range` with its gather and sync.
     pub unmap: Times,
+    /// All operations one after the other, nothing measured between them: ns for each event of the trace.
+    pub library_event: f64,
+    /// The replay into this format with everything that it counts and compares: ns for each event of the trace.
+    pub replay_event: f64,
 }
 
 /// Passes at most; the first warms up and does not count.
@@ -42,30 +45,62 @@ const BUDGET: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 /// [`ReplayError::Setup`].
-pub fn measure<F: Walkers>(
-    job: &Job<'_>,
-    shape: &Shape<F::Config>,
-    va_bits: u32,
-    steps: &[Step],
-) -> Result<TimesByOperation, ReplayError> {
+pub fn measure<F: Walkers>(case: &Case<'_, F>, steps: &[Step]) -> Result<ReplayTimes, ReplayError> {
     let clock_ns = clock_cost_ns();
     let begin = Instant::now();
     let mut best: Option<Samples> = None;
+    let mut least = Duration::MAX;
     for pass in 0..MOST_PASSES {
-        let samples = if low_memory::fits_heap::<F>() {
-            run_pass::<F, _>(HeapMemory, job, shape, va_bits, steps)?
-        } else {
-            run_pass::<F, _>(LowMemory::new(), job, shape, va_bits, steps)?
-        };
+        let mut samples = Samples::with_capacity(steps.len());
+        run_pass_anywhere(case, steps, &mut samples)?;
         if pass <= 1 || best.as_ref().is_none_or(|best| samples.total_ns() < best.total_ns()) {
             best = Some(samples);
         }
+        let bare = Instant::now();
+        run_pass_anywhere(case, steps, &mut NoClock)?;
+        least = least.min(bare.elapsed());
         if pass >= 1 && begin.elapsed() > BUDGET {
             break;
         }
     }
     let best = best.unwrap_or_default();
-    Ok(TimesByOperation { map: times(best.map_ns, clock_ns), unmap: times(best.unmap_ns, clock_ns) })
+    Ok(ReplayTimes {
+        map: times(best.map_ns, clock_ns),
+        unmap: times(best.unmap_ns, clock_ns),
+        library_event: per_event(least, case.job.trace.events.len()),
+        replay_event: 0.0,
+    })
+}
+
+/// Nanoseconds for each event, to a tenth.
+pub fn per_event(time: Duration, events: usize) -> f64 {
+    tenths(time.as_nanos() as f64 / events.max(1) as f64)
+}
+
+/// Rounds to tenths of a nanosecond, which are as much as a clock can tell.
+pub fn tenths(ns: f64) -> f64 {
+    (ns * 10.0).round() / 10.0
+}
+
+/// What looks at the clock around an operation.
+trait Clock {
+    /// The time before it.
+    type Begin;
+    /// Takes the time before an operation.
+    fn begin(&self) -> Self::Begin;
+    /// Notes the time that a step took.
+    fn end(&mut self, begin: Self::Begin, step: &Step);
+}
+
+/// Does not look.
+struct NoClock;
+
+impl Clock for NoClock {
+    type Begin = ();
+
+    fn begin(&self) {}
+
+    fn end(&mut self, (): (), _step: &Step) {}
 }
 
 /// Nanoseconds of each operation of one pass, with the cost of reading the clock.
@@ -76,48 +111,75 @@ struct Samples {
 }
 
 impl Samples {
+    fn with_capacity(operations: usize) -> Self {
+        Self { map_ns: Vec::with_capacity(operations), unmap_ns: Vec::with_capacity(operations) }
+    }
+
     fn total_ns(&self) -> u64 {
         self.map_ns.iter().chain(&self.unmap_ns).map(|ns| u64::from(*ns)).sum()
     }
 }
 
+impl Clock for Samples {
+    type Begin = Instant;
+
+    fn begin(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn end(&mut self, begin: Instant, step: &Step) {
+        let ns = u32::try_from(begin.elapsed().as_nanos()).unwrap_or(u32::MAX);
+        match (step.reason, step.action) {
+            (Reason::Traced, Action::Map { .. }) => self.map_ns.push(ns),
+            (Reason::Traced, Action::Unmap { .. }) => self.unmap_ns.push(ns),
+            (Reason::Repair, _) => {}
+        }
+    }
+}
+
+/// One pass, in memory that the format's tables can lie in.
+fn run_pass_anywhere<F: Walkers>(
+    case: &Case<'_, F>,
+    steps: &[Step],
+    clock: &mut impl Clock,
+) -> Result<(), ReplayError> {
+    if low_memory::fits_heap::<F>() {
+        run_pass(HeapMemory, case, steps, clock)
+    } else {
+        run_pass(LowMemory::new(), case, steps, clock)
+    }
+}
+
 fn run_pass<F: Walkers, M: TableMemory>(
     memory: M,
-    job: &Job<'_>,
-    shape: &Shape<F::Config>,
-    va_bits: u32,
+    case: &Case<'_, F>,
     steps: &[Step],
-) -> Result<Samples, ReplayError> {
+    clock: &mut impl Clock,
+) -> Result<(), ReplayError> {
     let host = Domain::new(memory, NoHardware);
-    let tables = job.trace.domains.iter().map(|_| table::make::<F, _>(&host, shape, va_bits, Features::FLUSH_RANGE));
+    let tables = case.job.trace.domains.iter().map(|_| case.table(&host, Features::FLUSH_RANGE));
     let mut tables: Vec<PtIommu<F, _>> = tables.collect::<Result<_, _>>()?;
-    let mut samples = Samples { map_ns: Vec::with_capacity(steps.len()), unmap_ns: Vec::with_capacity(steps.len()) };
     for step in steps {
         let table = &mut tables[step.domain];
-        let begin = Instant::now();
-        let list = match step.action {
+        let begin = clock.begin();
+        match step.action {
             Action::Map { span, paddr } => {
                 // It succeeded when the steps were noted.
                 let _ = table.map_range(span.first, paddr, span.len(), PROT);
-                &mut samples.map_ns
             }
             Action::Unmap { span } => {
                 let mut gather = table.gather(GatherMode::Immediate);
                 table.unmap_range(span.first, span.len(), &mut gather);
                 gather.sync();
-                &mut samples.unmap_ns
             }
-        };
-        let ns = begin.elapsed().as_nanos();
-        if step.reason == Reason::Traced {
-            list.push(u32::try_from(ns).unwrap_or(u32::MAX));
         }
+        clock.end(begin, step);
     }
-    Ok(samples)
+    Ok(())
 }
 
 /// What reading the clock twice adds to a sample: the median of many empty ones.
-fn clock_cost_ns() -> u32 {
+pub fn clock_cost_ns() -> u32 {
     let mut samples: Vec<u32> =
         (0..1001).map(|_| u32::try_from(Instant::now().elapsed().as_nanos()).unwrap_or(u32::MAX)).collect();
     samples.sort_unstable();
@@ -130,6 +192,5 @@ fn times(mut samples: Vec<u32>, clock_ns: u32) -> Times {
     let Some(median) = samples.get(samples.len() / 2) else { return Times::default() };
     let sum: u64 = samples.iter().map(|ns| u64::from(*ns)).sum();
     let mean = sum as f64 / samples.len() as f64;
-    // Tenths of a nanosecond are as much as a clock can tell.
-    Times { operations: samples.len() as u64, median: f64::from(*median), mean: (mean * 10.0).round() / 10.0 }
+    Times { operations: samples.len() as u64, median: f64::from(*median), mean: tenths(mean) }
 }

@@ -87,7 +87,7 @@ fn a_part_of_a_large_leaf() {
     let text = [map(0x20_0000, 0x4000_0000, 0x20_0000), unmap(0x20_0000, 0x1000, 0x1000)].concat();
     let report = json_of(&text, &["-f", "x86_64"]);
     let anomaly = report["formats"]["x86_64"]["anomalies"][0]["text"].as_str().unwrap();
-    assert_eq!(anomaly, "IOVA 0x200000: 2097152 bytes removed where the traced table removed 4096");
+    assert_eq!(anomaly, "IOVA 0x0000000000200000: 2097152 bytes removed where the traced table removed 4096");
     assert_eq!(report["formats"]["x86_64"]["end_live_bytes"], 0x1f_f000);
     assert_eq!(report["formats"]["x86_64"]["end_leaves"], json!({ "4096": 511 }));
 }

@@ -128,9 +128,9 @@ fn a_cut_off_gzip_is_an_error() {
     let packed = fs::read(built_in()).unwrap();
     let (code, error) = failure(&replay_with_input(&["-"], &packed[..packed.len() / 2]));
     assert_eq!(code, 1);
-    assert!(error.contains("(standard input):") && error.contains("the gzip data is cut off"), "{error}");
+    assert!(error.contains("(standard input):") && error.contains("the compressed data is cut off"), "{error}");
     let (_, error) = failure(&replay_with_input(&["-"], &packed[..5]));
-    assert!(error.contains("the gzip data is cut off"), "{error}");
+    assert!(error.contains("the compressed data is cut off"), "{error}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
-//! Which domain an event belongs to: the events do not say it, `d_map:` and `d_unmap:` lines before them do.
+//! Which domain an event belongs to: a field of it says it, or a `d_map:` or `d_unmap:` line before it.
 
-use super::line::{DomainLine, EventLine, Op};
+use super::line::{DomainLine, EventLine, Op, Owner};
 
 /// Most announcements that wait for their event; a driver has at most a few per CPU under way.
 const MOST_WAITING: usize = 1024;
@@ -14,12 +14,32 @@ const MOST_WAITING: usize = 1024;
 #[derive(Default)]
 pub struct Pairing {
     waiting: Vec<Announcement>,
-    /// Domains in order of appearance; `None` stands for events without a domain line.
-    domains: Vec<Option<u64>>,
+    /// Names of domains, in order of appearance in any line.
+    owners: Vec<OwnerName>,
+    /// Domains in order of their first event, as indexes into `owners`; `None` stands for events without a domain.
+    domains: Vec<Option<usize>>,
     /// Lines that were given up because too many waited.
     given_up: u64,
     /// Events for which no domain line was waiting.
     alone: u64,
+}
+
+/// What a domain is known by.
+enum OwnerName {
+    /// Its address in the traced kernel.
+    Domain(u64),
+    /// The only device in it, or one that stands for all.
+    Device(String),
+}
+
+impl OwnerName {
+    fn is(&self, owner: Owner<'_>) -> bool {
+        match (self, owner) {
+            (Self::Domain(known), Owner::Domain(domain)) => *known == domain,
+            (Self::Device(known), Owner::Device(device)) => known == device,
+            _ => false,
+        }
+    }
 }
 
 /// A domain line that waits for its event.
@@ -27,32 +47,44 @@ struct Announcement {
     is_map: bool,
     pid: u32,
     cpu: u32,
-    what: DomainLine,
+    owner: usize,
+    iova: u64,
+    size: u64,
 }
 
 impl Pairing {
     /// Takes a `d_map` or `d_unmap` line.
-    pub fn announce(&mut self, line: &EventLine<'_>, what: DomainLine) {
+    pub fn announce(&mut self, line: &EventLine<'_>, what: DomainLine<'_>) {
         if self.waiting.len() == MOST_WAITING {
             self.waiting.remove(0);
             self.given_up += 1;
         }
-        self.waiting.push(Announcement { is_map: line.name == "d_map", pid: line.pid, cpu: line.cpu, what });
+        let owner = self.index_of(what.owner);
+        let is_map = line.name == "d_map";
+        let (pid, cpu) = (line.pid, line.cpu);
+        self.waiting.push(Announcement { is_map, pid, cpu, owner, iova: what.iova, size: what.size });
     }
 
-    /// The domain of an event, as an index into the names.
-    pub fn domain_of(&mut self, line: &EventLine<'_>, op: &Op) -> usize {
-        let is_map = matches!(op, Op::Map { .. });
-        let matching = |waiting: &Announcement| {
-            let same_size = waiting.what.size == op.size();
-            waiting.is_map == is_map && waiting.what.iova == op.iova() && same_size && waiting.pid == line.pid
-        };
-        let same_cpu = self.waiting.iter().rposition(|waiting| matching(waiting) && waiting.cpu == line.cpu);
-        let found = same_cpu.or_else(|| self.waiting.iter().rposition(matching));
-        if found.is_none() {
-            self.alone += 1;
+    /// The place of a name among those that are known from now on.
+    fn index_of(&mut self, owner: Owner<'_>) -> usize {
+        match self.owners.iter().position(|known| known.is(owner)) {
+            Some(index) => index,
+            None => {
+                self.owners.push(match owner {
+                    Owner::Domain(domain) => OwnerName::Domain(domain),
+                    Owner::Device(device) => OwnerName::Device(device.to_owned()),
+                });
+                self.owners.len() - 1
+            }
         }
-        let domain = found.map(|index| self.waiting.remove(index).what.domain);
+    }
+
+    /// The domain of an event, as an index into the names; `owner` is what the event itself says.
+    pub fn domain_of(&mut self, line: &EventLine<'_>, op: &Op, owner: Option<Owner<'_>>) -> usize {
+        let domain = match owner {
+            Some(owner) => Some(self.index_of(owner)),
+            None => self.announced(line, op),
+        };
         match self.domains.iter().position(|known| *known == domain) {
             Some(index) => index,
             None => {
@@ -60,6 +92,21 @@ impl Pairing {
                 self.domains.len() - 1
             }
         }
+    }
+
+    /// The domain that a waiting line names.
+    fn announced(&mut self, line: &EventLine<'_>, op: &Op) -> Option<usize> {
+        let is_map = matches!(op, Op::Map { .. });
+        let matching = |waiting: &Announcement| {
+            let is_same_range = waiting.iova == op.iova() && waiting.size == op.size();
+            waiting.is_map == is_map && is_same_range && waiting.pid == line.pid
+        };
+        let same_cpu = self.waiting.iter().rposition(|waiting| matching(waiting) && waiting.cpu == line.cpu);
+        let found = same_cpu.or_else(|| self.waiting.iter().rposition(matching));
+        if found.is_none() {
+            self.alone += 1;
+        }
+        found.map(|index| self.waiting.remove(index).owner)
     }
 
     /// Domain lines to which no event belonged, so far.
@@ -76,11 +123,12 @@ impl Pairing {
     /// The names of the domains.
     pub fn into_names(self) -> Vec<String> {
         let single = self.domains.len() == 1;
-        let name = |domain: Option<u64>| match domain {
-            Some(domain) => format!("{domain:#x}"),
+        let name = |owner: Option<usize>| match owner.and_then(|index| self.owners.get(index)) {
+            Some(OwnerName::Domain(domain)) => format!("{domain:#018x}"),
+            Some(OwnerName::Device(device)) => device.clone(),
             None if single => "(the only one)".to_owned(),
             None => "(not named)".to_owned(),
         };
-        self.domains.into_iter().map(name).collect()
+        self.domains.iter().copied().map(name).collect()
     }
 }

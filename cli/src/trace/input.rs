@@ -1,10 +1,13 @@
 //! Where a trace comes from: a file, standard input or the built-in one; compressed or not.
 
+use super::zstd;
 use flate2::bufread::MultiGzDecoder;
+use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 /// A real trace that comes with the tool: an NVMe disk behind a VT-d IOMMU, on Linux 6.1.
 const BUILT_IN: &[u8] = include_bytes!("../../traces/intel61-nvme-strict.trace.txt.gz");
@@ -20,16 +23,30 @@ pub enum Source {
     File(PathBuf),
 }
 
+/// An open trace.
+pub struct Input {
+    /// Its text.
+    pub text: Box<dyn BufRead>,
+    /// Bytes to read in all, before they are unpacked; not known of a pipe.
+    pub len: Option<u64>,
+    /// Bytes read so far.
+    pub position: Rc<Cell<u64>>,
+}
+
 impl Source {
-    /// Opens it, and unpacks it if it begins as gzip does, whatever its name is.
+    /// Opens it, and unpacks it if it begins as gzip or zstd do, whatever its name is.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn open(&self) -> io::Result<Box<dyn BufRead>> {
+    pub fn open(&self) -> io::Result<Input> {
         match self {
-            Self::BuiltIn => unpacked(BUILT_IN),
-            Self::Stdin => unpacked(io::stdin().lock()),
-            Self::File(path) => unpacked(File::open(path)?),
+            Self::BuiltIn => Input::new(BUILT_IN, Some(BUILT_IN.len() as u64)),
+            Self::Stdin => Input::new(io::stdin().lock(), None),
+            Self::File(path) => {
+                let file = File::open(path)?;
+                let facts = file.metadata()?;
+                Input::new(file, facts.is_file().then_some(facts.len()))
+            }
         }
     }
 }
@@ -50,10 +67,36 @@ impl fmt::Display for Source {
     }
 }
 
-fn unpacked<'a>(mut raw: impl Read + 'a) -> io::Result<Box<dyn BufRead + 'a>> {
-    let mut magic = Vec::new();
-    raw.by_ref().take(2).read_to_end(&mut magic)?;
-    let is_gzip = magic == [0x1f, 0x8b];
-    let whole = BufReader::new(Cursor::new(magic).chain(raw));
-    Ok(if is_gzip { Box::new(BufReader::new(MultiGzDecoder::new(whole))) } else { Box::new(whole) })
+impl Input {
+    fn new(raw: impl Read + 'static, len: Option<u64>) -> io::Result<Self> {
+        let position = Rc::new(Cell::new(0));
+        let mut raw = Counted { inner: raw, position: Rc::clone(&position) };
+        let mut magic = Vec::new();
+        raw.by_ref().take(4).read_to_end(&mut magic)?;
+        let is_gzip = magic.starts_with(&[0x1f, 0x8b]);
+        let is_zstd = zstd::is_magic(&magic);
+        let whole = BufReader::new(Cursor::new(magic).chain(raw));
+        let text: Box<dyn BufRead> = if is_gzip {
+            Box::new(BufReader::new(MultiGzDecoder::new(whole)))
+        } else if is_zstd {
+            Box::new(BufReader::new(zstd::Frames::new(whole)))
+        } else {
+            Box::new(whole)
+        };
+        Ok(Self { text, len, position })
+    }
+}
+
+/// Counts what is read.
+struct Counted<R> {
+    inner: R,
+    position: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Counted<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(buffer)?;
+        self.position.set(self.position.get() + count as u64);
+        Ok(count)
+    }
 }

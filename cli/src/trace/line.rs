@@ -1,23 +1,24 @@
-//! One line of an ftrace text: what kind it is, and what it says.
+//! One line of an ftrace text, or of what `trace-cmd report` prints: what kind it is, and what it says.
 
 use crate::intervals::Span;
 
 /// A line, by its kind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Line<'a> {
-    /// Says nothing: blank, or a line of a stack dump.
+    /// Says nothing: blank, a line of a stack dump, or what `trace-cmd report` says beside the events.
     Nothing,
     /// A `#` line of the header.
     Header(&'a str),
     /// `##### CPU n buffer started ####`: before it, events of that CPU are missing.
     BufferStarted,
-    /// `CPU:n [LOST m EVENTS]`: events are missing before it, as many as it says if it does.
+    /// `CPU:n [LOST m EVENTS]`, with trace-cmd `CPU:n [m EVENTS DROPPED]`: events are missing before it, as many as it says if it
+    /// does.
     Lost(Option<u64>),
     /// An event.
     Event(EventLine<'a>),
 }
 
-/// `TASK-PID [CPU] FLAGS TIMESTAMP: NAME: ARGUMENTS`.
+/// `TASK-PID [CPU] FLAGS TIMESTAMP: NAME: ARGUMENTS`; trace-cmd mostly has no flags, and blanks before the arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct EventLine<'a> {
     /// Process that was running.
@@ -48,7 +49,8 @@ const MAP_FORM: &str =
 const UNMAP_FORM: &str =
     "`unmap: IOMMU: iova=0xSTART - 0xEND size=BYTES unmapped_size=BYTES`, with END = START + size (exclusive)";
 /// The form of a line that names the domain.
-const DOMAIN_FORM: &str = "`d_map:` or `d_unmap:` with `domain=0xPOINTER iova=0xSTART size=0xBYTES`";
+const DOMAIN_FORM: &str =
+    "`d_map:` or `d_unmap:` with `domain=0xPOINTER iova=0xSTART size=0xBYTES`, or `device=NAME` instead of the domain";
 
 impl<'a> Line<'a> {
     /// Finds out what a line is.
@@ -57,7 +59,7 @@ impl<'a> Line<'a> {
     /// [`Malformed`] if it has the form of no line of an ftrace text.
     pub fn parse(text: &'a str) -> Result<Self, Malformed> {
         let trimmed = text.trim();
-        if trimmed.is_empty() || trimmed.starts_with("=> ") {
+        if trimmed.is_empty() || trimmed.starts_with("=> ") || is_report_header(trimmed) {
             return Ok(Self::Nothing);
         }
         if trimmed.starts_with("##### CPU ") && trimmed.contains("buffer started") {
@@ -73,12 +75,22 @@ impl<'a> Line<'a> {
     }
 }
 
-/// `CPU:n [LOST m EVENTS]`; without a number if the kernel does not know it.
+/// What `trace-cmd report` says beside the events: `cpus=2`, `version = 7`, `CPU 1 is empty`, `CPU:1 [SUBBUFFER START]`.
+fn is_report_header(text: &str) -> bool {
+    text.strip_prefix("cpus=").is_some_and(is_digits)
+        || text.strip_prefix("version = ").is_some_and(is_digits)
+        || text.strip_prefix("CPU ").and_then(|rest| rest.strip_suffix(" is empty")).is_some_and(is_digits)
+        || text.strip_prefix("CPU:").and_then(|rest| rest.strip_suffix(" [SUBBUFFER START]")).is_some_and(is_digits)
+}
+
+/// `CPU:n [LOST m EVENTS]` or `CPU:n [m EVENTS DROPPED]`; without a number if the kernel does not know it.
 fn parse_lost(text: &str) -> Option<Option<u64>> {
     let (cpu, rest) = text.strip_prefix("CPU:")?.split_once(' ')?;
-    cpu.parse::<u32>().ok()?;
-    let middle = rest.trim().strip_prefix("[LOST")?.strip_suffix("EVENTS]")?.trim();
-    if middle.is_empty() { Some(None) } else { middle.parse().ok().map(Some) }
+    decimal::<u32>(cpu)?;
+    let words = rest.trim().strip_prefix('[')?.strip_suffix(']')?;
+    let of_kernel = words.strip_prefix("LOST").and_then(|rest| rest.strip_suffix("EVENTS"));
+    let count = of_kernel.or_else(|| words.strip_suffix("EVENTS DROPPED"))?.trim();
+    if count.is_empty() { Some(None) } else { decimal(count).map(Some) }
 }
 
 impl<'a> EventLine<'a> {
@@ -142,6 +154,25 @@ fn decimal<T: std::str::FromStr>(text: &str) -> Option<T> {
     if is_digits(text) { text.parse().ok() } else { None }
 }
 
+/// What a domain is called in a trace: only good to tell domains apart.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Owner<'a> {
+    /// Its address in the traced kernel.
+    Domain(u64),
+    /// A device that uses it.
+    Device(&'a str),
+}
+
+impl<'a> Owner<'a> {
+    /// The owner that a word `domain=0xPOINTER` or `device=NAME` names; `None` if it is another word.
+    fn parse(word: &'a str) -> Option<Self> {
+        if let Some(domain) = word.strip_prefix("domain=") {
+            return hex(domain).or_else(|| decimal(domain)).map(Self::Domain);
+        }
+        word.strip_prefix("device=").filter(|name| !name.is_empty()).map(Self::Device)
+    }
+}
+
 /// What a map or unmap event did.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Op {
@@ -164,36 +195,36 @@ pub enum Op {
 }
 
 impl Op {
-    /// Parses a `map` event's arguments.
+    /// Parses a `map` event's arguments; the owner is there if the line has a field more, which the events of some kernels have.
     ///
     /// # Errors
     /// [`Malformed`] if they have not the form, or contradict themselves.
-    pub fn parse_map(arguments: &str) -> Result<Self, Malformed> {
+    pub fn parse_map(arguments: &str) -> Result<(Self, Option<Owner<'_>>), Malformed> {
         let mut fields = Fields::new(arguments, MAP_FORM);
         let (iova, end) = fields.iova_range()?;
         let paddr = fields.hex("paddr=")?;
         let size = fields.dec("size=")?;
-        fields.end()?;
+        let owner = fields.owner()?;
         fields.check_end(iova, size, end)?;
         let span = Span::new(iova, size).ok_or_else(|| fields.bad("a map of no bytes".into()))?;
-        Ok(Self::Map { span, paddr })
+        Ok((Self::Map { span, paddr }, owner))
     }
 
-    /// Parses an `unmap` event's arguments.
+    /// Parses an `unmap` event's arguments, as those of a `map` event.
     ///
     /// # Errors
     /// [`Malformed`] if they have not the form, or contradict themselves.
-    pub fn parse_unmap(arguments: &str) -> Result<Self, Malformed> {
+    pub fn parse_unmap(arguments: &str) -> Result<(Self, Option<Owner<'_>>), Malformed> {
         let mut fields = Fields::new(arguments, UNMAP_FORM);
         let (iova, end) = fields.iova_range()?;
         let asked = fields.dec("size=")?;
         let removed = fields.dec("unmapped_size=")?;
-        fields.end()?;
+        let owner = fields.owner()?;
         fields.check_end(iova, asked, end)?;
         if removed > 0 && Span::new(iova, removed).is_none() {
             return Err(fields.bad(format!("unmapped_size={removed} runs past the last 64-bit address")));
         }
-        Ok(Self::Unmap { iova, asked, removed })
+        Ok((Self::Unmap { iova, asked, removed }, owner))
     }
 
     /// First address.
@@ -215,28 +246,30 @@ impl Op {
 
 /// A line that says which domain a map or unmap belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DomainLine {
-    /// The domain's address in the traced kernel: only good to tell domains apart.
-    pub domain: u64,
+pub struct DomainLine<'a> {
+    /// The domain.
+    pub owner: Owner<'a>,
     /// First address of the map or unmap.
     pub iova: u64,
     /// Its size in bytes.
     pub size: u64,
 }
 
-impl DomainLine {
+impl<'a> DomainLine<'a> {
     /// Parses the arguments of `d_map` or `d_unmap`; other fields in it do not matter.
     ///
     /// # Errors
     /// [`Malformed`] if a field is missing.
-    pub fn parse(arguments: &str) -> Result<Self, Malformed> {
+    pub fn parse(arguments: &'a str) -> Result<Self, Malformed> {
         let fields = Fields::new(arguments, DOMAIN_FORM);
+        let owner = arguments.split_whitespace().find_map(Owner::parse);
+        let owner = owner.ok_or_else(|| fields.bad("no `domain=` with a number, and no `device=`".into()))?;
         let field = |key: &str| {
             let word = arguments.split_whitespace().find_map(|word| word.strip_prefix(key));
             let Some(word) = word else { return Err(fields.bad(format!("no `{key}`"))) };
             hex(word).or_else(|| decimal(word)).ok_or_else(|| fields.bad(format!("`{key}{word}` is not a number")))
         };
-        Ok(Self { domain: field("domain=")?, iova: field("iova=")?, size: field("size=")? })
+        Ok(Self { owner, iova: field("iova=")?, size: field("size=")? })
     }
 }
 
@@ -279,10 +312,13 @@ impl<'a> Fields<'a> {
         Ok((iova, self.hex("")?))
     }
 
-    fn end(&mut self) -> Result<(), Malformed> {
-        match self.words.next() {
+    /// The end of the line, with or without an owner before it.
+    fn owner(&mut self) -> Result<Option<Owner<'a>>, Malformed> {
+        let Some(word) = self.words.next() else { return Ok(None) };
+        let owner = Owner::parse(word);
+        match if owner.is_some() { self.words.next() } else { Some(word) } {
             Some(word) => Err(self.bad(format!("`{word}` after the last field"))),
-            None => Ok(()),
+            None => Ok(owner),
         }
     }
 

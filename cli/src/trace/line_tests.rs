@@ -18,10 +18,41 @@ fn map_and_unmap() {
     let line = event(MAP);
     assert_eq!((line.pid, line.cpu, line.name), (12, 1, "map"));
     let span = Span { first: 0xffff_f000, last: 0xffff_ffff };
-    assert_eq!(Op::parse_map(line.arguments), Ok(Op::Map { span, paddr: 0x1407_5000 }));
+    assert_eq!(Op::parse_map(line.arguments), Ok((Op::Map { span, paddr: 0x1407_5000 }, None)));
     let line = event(UNMAP);
     assert_eq!((line.pid, line.cpu, line.name), (0, 0, "unmap"));
-    assert_eq!(Op::parse_unmap(line.arguments), Ok(Op::Unmap { iova: 0xffff_d000, asked: 4096, removed: 4096 }));
+    let unmap = Op::Unmap { iova: 0xffff_d000, asked: 4096, removed: 4096 };
+    assert_eq!(Op::parse_unmap(line.arguments), Ok((unmap, None)));
+}
+
+#[test]
+fn lines_of_trace_cmd() {
+    for flags in ["", "....  ", "d..2.  "] {
+        let text = format!("   kworker/u8:0-12    [001] {flags}   3.912299: map:                  IOMMU: iova=0x1000");
+        let line = event(&text);
+        assert_eq!((line.pid, line.cpu, line.name, line.arguments), (12, 1, "map", "IOMMU: iova=0x1000"));
+    }
+    let line = event("nvme-7 [000]  3912299104512: unmap:                IOMMU:"); // a clock that counts has no point
+    assert_eq!((line.name, line.arguments), ("unmap", "IOMMU:"));
+    for header in ["cpus=8", "version = 7", "CPU 3 is empty", "CPU:1 [SUBBUFFER START]"] {
+        assert_eq!(Line::parse(header), Ok(Line::Nothing));
+    }
+    assert_eq!(Line::parse("CPU:1 [17 EVENTS DROPPED]"), Ok(Line::Lost(Some(17))));
+    assert_eq!(Line::parse("CPU:1 [EVENTS DROPPED]"), Ok(Line::Lost(None)));
+    assert!(Line::parse("CPU:1 [x EVENTS DROPPED]").is_err());
+    assert!(Line::parse("cpus=many").is_err());
+}
+
+#[test]
+fn events_that_name_their_domain() {
+    let map = "IOMMU: iova=0x0 - 0x1 paddr=0x0 size=1";
+    let owner = |more: &str| Op::parse_map(&format!("{map}{more}")).map(|(_, owner)| format!("{owner:?}"));
+    assert_eq!(owner(" device=0000:00:03.0").unwrap(), "Some(Device(\"0000:00:03.0\"))");
+    assert_eq!(owner(" domain=0x1f").unwrap(), "Some(Domain(31))");
+    assert_eq!(owner(" device=x y").unwrap_err().found, "`y` after the last field");
+    assert_eq!(owner(" device=").unwrap_err().found, "`device=` after the last field");
+    let unmap = Op::parse_unmap("IOMMU: iova=0x0 - 0x1 size=1 unmapped_size=1 device=gpu").unwrap();
+    assert_eq!(unmap.1, Some(Owner::Device("gpu")));
 }
 
 #[test]
@@ -53,7 +84,8 @@ fn lines_that_are_no_events() {
 #[test]
 fn the_last_page_of_the_address_space() {
     let op = Op::parse_map("IOMMU: iova=0xfffffffffffff000 - 0x0000000000000000 paddr=0x0 size=4096");
-    assert_eq!(op, Ok(Op::Map { span: Span { first: u64::MAX - 4095, last: u64::MAX }, paddr: 0 }));
+    let map = Op::Map { span: Span { first: u64::MAX - 4095, last: u64::MAX }, paddr: 0 };
+    assert_eq!(op, Ok((map, None)));
     assert!(Op::parse_map("IOMMU: iova=0xfffffffffffff000 - 0x1000 paddr=0x0 size=8192").is_err());
 }
 
@@ -79,8 +111,14 @@ fn contradictions_and_gaps_are_named() {
 #[test]
 fn domain_lines() {
     let line = DomainLine::parse("(__iommu_unmap+0x0/0x240) domain=0xffff88afc2087400 iova=0xffffd000 size=0x1000");
-    assert_eq!(line, Ok(DomainLine { domain: 0xffff_88af_c208_7400, iova: 0xffff_d000, size: 0x1000 }));
-    assert_eq!(DomainLine::parse("iova=0x0 size=0x1000").unwrap_err().found, "no `domain=`");
+    let owner = Owner::Domain(0xffff_88af_c208_7400);
+    assert_eq!(line, Ok(DomainLine { owner, iova: 0xffff_d000, size: 0x1000 }));
+    let line = DomainLine::parse("(f+0x4/0x310) device=0000:00:03.0 iova=0x0 size=0x1000").unwrap();
+    assert_eq!(line.owner, Owner::Device("0000:00:03.0"));
+    let found = |arguments| DomainLine::parse(arguments).unwrap_err().found;
+    assert_eq!(found("iova=0x0 size=0x1000"), "no `domain=` with a number, and no `device=`");
+    assert_eq!(found("domain=x iova=0x0 size=0x1000"), "no `domain=` with a number, and no `device=`");
+    assert_eq!(found("domain=0x1 size=0x1000"), "no `iova=`");
 }
 
 proptest! {

@@ -1,20 +1,26 @@
-//! Reads an ftrace text with `iommu:map` and `iommu:unmap` events.
+//! Reads an ftrace text, or what `trace-cmd report` prints, with `iommu:map` and `iommu:unmap` events.
 
 mod domains;
 mod input;
 mod line;
+mod zstd;
 
 pub use input::Source;
 pub use line::{Malformed, Op};
 
 use crate::error::TraceError;
+use crate::progress::Progress;
 use domains::Pairing;
 use line::{DomainLine, EventLine, Line};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read};
 
 /// The longest line that is looked at, in bytes; real ones have less than 300.
 const LONGEST_LINE: u64 = 64 << 10;
+
+/// Lines after which the progress is told.
+const LINES_TOLD: u64 = 4096;
 
 /// What to do with a line that is not understood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,14 +87,21 @@ impl Trace {
     pub fn read(source: &Source, on_malformed: OnMalformed) -> Result<Self, TraceError> {
         let name = source.to_string();
         let input = source.open().map_err(|cause| TraceError::Open { name: name.clone(), cause })?;
-        Self::read_from(input, name, on_malformed)
+        let progress = Progress::of_bytes(&format!("reading {name}"), input.len);
+        let told = || progress.set(input.position.get());
+        Self::read_from(input.text, name, on_malformed, told)
     }
 
-    /// Reads a trace from an open input that is called `name` in messages.
+    /// Reads a trace from an open input that is called `name` in messages; calls `told` now and then.
     ///
     /// # Errors
     /// As [`Trace::read`].
-    pub fn read_from(mut input: impl BufRead, name: String, on_malformed: OnMalformed) -> Result<Self, TraceError> {
+    pub fn read_from(
+        mut input: impl BufRead,
+        name: String,
+        on_malformed: OnMalformed,
+        told: impl Fn(),
+    ) -> Result<Self, TraceError> {
         let mut reader = Reader::default();
         let mut bytes = Vec::new();
         loop {
@@ -99,7 +112,11 @@ impl Trace {
                 break;
             }
             reader.line += 1;
-            let text = String::from_utf8_lossy(&bytes);
+            if reader.line.is_multiple_of(LINES_TOLD) {
+                told();
+            }
+            // Mostly it is text, and seeing that is much faster than making it so.
+            let text = str::from_utf8(&bytes).map_or_else(|_| String::from_utf8_lossy(&bytes), Cow::Borrowed);
             let text = text.trim_end_matches(['\n', '\r']);
             let is_whole = (count as u64) < LONGEST_LINE || bytes.ends_with(b"\n");
             let result = if is_whole { reader.take(text) } else { Err(too_long()) };
@@ -175,7 +192,7 @@ impl Reader {
     }
 
     fn take_event(&mut self, event: &EventLine<'_>) -> Result<(), Malformed> {
-        let op = match event.name {
+        let (op, owner) = match event.name {
             "map" => Op::parse_map(event.arguments)?,
             "unmap" => Op::parse_unmap(event.arguments)?,
             "d_map" | "d_unmap" => {
@@ -190,7 +207,7 @@ impl Reader {
                 return Ok(());
             }
         };
-        let domain = self.pairing.domain_of(event, &op);
+        let domain = self.pairing.domain_of(event, &op, owner);
         self.events.push(Event { line: self.line, domain, op });
         Ok(())
     }

@@ -3,7 +3,7 @@ use super::*;
 const HEADER: &str = "# tracer: nop\n# entries-in-buffer/entries-written: 4/4   #P:2\n";
 
 fn read(text: &str, on_malformed: OnMalformed) -> Result<Trace, TraceError> {
-    Trace::read_from(text.as_bytes(), "t".into(), on_malformed)
+    Trace::read_from(text.as_bytes(), "t".into(), on_malformed, || ())
 }
 
 fn map(cpu: u32, pid: u32, iova: u64) -> String {
@@ -65,8 +65,19 @@ fn interrupts_nest_and_tasks_move() {
     ];
     let trace = read(&lines.concat(), OnMalformed::Stop).unwrap();
     let domains: Vec<&str> = trace.events.iter().map(|event| trace.domains[event.domain].as_str()).collect();
-    assert_eq!(domains, ["0xb", "0xa", "0xc", "(not named)"]);
+    assert_eq!(domains, ["0x000000000000000b", "0x000000000000000a", "0x000000000000000c", "(not named)"]);
     assert_eq!((trace.unpaired_domain_lines, trace.events_without_domain), (0, 1));
+}
+
+#[test]
+fn devices_are_domains() {
+    let device = |name: &str| map(0, 7, 0x1000).replace('\n', &format!(" device={name}\n"));
+    let announced = d_map(0, 7, 0, 0x1000).replace("domain=0x0", "device=b");
+    let lines = [device("a"), announced, map(0, 7, 0x1000), device("b"), device("a")];
+    let trace = read(&lines.concat(), OnMalformed::Stop).unwrap();
+    let domains: Vec<usize> = trace.events.iter().map(|event| event.domain).collect();
+    assert_eq!((trace.domains, domains), (vec!["a".to_owned(), "b".to_owned()], vec![0, 1, 1, 0]));
+    assert_eq!((trace.unpaired_domain_lines, trace.events_without_domain), (0, 0));
 }
 
 #[test]
@@ -79,6 +90,6 @@ fn bytes_of_any_kind_give_an_error_or_a_trace() {
                 (seed >> 56) as u8
             })
             .collect();
-        assert!(Trace::read_from(&bytes[..], "t".into(), OnMalformed::Skip).is_err());
+        assert!(Trace::read_from(&bytes[..], "t".into(), OnMalformed::Skip, || ()).is_err());
     }
 }

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test file is a program of its own and uses a part")]
 
+pub mod browser;
+
 use serde_json::Value;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -20,6 +22,16 @@ pub fn built_in() -> PathBuf {
 /// `genpt` with arguments.
 pub fn genpt(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_genpt")).args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+/// Compares a text with `tests/golden/NAME`. With `GENPT_BLESS=1` in the environment the file is written, to be looked at.
+pub fn assert_golden(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+    if std::env::var_os("GENPT_BLESS").is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    assert!(golden == text, "{name} is not as before; GENPT_BLESS=1 writes it anew. Now it is:\n{text}");
 }
 
 /// `genpt replay` with arguments and standard input.

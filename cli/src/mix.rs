@@ -1,0 +1,111 @@
+//! Which page sizes the tables of a format use over time: counted from the pieces that come and go, without looking at tables.
+
+use crate::plan::{Change, Direction, Plan};
+use crate::report::PAGE_BYTES;
+use crate::table::Leaves;
+use generic_pt::range::{best_page_size, count_of_size};
+use std::collections::BTreeMap;
+
+/// Leaves by size, at different times.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Mix {
+    /// After an event of each sample: bytes of a leaf to their numbers.
+    pub samples: BTreeMap<u64, Vec<u64>>,
+    /// At the end.
+    pub at_end: Leaves,
+}
+
+impl Mix {
+    /// What a sample has.
+    pub fn at(&self, sample: usize) -> Leaves {
+        let counts = self.samples.iter().map(|(size, column)| (*size, column.get(sample).copied().unwrap_or(0)));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+}
+
+/// Counts the leaves of tables with page sizes `sizes` (a bit for each), in which every piece has the largest leaves that fit, after
+/// each of the events `sampled`, which ascend.
+pub fn over_time(plan: &Plan, sizes: u64, sampled: &[usize]) -> Mix {
+    let smallest = sizes & sizes.wrapping_neg();
+    let larger = sizes & !smallest;
+    if larger == 0 || plan.longest_piece >> larger.trailing_zeros() == 0 {
+        return of_one_size(plan, smallest);
+    }
+    let mut mix = Mix::default();
+    let mut counts = Counts::default();
+    let mut rest = &plan.changes[..];
+    for (sample, (event, single_pages)) in sampled.iter().zip(&plan.single_pages.samples).enumerate() {
+        rest = counts.take(rest, sizes, *event);
+        for (size, count) in counts.leaves(*single_pages) {
+            let column = mix.samples.entry(size).or_default();
+            column.resize(sample, 0);
+            column.push(count);
+        }
+    }
+    mix.samples.values_mut().for_each(|column| column.resize(sampled.len(), 0));
+    counts.take(rest, sizes, usize::MAX);
+    mix.at_end = counts.leaves(plan.single_pages.end);
+    mix
+}
+
+/// Where no piece is as long as a larger page, bytes say how many leaves there are.
+fn of_one_size(plan: &Plan, size: u64) -> Mix {
+    let leaves = |bytes: &u64| bytes.checked_div(size).unwrap_or(0);
+    let column: Vec<u64> = plan.table_bytes.samples.iter().map(leaves).collect();
+    let at_end = leaves(&plan.table_bytes.end);
+    Mix {
+        samples: column.iter().any(|count| *count > 0).then_some((size, column)).into_iter().collect(),
+        at_end: (at_end > 0).then_some((size, at_end)).into_iter().collect(),
+    }
+}
+
+/// Numbers of leaves by the logarithm of their size.
+struct Counts([u64; u64::BITS as usize]);
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self([0; u64::BITS as usize])
+    }
+}
+
+impl Counts {
+    /// Takes the changes up to an event. Those that are left.
+    fn take<'a>(&mut self, changes: &'a [Change], sizes: u64, last_event: usize) -> &'a [Change] {
+        let count = changes.iter().take_while(|change| change.event <= last_event).count();
+        let (due, rest) = changes.split_at(count);
+        due.iter().for_each(|change| self.add_all(change, sizes));
+        rest
+    }
+
+    fn add_all(&mut self, change: &Change, sizes: u64) {
+        let (mut va, mut oa, last) = (change.span.first, change.paddr, change.span.last);
+        while let Some(size_lg2) = best_page_size(sizes, va, last, oa) {
+            let number = count_of_size(sizes, va, last, oa, size_lg2);
+            self.add(change.direction, size_lg2, number);
+            let len = number.wrapping_shl(size_lg2);
+            match va.checked_add(len) {
+                Some(next) if next <= last => (va, oa) = (next, oa.wrapping_add(len)),
+                _ => break,
+            }
+        }
+    }
+
+    fn add(&mut self, direction: Direction, size_lg2: u32, number: u64) {
+        let Some(of_size) = self.0.get_mut(size_lg2 as usize) else { return };
+        // What goes came before, so this never wraps.
+        *of_size = match direction {
+            Direction::Added => of_size.wrapping_add(number),
+            Direction::Removed => of_size.wrapping_sub(number),
+        };
+    }
+
+    /// All of them, with pieces of one page that were not added.
+    fn leaves(&self, single_pages: u64) -> Leaves {
+        let sizes = self.0.iter().enumerate().filter(|(_, count)| **count != 0);
+        let mut leaves: Leaves = sizes.map(|(size_lg2, count)| (1 << size_lg2, *count)).collect();
+        if single_pages > 0 {
+            *leaves.entry(PAGE_BYTES).or_default() += single_pages;
+        }
+        leaves
+    }
+}

@@ -1,0 +1,118 @@
+//! A headless Chromium, driven through its WebDriver.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+
+/// A browser with one page.
+pub struct Browser {
+    driver: Child,
+    port: u16,
+    session: String,
+}
+
+impl Browser {
+    /// Starts one; the reason if there is none here.
+    pub fn start() -> Result<Self, String> {
+        let mut driver = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .map_err(|error| format!("no chromedriver ({error}; Debian: chromium chromium-driver)"))?;
+        let output = driver.stdout.take().expect("it is a pipe");
+        let mut lines = BufReader::new(output).lines();
+        let port = lines.by_ref().map_while(Result::ok).find_map(|line| {
+            let rest = line.split_once("started successfully on port ")?.1;
+            rest.trim_end_matches('.').parse().ok()
+        });
+        // It must not fill up.
+        std::thread::spawn(move || lines.map_while(Result::ok).count());
+        let mut browser = Self { driver, port: port.ok_or("chromedriver does not start")?, session: String::new() };
+        let arguments =
+            ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"];
+        let capabilities = json!({ "capabilities": { "alwaysMatch": {
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        } } });
+        let session = browser.post("/session", &capabilities).map_err(|error| format!("no Chromium: {error}"))?;
+        browser.session = session["sessionId"].as_str().ok_or("no session")?.to_owned();
+        Ok(browser)
+    }
+
+    /// A command of the session.
+    pub fn command(&self, name: &str, body: Value) -> Value {
+        let path = format!("/session/{}/{name}", self.session);
+        self.post(&path, &body).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// A command of Chromium's own protocol.
+    pub fn devtools(&self, name: &str, parameters: Value) -> Value {
+        self.command("goog/cdp/execute", json!({ "cmd": name, "params": parameters }))
+    }
+
+    /// What a script returns.
+    pub fn run(&self, script: &str) -> Value {
+        self.command("execute/sync", json!({ "script": script, "args": [] }))
+    }
+
+    /// Moves the mouse to the middle of the first element of a selector.
+    pub fn hover(&self, selector: &str) {
+        self.run(&format!("document.querySelector({selector:?}).scrollIntoView({{ block: 'center' }})"));
+        let element = self.command("element", json!({ "using": "css selector", "value": selector }));
+        let to = json!({ "type": "pointerMove", "duration": 0, "origin": element, "x": 0, "y": 0 });
+        let mouse = json!({ "type": "pointer", "id": "mouse", "actions": [to] });
+        self.command("actions", json!({ "actions": [mouse] }));
+    }
+
+    /// What the page wrote to its console, and what went wrong in it.
+    pub fn console(&self) -> Vec<Value> {
+        self.command("se/log", json!({ "type": "browser" })).as_array().cloned().unwrap_or_default()
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Result<Value, String> {
+        self.request("POST", path, body)
+    }
+
+    fn request(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
+        let body = body.to_string();
+        let exchange = || -> std::io::Result<Vec<u8>> {
+            let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+            write!(stream, "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n")?;
+            write!(stream, "Content-Length: {}\r\n\r\n{body}", body.len())?;
+            let mut reader = BufReader::new(stream);
+            let mut len = 0;
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line)?;
+                if line.trim().is_empty() {
+                    break;
+                }
+                if let Some(("content-length", value)) = line.to_ascii_lowercase().split_once(':') {
+                    len = value.trim().parse().unwrap_or(0);
+                }
+            }
+            let mut answer = vec![0; len];
+            reader.read_exact(&mut answer)?;
+            Ok(answer)
+        };
+        let answer = exchange().map_err(|error| error.to_string())?;
+        let mut answer: Value = serde_json::from_slice(&answer).map_err(|error| error.to_string())?;
+        let value = answer["value"].take();
+        match value["error"].as_str() {
+            Some(error) => Err(format!("{error}: {}", value["message"])),
+            None => Ok(value),
+        }
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // The driver ends its browser with the session, and not when it is ended itself.
+        let _ = self.request("DELETE", &format!("/session/{}", self.session), &json!({}));
+        let _ = self.driver.kill();
+        let _ = self.driver.wait();
+    }
+}

@@ -1,0 +1,122 @@
+//! How the tool looks: colours, help, errors, completions, manual pages, exit statuses.
+
+mod common;
+
+use common::{data, failure, genpt, replay, stdout};
+use std::process::{Command, Output};
+
+const SUBCOMMANDS: [&str; 5] = ["replay", "formats", "bench", "completions", "man"];
+
+/// `genpt` with an environment of its own as far as colours go.
+fn with_environment(variables: &[(&str, &str)], arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_genpt"));
+    for name in ["NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"] {
+        command.env_remove(name);
+    }
+    command.envs(variables.iter().copied()).args(arguments).output().unwrap()
+}
+
+#[test]
+fn colours_are_where_they_are_wanted() {
+    let trace = data("three-domains.trace.txt");
+    let coloured = |variables: &[(&str, &str)], when: Option<&str>| {
+        let mut arguments = vec!["replay", "-f", "vtdss", trace.to_str().unwrap()];
+        arguments.extend(when.iter().flat_map(|when| ["--color", when]));
+        stdout(&with_environment(variables, &arguments)).contains('\u{1b}')
+    };
+    // The output is no terminal.
+    assert!(!coloured(&[], None));
+    assert!(!coloured(&[], Some("auto")));
+    assert!(coloured(&[], Some("always")));
+    assert!(!coloured(&[], Some("never")));
+    assert!(coloured(&[("CLICOLOR_FORCE", "1")], None));
+    assert!(!coloured(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], None));
+    assert!(!coloured(&[("CLICOLOR_FORCE", "1")], Some("never")));
+}
+
+#[test]
+fn without_colours_the_text_is_the_same() {
+    let trace = data("three-domains.trace.txt");
+    let text = |when| {
+        let text = stdout(&replay(&["--color", when, "-f", "vtdss,amdv1", trace.to_str().unwrap()]));
+        // Times differ.
+        text.lines().filter(|line| !line.contains(" / ")).fold(String::new(), |text, line| text + line + "\n")
+    };
+    assert_eq!(anstream::adapter::strip_str(&text("always")).to_string(), text("never"));
+}
+
+#[test]
+fn every_help_has_an_example_and_the_exit_statuses() {
+    for subcommand in SUBCOMMANDS {
+        let text = stdout(&genpt(&[subcommand, "--help"]));
+        assert!(text.contains(&format!("  genpt {subcommand}")), "{text}");
+        assert!(text.contains("Exit status: 0 done"), "{text}");
+        assert!(text.contains("--color <WHEN>"), "{text}");
+    }
+    assert!(stdout(&genpt(&["--help"])).contains("Exit status: 0 done"));
+}
+
+#[test]
+fn errors_are_a_line_and_a_hint() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bad.txt");
+    std::fs::write(&path, "hello\n").unwrap();
+    let path = path.to_str().unwrap();
+    for (arguments, code) in [
+        (&["replay", path][..], 1),
+        (&["replay", "/no/such/file"], 1),
+        (&["replay", "-f", "riscv_64", "--va-bits", "40"], 2),
+        (&["replay", "--va-bits", "12"], 2),
+        (&["bench", "-f", "riscv_64", "--va-bits", "40"], 2),
+    ] {
+        let output = genpt(arguments);
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{error}");
+        let lines: Vec<&str> = error.lines().collect();
+        assert!(
+            matches!(lines[..], [first, second] if first.starts_with("error: ") && second.starts_with("hint: ")),
+            "{error}"
+        );
+    }
+    let (code, _) = failure(&genpt(&["man", "--output-dir", "/dev/null/x"]));
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn completions_know_the_subcommands_and_formats() {
+    for (shell, knows_values) in
+        [("bash", true), ("zsh", true), ("fish", true), ("elvish", false), ("powershell", false)]
+    {
+        let script = stdout(&genpt(&["completions", shell]));
+        for word in SUBCOMMANDS.iter().chain(&["html"]) {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        assert_eq!(script.contains("armv8_4k"), knows_values, "{shell}");
+    }
+    let (code, _) = failure(&genpt(&["completions", "tcsh"]));
+    assert_eq!(code, 2);
+}
+
+#[test]
+fn bash_understands_its_completions() {
+    let script = stdout(&genpt(&["completions", "bash"]));
+    let check = "COMP_WORDS=(genpt replay --h); COMP_CWORD=2; _genpt genpt --h replay; echo \"${COMPREPLY[@]}\"";
+    let Ok(output) = Command::new("bash").args(["-c", &format!("{script}\n{check}")]).output() else {
+        return;
+    };
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "--html --help");
+}
+
+#[test]
+fn manual_pages() {
+    let page = stdout(&genpt(&["man"]));
+    assert!(page.contains(".TH genpt 1") && page.contains("Exit status"), "{page}");
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man1");
+    assert_eq!(stdout(&genpt(&["man", "--output-dir", pages.to_str().unwrap()])), "");
+    for subcommand in SUBCOMMANDS {
+        let page = std::fs::read_to_string(pages.join(format!("genpt-{subcommand}.1"))).unwrap();
+        assert!(page.contains("Example"), "{page}");
+    }
+    assert!(pages.join("genpt.1").exists());
+}
