@@ -1,7 +1,10 @@
 //! The formats that the tool knows: one row each.
 
+use crate::build::{BuildError, Built, Plan, build};
+use crate::decode::{self, Decoder, Options};
 use crate::describe::{FormatInfo, describe};
 use crate::error::ReplayError;
+use crate::inspect::InspectError;
 use crate::replay::{Job, replay};
 use crate::report::FormatReport;
 use generic_pt::Features;
@@ -14,6 +17,12 @@ pub struct FormatRow {
     pub about: &'static str,
     /// Its smallest page, in bytes.
     pub page_bytes: u64,
+    /// The physical address bits that hardware's top pointer holds.
+    pub top_pa_mask: u64,
+    /// Makes a decoder of its tables.
+    pub decoder: fn(&Options) -> Result<Box<dyn Decoder>, InspectError>,
+    /// Builds tables of it.
+    pub build: fn(&Plan<'_>) -> Result<Built, BuildError>,
     /// Replays a trace into tables of it.
     pub replay: fn(&Job<'_>) -> Result<FormatReport, ReplayError>,
     /// What its description says.
@@ -54,25 +63,32 @@ macro_rules! formats {
             name: stringify!($name),
             about: $about,
             page_bytes: 1 << generic_pt::fmt::$name::GEOMETRY.granule_lg2,
-            replay: |job| {
+            top_pa_mask: generic_pt::fmt::$name::GEOMETRY.top_pa_mask,
+            decoder: |options| decode::decoder::<generic_pt::fmt::$name::Format>(&shapes::$name::SHAPE, options),
+            build: |plan| build::<generic_pt::fmt::$name::Format>(&shapes::$name::SHAPE, plan),
+            replay: |job| replay::<generic_pt::fmt::$name::Format>(job, &shapes::$name::SHAPE),
+            describe: || {
+                let config = shapes::$name::SHAPE.config;
+                let widest = generic_pt::fmt::$name::GEOMETRY.max_va_lg2;
+                describe::<generic_pt::fmt::$name::Format>($about, config(widest))
+            },
+        }),*];
+
+        /// How tables of each format are made.
+        mod shapes {
+            $(pub mod $name {
                 #[allow(unused_imports, reason = "rows without features of their own")]
-                use generic_pt::fmt::$name::{self as format, *};
-                const SHAPE: Shape<Config> = Shape {
+                use generic_pt::{Features, fmt::$name::*};
+                /// How its tables are made.
+                pub const SHAPE: crate::formats::Shape<Config> = crate::formats::Shape {
                     name: stringify!($name),
                     about: $about,
                     va_bits: &$va_bits,
                     features: $features,
                     config: |$bits| $config,
                 };
-                replay::<format::Format>(job, &SHAPE)
-            },
-            describe: || {
-                #[allow(unused_imports, reason = "rows without features of their own")]
-                use generic_pt::fmt::$name::{self as format, *};
-                let config = |$bits: u32| $config;
-                describe::<format::Format>($about, config(format::GEOMETRY.max_va_lg2))
-            },
-        }),*];
+            })*
+        }
     };
 }
 

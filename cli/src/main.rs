@@ -4,21 +4,28 @@
 
 mod anomaly;
 mod args;
+mod build;
 #[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
 mod counting;
+mod decode;
 mod describe;
 mod error;
 mod formats;
 mod human;
+#[allow(unsafe_code, reason = "maps files")]
+mod image;
+mod inspect;
 mod intervals;
 #[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
 mod low_memory;
 mod model;
+mod number;
 mod plan;
 mod policies;
 mod render;
 mod replay;
 mod report;
+mod status;
 mod summary;
 mod table;
 mod timing;
@@ -31,26 +38,25 @@ use error::ReplayError;
 use formats::{FORMATS, FormatRow};
 use replay::{Check, Job};
 use report::{PAGE_BYTES, Report, TraceReport};
+use status::Failure;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use summary::Summary;
 use trace::{OnMalformed, Source, Start, Trace};
 
-/// A trace cannot be read, or the results cannot be written.
-const EXIT_INPUT: u8 = 1;
-/// Wrong arguments; clap uses the same.
-const EXIT_USAGE: u8 = 2;
-/// A table does not translate as the trace says.
-const EXIT_DIFFERS: u8 = 3;
-
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Replay(args) => replay_all(&args),
-        Command::Formats(args) => show_formats(&args),
+        Command::Replay(args) => replay_all(&args).map(|()| status::OK),
+        Command::Formats(args) => show_formats(&args).map(|()| status::OK),
+        Command::Build(args) => build::run(&args),
+        Command::Walk(args) => inspect::walk(&args),
+        Command::Dump(args) => inspect::dump(&args),
+        Command::Check(args) => inspect::check(&args),
+        Command::Diff(args) => inspect::diff(&args),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err((code, message)) => {
             // Nobody is left to hear of it if standard error is closed.
             let _ = writeln!(io::stderr(), "error: {message}");
@@ -59,15 +65,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// An exit status and a message.
-type Failure = (u8, String);
-
 fn show_formats(args: &FormatsArgs) -> Result<(), Failure> {
     let asked = |row: &&FormatRow| args.names.is_empty() || args.names.iter().any(|name| name == row.name);
     let formats: Vec<FormatInfo> = FORMATS.iter().filter(asked).map(|row| (row.describe)()).collect();
     if args.json {
         let text = serde_json::to_string_pretty(&formats);
-        return print(&text.map_err(|error| (EXIT_INPUT, error.to_string()))?);
+        return print(&text.map_err(|error| (status::INPUT, error.to_string()))?);
     }
     if args.names.is_empty() {
         return print(&describe::list(&formats));
@@ -97,25 +100,22 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
             [report] => serde_json::to_string_pretty(report),
             reports => serde_json::to_string_pretty(reports),
         };
-        print(&text.map_err(|error| (EXIT_INPUT, error.to_string()))?)?;
+        print(&text.map_err(|error| (status::INPUT, error.to_string()))?)?;
     }
     match reports.iter().find(|report| report.formats.is_empty()) {
-        Some(report) => Err((EXIT_USAGE, format!("{}: no format can be set up as asked", report.trace.name))),
+        Some(report) => Err((status::USAGE, format!("{}: no format can be set up as asked", report.trace.name))),
         None => Ok(()),
     }
 }
 
-/// Writes to standard output; nobody there to read is the end of the program, and no failure.
+/// Writes to standard output.
 fn print(text: &str) -> Result<(), Failure> {
-    match writeln!(io::stdout(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        result => result.map_err(|error| (EXIT_INPUT, format!("cannot write the results: {error}"))),
-    }
+    status::written(writeln!(io::stdout(), "{text}"))
 }
 
 fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
     let on_malformed = if args.lenient { OnMalformed::Skip } else { OnMalformed::Stop };
-    let mut trace = Trace::read(source, on_malformed).map_err(|error| (EXIT_INPUT, error.to_string()))?;
+    let mut trace = Trace::read(source, on_malformed).map_err(|error| (status::INPUT, error.to_string()))?;
     trace.start = match (args.start, trace.start) {
         (args::Start::Auto, found) => found,
         (args::Start::Empty, _) => Start::Empty,
@@ -143,9 +143,11 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
         }
         match (row.replay)(&job) {
             Ok(format) => report.formats.push(format),
-            Err(error @ ReplayError::Differs { .. }) => return Err((EXIT_DIFFERS, format!("{}: {error}", trace.name))),
+            Err(error @ ReplayError::Differs { .. }) => {
+                return Err((status::DIFFERS, format!("{}: {error}", trace.name)));
+            }
             Err(error @ ReplayError::Setup { .. }) if args.is_named(row.name) => {
-                return Err((EXIT_USAGE, error.to_string()));
+                return Err((status::USAGE, error.to_string()));
             }
             Err(error) => drop(report.not_replayed.insert(row.name.to_owned(), error.to_string())),
         }
