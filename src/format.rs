@@ -10,6 +10,7 @@ use crate::feature::{Features, Prot};
 use crate::field::{Field, FieldInfo, FieldKind, ItemKind};
 use crate::item::Item;
 use crate::lg2;
+use crate::settings::Settings;
 use core::fmt::Debug;
 use core::hash::Hash;
 use core::ops::RangeInclusive;
@@ -175,9 +176,9 @@ pub trait Description: Copy + Debug + Eq + Hash + Send + Sync + 'static {
     /// The item word.
     type Item: Item;
     /// The format's own configuration.
-    type Config: Copy + Debug + Send + Sync;
+    type Config: Copy + Debug + Default + Send + Sync + Settings;
     /// What a driver writes into its device or context entry.
-    type HwInfo: Copy + Debug + PartialEq;
+    type HwInfo: Copy + Debug + PartialEq + Settings;
     /// Attribute bits ready to be put into a leaf; the item type unless the description says otherwise.
     type Attrs: Copy + Debug + PartialEq + Send + Sync;
 

@@ -125,6 +125,7 @@ pub mod range;
 #[doc(hidden)]
 #[allow(unsafe_code, reason = "the top's index was checked against what the top decodes")]
 pub mod seek;
+pub mod settings;
 #[allow(unsafe_code, reason = "makes references to table memory")]
 mod table;
 pub mod template;
@@ -154,10 +155,10 @@ pub mod __private {
     //! What expansions need, whatever the names around them mean.
     pub use core::clone::Clone;
     pub use core::hint::black_box;
-    pub use core::iter::IntoIterator;
+    pub use core::iter::{IntoIterator, Iterator};
     pub use core::ops::FnMut;
     pub use core::option::Option;
-    pub use core::primitive::{bool, str, u32, u64};
+    pub use core::primitive::{bool, str, u32, u64, usize};
     pub use core::result::Result;
     pub use core::{compile_error, concat, stringify};
     pub use paste::paste;

@@ -11,6 +11,7 @@
 //!     __pt_reject!                            the diagnostic of an item that cannot be filed
 //!   __pt_emit!            template/emit.rs    the module of a variant: features, groups, checks
 //!     __pt_bits!          template/bits.rs    the bit fields and their places
+//!     __pt_settings!      template/emit.rs    the numbers of `Config` and `HwInfo` by name
 //!     __pt_token!         template/emit.rs    a check at a token of the author's
 //!     __pt_walkers! __pt_operations!  ns.rs   what has a mangled name
 //! ```

@@ -1,6 +1,8 @@
 //! The command line.
 
+use crate::build::{self, args::BuildArgs};
 use crate::formats::{FORMATS, FormatRow};
+use crate::inspect::args::{CheckArgs, DiffArgs, DumpArgs, WalkArgs, help};
 use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
@@ -27,6 +29,21 @@ pub enum Command {
     /// List the formats, or show some of them: bits, tables, features, and where they are specified
     #[command(after_long_help = FORMATS_HELP)]
     Formats(FormatsArgs),
+    /// Build tables from a list of mappings, for firmware and hypervisors
+    #[command(after_long_help = build::args::HELP)]
+    Build(BuildArgs),
+    /// Walk to an address in an image, step by step, and say why it fails
+    #[command(after_long_help = help::WALK)]
+    Walk(WalkArgs),
+    /// Show what an image maps: runs of VA, physical address, page sizes, attributes
+    #[command(after_long_help = help::DUMP)]
+    Dump(DumpArgs),
+    /// Check the tables of an image
+    #[command(after_long_help = help::CHECK)]
+    Check(CheckArgs),
+    /// Show what changed between two images
+    #[command(after_long_help = help::DIFF)]
+    Diff(DiffArgs),
     /// Measure map, unmap and translate for each page size on this machine
     #[command(after_long_help = BENCH_HELP)]
     Bench(BenchArgs),
@@ -230,7 +247,8 @@ fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(std::iter::once(all).chain(named_formats()))
 }
 
-fn format_names() -> PossibleValuesParser {
+/// The names of all formats, with what they are.
+pub fn format_names() -> PossibleValuesParser {
     PossibleValuesParser::new(named_formats())
 }
 

@@ -1,8 +1,11 @@
 //! The formats that the tool knows: one row each.
 
 use crate::bench::{BenchJob, FormatBench, measure};
+use crate::build::{self, BuildError, Built, build};
+use crate::decode::{self, Decoder, Options};
 use crate::describe::{FormatInfo, describe};
 use crate::error::ReplayError;
+use crate::inspect::InspectError;
 use crate::plan::Plan;
 use crate::replay::{Job, replay};
 use crate::report::FormatReport;
@@ -16,6 +19,12 @@ pub struct FormatRow {
     pub about: &'static str,
     /// Its smallest page, in bytes.
     pub page_bytes: u64,
+    /// The physical address bits that hardware's top pointer holds.
+    pub top_pa_mask: u64,
+    /// Makes a decoder of its tables.
+    pub decoder: fn(&Options) -> Result<Box<dyn Decoder>, InspectError>,
+    /// Builds tables of it.
+    pub build: fn(&build::Plan<'_>) -> Result<Built, BuildError>,
     /// Replays a trace into tables of it.
     pub replay: fn(&Job<'_>, Option<&Plan>) -> Result<FormatReport, ReplayError>,
     /// Measures its operations.
@@ -52,38 +61,39 @@ impl<C> Shape<C> {
 
 /// Makes [`FORMATS`] of rows `name: "about", va [bits to choose from], features, |va bits| Config { .. };`.
 macro_rules! formats {
-    (@shape $name:ident, $about:literal, $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr) => {
-        #[allow(unused_imports, reason = "rows without features of their own")]
-        use generic_pt::fmt::$name::{self as format, *};
-        const SHAPE: Shape<Config> = Shape {
-            name: stringify!($name),
-            about: $about,
-            va_bits: &$va_bits,
-            features: $features,
-            config: |$bits| $config,
-        };
-    };
     ($($name:ident: $about:literal, va $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr;)*) => {
         /// Every format, in the order of reports.
         pub const FORMATS: &[FormatRow] = &[$(FormatRow {
             name: stringify!($name),
             about: $about,
             page_bytes: 1 << generic_pt::fmt::$name::GEOMETRY.granule_lg2,
-            replay: |job, plan| {
-                formats!(@shape $name, $about, $va_bits, $features, |$bits| $config);
-                replay::<format::Format>(job, &SHAPE, plan)
-            },
-            bench: |job| {
-                formats!(@shape $name, $about, $va_bits, $features, |$bits| $config);
-                measure::<format::Format>(job, &SHAPE)
-            },
+            top_pa_mask: generic_pt::fmt::$name::GEOMETRY.top_pa_mask,
+            decoder: |options| decode::decoder::<generic_pt::fmt::$name::Format>(&shapes::$name::SHAPE, options),
+            build: |plan| build::<generic_pt::fmt::$name::Format>(&shapes::$name::SHAPE, plan),
+            replay: |job, plan| replay::<generic_pt::fmt::$name::Format>(job, &shapes::$name::SHAPE, plan),
+            bench: |job| measure::<generic_pt::fmt::$name::Format>(job, &shapes::$name::SHAPE),
             describe: || {
-                #[allow(unused_imports, reason = "rows without features of their own")]
-                use generic_pt::fmt::$name::{self as format, *};
-                let config = |$bits: u32| $config;
-                describe::<format::Format>($about, config(format::GEOMETRY.max_va_lg2))
+                let config = shapes::$name::SHAPE.config;
+                let widest = generic_pt::fmt::$name::GEOMETRY.max_va_lg2;
+                describe::<generic_pt::fmt::$name::Format>($about, config(widest))
             },
         }),*];
+
+        /// How tables of each format are made.
+        mod shapes {
+            $(pub mod $name {
+                #[allow(unused_imports, reason = "rows without features of their own")]
+                use generic_pt::{Features, fmt::$name::*};
+                /// How its tables are made.
+                pub const SHAPE: crate::formats::Shape<Config> = crate::formats::Shape {
+                    name: stringify!($name),
+                    about: $about,
+                    va_bits: &$va_bits,
+                    features: $features,
+                    config: |$bits| $config,
+                };
+            })*
+        }
     };
 }
 

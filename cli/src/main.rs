@@ -5,19 +5,25 @@
 mod anomaly;
 mod args;
 mod bench;
+mod build;
 #[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
 mod counting;
+mod decode;
 mod describe;
 mod error;
 mod formats;
 mod html;
 mod human;
+#[allow(unsafe_code, reason = "maps files")]
+mod image;
+mod inspect;
 mod intervals;
 #[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
 mod low_memory;
 mod machine;
 mod mix;
 mod model;
+mod number;
 mod plan;
 mod planner;
 mod policies;
@@ -27,6 +33,7 @@ mod replay;
 mod report;
 mod samples;
 mod sparkline;
+mod status;
 mod style;
 mod summary;
 mod table;
@@ -44,33 +51,32 @@ use progress::Progress;
 use replay::{Check, Job, PASSES};
 use report::{PAGE_BYTES, Report, TraceReport};
 use serde::Serialize;
+use status::Failure;
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 use std::time::Duration;
 use style::styled;
 use summary::Summary;
 use trace::{OnMalformed, Source, Start, Trace};
 
-/// Something cannot be read, or the results cannot be written.
-const EXIT_INPUT: u8 = 1;
-/// Wrong arguments; clap uses the same.
-const EXIT_USAGE: u8 = 2;
-/// A table does not do what it should.
-const EXIT_DIFFERS: u8 = 3;
-
 fn main() -> ExitCode {
     let cli = Cli::parse();
     cli.color.write_global();
     let done = match cli.command {
-        Command::Replay(args) => replay_all(&args),
-        Command::Formats(args) => show_formats(&args),
-        Command::Bench(args) => measure(&args),
-        Command::Completions(args) => completions(args.shell),
-        Command::Man(args) => manual(&args),
+        Command::Replay(args) => replay_all(&args).map(|()| status::OK),
+        Command::Formats(args) => show_formats(&args).map(|()| status::OK),
+        Command::Build(args) => build::run(&args),
+        Command::Walk(args) => inspect::walk(&args),
+        Command::Dump(args) => inspect::dump(&args),
+        Command::Check(args) => inspect::check(&args),
+        Command::Diff(args) => inspect::diff(&args),
+        Command::Bench(args) => measure(&args).map(|()| status::OK),
+        Command::Completions(args) => completions(args.shell).map(|()| status::OK),
+        Command::Man(args) => manual(&args).map(|()| status::OK),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err((code, message)) => {
             let (message, hint) = message.split_once("\nhint: ").unwrap_or((&message, ""));
             let mut stderr = anstream::stderr();
@@ -83,9 +89,6 @@ fn main() -> ExitCode {
         }
     }
 }
-
-/// An exit status and a message, in which a line that begins with `hint:` can follow the first.
-type Failure = (u8, String);
 
 fn show_formats(args: &FormatsArgs) -> Result<(), Failure> {
     let asked = |row: &&FormatRow| args.names.is_empty() || args.names.iter().any(|name| name == row.name);
@@ -111,14 +114,14 @@ fn measure(args: &BenchArgs) -> Result<(), Failure> {
             Ok(format) => report.formats.push(format),
             // Of all formats some cannot have these VA bits.
             Err(ReplayError::Setup { .. }) if !args.choice.is_named(row.name) => {}
-            Err(error @ ReplayError::Setup { .. }) => return Err((EXIT_USAGE, error.to_string())),
-            Err(error) => return Err((EXIT_DIFFERS, error.to_string())),
+            Err(error @ ReplayError::Setup { .. }) => return Err((status::USAGE, error.to_string())),
+            Err(error) => return Err((status::DIFFERS, error.to_string())),
         }
         progress.advance(1);
     }
     drop(progress);
     if report.formats.is_empty() {
-        return Err((EXIT_USAGE, "no format can be set up as asked\nhint: leave out --va-bits".to_owned()));
+        return Err((status::USAGE, "no format can be set up as asked\nhint: leave out --va-bits".to_owned()));
     }
     if args.json { print_json(&report) } else { print(&bench::text(&report)) }
 }
@@ -131,14 +134,14 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
 
 fn manual(args: &ManArgs) -> Result<(), Failure> {
     if let Some(directory) = &args.output_dir {
-        let failed = |error| (EXIT_INPUT, format!("cannot write manual pages to {}: {error}", directory.display()));
+        let failed = |error| (status::INPUT, format!("cannot write manual pages to {}: {error}", directory.display()));
         return std::fs::create_dir_all(directory)
             .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
             .map_err(failed);
     }
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    rendered.map_err(|error| (EXIT_INPUT, error.to_string()))?;
+    rendered.map_err(|error| (status::INPUT, error.to_string()))?;
     print(String::from_utf8_lossy(&page).trim_end())
 }
 
@@ -165,33 +168,30 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
         }
     }
     if let Some(path) = &args.html {
-        let failed = |error| (EXIT_INPUT, format!("cannot write the page {}: {error}", path.display()));
+        let failed = |error| (status::INPUT, format!("cannot write the page {}: {error}", path.display()));
         std::fs::write(path, html::page(&reports, args.queue)).map_err(failed)?;
     }
     match reports.iter().find(|report| report.formats.is_empty()) {
         Some(report) => Err((
-            EXIT_USAGE,
+            status::USAGE,
             format!("{}: no format can be set up as asked\nhint: leave out --va-bits", report.trace.name),
         )),
         None => Ok(()),
     }
 }
 
-/// Writes to standard output; nobody there to read is the end of the program, and no failure.
+/// Writes to standard output.
 fn print(text: &str) -> Result<(), Failure> {
-    match writeln!(anstream::stdout(), "{text}") {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
-        result => result.map_err(|error| (EXIT_INPUT, format!("cannot write the results: {error}"))),
-    }
+    status::written(writeln!(anstream::stdout(), "{text}"))
 }
 
 fn print_json(results: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
-    print(&serde_json::to_string_pretty(results).map_err(|error| (EXIT_INPUT, error.to_string()))?)
+    print(&serde_json::to_string_pretty(results).map_err(|error| (status::INPUT, error.to_string()))?)
 }
 
 fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
     let on_malformed = if args.lenient { OnMalformed::Skip } else { OnMalformed::Stop };
-    let mut trace = Trace::read(source, on_malformed).map_err(|error| (EXIT_INPUT, error.to_string()))?;
+    let mut trace = Trace::read(source, on_malformed).map_err(|error| (status::INPUT, error.to_string()))?;
     trace.start = match (args.start, trace.start) {
         (args::Start::Auto, found) => found,
         (args::Start::Empty, _) => Start::Empty,
@@ -225,9 +225,11 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
         }
         match (row.replay)(&job, plan.as_ref()) {
             Ok(format) => report.formats.push(format),
-            Err(error @ ReplayError::Differs { .. }) => return Err((EXIT_DIFFERS, format!("{}: {error}", trace.name))),
+            Err(error @ ReplayError::Differs { .. }) => {
+                return Err((status::DIFFERS, format!("{}: {error}", trace.name)));
+            }
             Err(error @ ReplayError::Setup { .. }) if args.choice.is_named(row.name) => {
-                return Err((EXIT_USAGE, error.to_string()));
+                return Err((status::USAGE, error.to_string()));
             }
             Err(error) => drop(report.not_replayed.insert(row.name.to_owned(), error.to_string())),
         }

@@ -36,14 +36,24 @@ crate::define_pt_format!(
             RW = bit(1),
             /// User.
             U = bit(2),
+            /// PWT and PCD, write-through and cache disable: a part of the memory type; never set here.
+            PCD_PWT = bits(3, 4),
             /// Accessed.
             A = bit(5),
             /// Dirty.
             D = bit(6),
-            /// Leaf, at levels 1 and 2.
-            PS = bit(7),
+            /// Leaf, at levels 1 and 2; reserved above.
+            PS = bit(7).at_levels(1..=4),
+            /// Page attribute table, in a page of 4 KiB: a part of the memory type; never set here.
+            PAT = bit(7).at_levels(0..=0),
+            /// Global; never set here, and ignored in pointers.
+            G = bit(8),
+            /// Ignored; the highest four are the protection key of a leaf, where the CPU has these. Never set here.
+            AVL = bits(9, 11).and(52, 62, 3),
             /// Output address, or the table's.
             OA = address(12, 51),
+            /// Page attribute table, in a page of 2 MiB or 1 GiB: a part of the memory type; never set here.
+            PAT_LARGE = bit(12).at_levels(1..=2).in_leaves(),
             /// Execute disable.
             XD = bit(63),
         }

@@ -5,7 +5,7 @@ use super::{Core, PtIommu, Walkers};
 use crate::driver::{Driver, Host};
 use crate::error::{Errno, Error};
 use crate::feature::Features;
-use crate::format::{Common, Limits, TableConfig, Top, item_size_lg2};
+use crate::format::{Common, Groups, Limits, TableConfig, Top, item_size_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::memory::TableMemory;
@@ -39,7 +39,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// for VA bits too few for the top; [`Error::OutOfMemory`]; [`Error::TableAddress`] if hardware cannot be pointed to the
     /// top.
     pub fn new(host: H, config: &TableConfig<F::Config>) -> Result<Self, Error> {
-        let (common, top_level) = checked::<F>(host.domain(), config)?;
+        let (common, top_level) = checked::<F>(&host.domain().driver, config)?;
         let pages = Prepared::new(&common);
         let mut core = Core { tree: Tree::new(host, common, top_level)?, page_sizes: 0, pages };
         core.permit(u64::MAX);
@@ -99,8 +99,8 @@ impl<F: Walkers, H: Host> Core<F, H> {
 }
 
 /// The checks of init, in their order. The table's common part and its first top level.
-fn checked<F: Walkers>(
-    domain: &crate::driver::Domain<impl TableMemory, impl Driver>,
+pub(super) fn checked<F: Groups>(
+    driver: &impl Driver,
     config: &TableConfig<F::Config>,
 ) -> Result<(Common<F>, u32), Error> {
     let bad = |field, found: u64, valid, errno| Err(Error::Config { field, found, valid, errno });
@@ -145,7 +145,7 @@ fn checked<F: Walkers>(
         return outside("hw_max_vasz_lg2", limits.max_va_lg2, range, Errno::EOPNOTSUPP);
     }
     let refused = |rule| Err(Error::FeatureRule { asked: config.features, rule, own_names: F::OWN_FEATURES });
-    if dynamic && !domain.driver.can_change_top() {
+    if dynamic && !driver.can_change_top() {
         return refused("DYNAMIC_TOP needs a driver that can change the top");
     }
     if common.has(Features::SIGN_EXTEND) && (dynamic || config.features.contains(Features::FULL_VA)) {
@@ -155,7 +155,7 @@ fn checked<F: Walkers>(
     if prefix != 0 && (dynamic || common.has(Features::SIGN_EXTEND)) {
         return bad("va_prefix", prefix, "none with DYNAMIC_TOP or SIGN_EXTEND", Errno::EINVAL);
     }
-    if common.has(Features::DMA_INCOHERENT) && !domain.driver.can_flush_cache() {
+    if common.has(Features::DMA_INCOHERENT) && !driver.can_flush_cache() {
         return refused("DMA_INCOHERENT needs a driver that can flush caches");
     }
     if limits.max_va_lg2 < item_size_lg2::<F>(top_level) && !F::QUIRKS.deep_top {
@@ -170,7 +170,7 @@ fn checked<F: Walkers>(
 }
 
 /// What a format's init decided has to be within the format's own geometry: the walkers rely on it.
-fn check_limits<F: Walkers>(limits: &Limits) -> Result<(), Error> {
+fn check_limits<F: Groups>(limits: &Limits) -> Result<(), Error> {
     let geometry = F::GEOMETRY;
     for (field, found, lowest, highest) in [
         ("top_level", limits.top_level, F::MIN_TOP_LEVEL, geometry.max_top_level),
@@ -185,7 +185,7 @@ fn check_limits<F: Walkers>(limits: &Limits) -> Result<(), Error> {
 }
 
 /// The empty items of a format must leave room for the link of an unlinked table.
-fn check_empty_items<F: Walkers>(common: &Common<F>) -> Result<(), Error> {
+fn check_empty_items<F: Groups>(common: &Common<F>) -> Result<(), Error> {
     for level in 0..F::MAX_TOP_LEVEL {
         let empty = F::empty_item(common, level).to_u64();
         if empty & link_mask::<F>() != 0 {

@@ -8,6 +8,7 @@
 //! [`PtIommu`] take `&mut self`, which is stricter; a [`View`] is a part of the range for a thread of its own. Everything
 //! below works on `&self` under that rule. Nothing locks but a change of the top.
 
+mod blueprint;
 mod cursor;
 mod dirty;
 #[allow(unsafe_code, reason = "frees unlinked tables after a sync")]
@@ -28,6 +29,7 @@ mod unmap;
 mod view;
 
 pub use crate::format::TableConfig;
+pub use blueprint::Blueprint;
 pub use cursor::Cursor;
 pub use dirty::DirtyMode;
 pub use gather::{Gather, GatherMode, Pending, Synced};

@@ -27,7 +27,7 @@ macro_rules! __pt_emit {
             $features:tt [{ $($supported:tt)* }] [$({ $($forced:tt)* })?]
             [$({ [$($doc:expr),*] $field:ident [$($place:tt)*] })+]
         }
-        { [$($config:item)?] [$($hw_info:item)?] }
+        { [$($config:item $config_body:tt)?] [$($hw_info:item $hw_info_body:tt)?] }
         {
             [$format:item] [$style:ident $OaTrait:ident $oa:ident { $oa_impl:item }]
             [$($contiguous:item)?] [$($dirty:item)?] [$($software:item)?]
@@ -46,6 +46,7 @@ macro_rules! __pt_emit {
             use $crate::format::prelude::*;
 
             $($params)*
+            $crate::__pt_settings! { @variant { $($params)* } { $($params)* } }
 
             /// The format, as a type.
             #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -57,11 +58,13 @@ macro_rules! __pt_emit {
             $(
                 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
                 $config
+                $crate::__pt_settings! { Config $config_body }
             )?
 
             $(
                 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
                 $hw_info
+                $crate::__pt_settings! { HwInfo $hw_info_body }
             )?
 
             /// Sizes and limits.
@@ -144,6 +147,50 @@ macro_rules! __pt_emit {
 
             $crate::__pt_walkers! { $name }
             $crate::__pt_operations! { $name }
+        }
+    };
+}
+
+/// The numbers of `Config` or `HwInfo` by name, from the struct's body; or those of the structs among a variant's parameters.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __pt_settings {
+    (@variant {} {}) => {};
+    (@variant
+        { $(#[$($m:tt)*])* $v:vis struct Config { $($body:tt)* } $($x:tt)* }
+        { $i:item $($rest:tt)* }
+    ) => {
+        $crate::__pt_settings! { Config { $($body)* } }
+        $crate::__pt_settings! { @variant { $($rest)* } { $($rest)* } }
+    };
+    (@variant
+        { $(#[$($m:tt)*])* $v:vis struct HwInfo { $($body:tt)* } $($x:tt)* }
+        { $i:item $($rest:tt)* }
+    ) => {
+        $crate::__pt_settings! { HwInfo { $($body)* } }
+        $crate::__pt_settings! { @variant { $($rest)* } { $($rest)* } }
+    };
+    (@variant $tokens:tt { $i:item $($rest:tt)* }) => {
+        $crate::__pt_settings! { @variant { $($rest)* } { $($rest)* } }
+    };
+    ($Struct:ident { $($(#[$($meta:tt)*])* $v:vis $field:ident: $T:ty),* $(,)? }) => {
+        impl $crate::settings::Settings for $Struct {
+            const FIELDS: &'static [$crate::settings::SettingInfo] = &[$($crate::settings::SettingInfo {
+                name: $crate::__private::stringify!($field),
+                doc: $crate::__pt_doc!($(#[$($meta)*])*).trim_ascii(),
+            }),*];
+
+            fn setting_mut(
+                &mut self,
+                n: $crate::__private::usize,
+            ) -> $crate::__private::Option<&mut dyn $crate::settings::Setting> {
+                #[allow(unused_imports, reason = "a struct may have fields of one kind only, or none")]
+                use $crate::settings::{IsOther as _, IsSetting as _};
+                let fields: [$crate::__private::Option<&mut dyn $crate::settings::Setting>; {
+                    <Self as $crate::settings::Settings>::FIELDS.len()
+                }] = [$($crate::settings::Probe(&mut self.$field).setting()),*];
+                $crate::__private::Iterator::nth(&mut $crate::__private::IntoIterator::into_iter(fields), n)?
+            }
         }
     };
 }

@@ -150,11 +150,21 @@ macro_rules! __pt_parse {
     };
     (@items {
         $head:tt
+        { $(#[$($m:tt)*])* $v:vis struct $key:tt { $($body:tt)* } $($x:tt)* }
+        { $i:item $($rest:tt)* }
+    } $($state:tt)*) => {
+        $crate::__pt_parse! {
+            @file { struct $key [$key] [$i { $($body)* }] }
+            { $head { $($rest)* } { $($rest)* } } $($state)*
+        }
+    };
+    (@items {
+        $head:tt
         { $(#[$($m:tt)*])* $v:vis struct $key:tt $($x:tt)* }
         { $i:item $($rest:tt)* }
     } $($state:tt)*) => {
         $crate::__pt_parse! {
-            @file { struct $key [$key] [$i] }
+            @file { struct $key [$key] [$i {}] }
             { $head { $($rest)* } { $($rest)* } } $($state)*
         }
     };
@@ -349,8 +359,8 @@ macro_rules! __pt_reject {
     ({ const $key:tt } $k:tt $v:tt { $($state:tt)* }) => {
         $crate::__pt_parse! { @file { helper any $k $v } $($state)* }
     };
-    ({ struct $key:tt } $k:tt $v:tt { $($state:tt)* }) => {
-        $crate::__pt_parse! { @file { helper any $k $v } $($state)* }
+    ({ struct $key:tt } $k:tt [$i:item $body:tt] { $($state:tt)* }) => {
+        $crate::__pt_parse! { @file { helper any $k [$i] } $($state)* }
     };
 
     // The first field of `enum Bits` that has no place.

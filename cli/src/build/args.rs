@@ -1,0 +1,136 @@
+//! What `genpt build` takes.
+
+use crate::args::format_names;
+use crate::decode::Options;
+use crate::number::{self, Hex};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// `genpt build`.
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    /// What to map: TOML, JSON (.json) or CSV (.csv)
+    #[arg(value_name = "SPEC")]
+    pub spec: PathBuf,
+
+    /// Where to write the tables; a manifest is written beside it, with .json behind the name
+    #[arg(short, long, value_name = "IMAGE")]
+    pub output: PathBuf,
+
+    /// What to write [default: by the ending: .o an ELF object, .c and .h C, .s and .S assembler, else raw]
+    #[arg(short, long, value_enum)]
+    pub emit: Option<Emit>,
+
+    /// Format of the tables [default: the specification's]
+    #[arg(short, long, value_name = "NAME", value_parser = format_names())]
+    pub format: Option<String>,
+
+    /// Physical address of the tables [default: the specification's, or 0]
+    #[arg(short, long, value_name = "PA")]
+    pub base: Option<Hex>,
+
+    /// VA bits of the tables
+    #[arg(long, value_name = "N")]
+    pub va_bits: Option<u32>,
+
+    /// Output address bits of the tables
+    #[arg(long, value_name = "N")]
+    pub oa_bits: Option<u32>,
+
+    /// Features beside those that the format forces
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub features: Option<Vec<String>>,
+
+    /// A number of the format's own configuration, such as `top_level=4`
+    #[arg(short, long = "set", value_name = "KEY=NUMBER", value_parser = number::setting)]
+    pub settings: Vec<(String, u64)>,
+
+    /// Most memory that the tables may take
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    pub memory: Hex,
+
+    /// Name of the array, or of the symbol
+    #[arg(long, value_name = "NAME", default_value = "page_tables", value_parser = identifier)]
+    pub symbol: String,
+
+    /// CPU of an ELF object
+    #[arg(long, value_enum, default_value_t = Arch::X86_64)]
+    pub arch: Arch,
+}
+
+/// What is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Emit {
+    /// The bytes
+    Raw,
+    /// An ELF object with a section .page_tables, to be linked at the base address
+    Elf,
+    /// A C array
+    C,
+    /// Assembler: .quad or .long
+    Asm,
+}
+
+/// The CPU of an ELF object.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Arch {
+    /// x86, 64 bits
+    #[value(name = "x86_64")]
+    X86_64,
+    /// x86, 32 bits
+    I386,
+    /// Arm, 64 bits
+    Aarch64,
+    /// Arm, 32 bits
+    Arm,
+    /// RISC-V, 64 bits
+    Riscv64,
+    /// RISC-V, 32 bits
+    Riscv32,
+    /// PowerPC, 64 bits, big endian
+    Powerpc64,
+    /// IBM Z
+    S390x,
+}
+
+/// A name that C and assembler take.
+fn identifier(text: &str) -> Result<String, String> {
+    let starts = text.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_');
+    if starts && text.chars().all(|char| char.is_ascii_alphanumeric() || char == '_') {
+        Ok(text.to_owned())
+    } else {
+        Err("expected letters, digits and _, and no digit first".to_owned())
+    }
+}
+
+impl BuildArgs {
+    /// What was said about the tables.
+    pub fn options(&self) -> Options {
+        Options {
+            va_bits: self.va_bits,
+            oa_bits: self.oa_bits,
+            features: self.features.clone(),
+            settings: self.settings.clone(),
+            top_level: None,
+        }
+    }
+}
+
+/// What `--help` says at the end.
+pub const HELP: &str = "\
+Example, boot.toml:
+  format = \"x86_64\"
+  base = \"1M\"
+  features = [\"SIGN_EXTEND\"]
+  [[map]]
+  va = \"0xffff800000000000\"
+  pa = 0
+  len = \"4G\"
+  prot = \"rw\"
+
+  genpt build boot.toml -o boot.img && genpt dump boot.img
+
+The same as CSV has a header va,pa,len,prot; what the tables are is then said by options. A protection has the letters r, w and \
+x, u for memory that is not cached, m for device registers. A mapping can also have `pages`, the largest page to use.
+
+Exit status: 0 done; 1 something cannot be read or written; 2 the specification or the arguments are wrong.";

@@ -1,0 +1,92 @@
+//! What can go wrong when tables are built, told so that the user can act.
+
+use crate::inspect::InspectError;
+use generic_pt::memory::ArenaError;
+use generic_pt::{Error, MapError};
+use std::io;
+use thiserror::Error as ThisError;
+
+/// Tables that cannot be built.
+#[derive(Debug, ThisError)]
+pub enum BuildError {
+    /// The specification cannot be read.
+    #[error("cannot read {name}: {cause}")]
+    Read {
+        /// The file.
+        name: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The specification is not understood.
+    #[error("{name}: {what}")]
+    Syntax {
+        /// The file.
+        name: String,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// Nothing says what format the tables are to have.
+    #[error("say `--format`, or `format` in the specification (formats: `genpt formats`)")]
+    NoFormat,
+    /// The specification names no format that there is.
+    #[error("there is no format `{name}` (formats: `genpt formats`)")]
+    Format {
+        /// The name.
+        name: String,
+    },
+    /// The configuration is wrong.
+    #[error(transparent)]
+    Options(#[from] InspectError),
+    /// No table can be made.
+    #[error("no {format} table can be made: {cause}")]
+    Table {
+        /// The format.
+        format: &'static str,
+        /// Why.
+        cause: Error,
+    },
+    /// The tables cannot be at this address.
+    #[error("the tables cannot be there: {0}")]
+    Base(#[from] ArenaError),
+    /// A mapping is refused.
+    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {cause}")]
+    Map {
+        /// Which one it is, from 1.
+        number: usize,
+        /// Its first VA.
+        va: u64,
+        /// Where that goes.
+        pa: u64,
+        /// Bytes.
+        len: u64,
+        /// Why.
+        cause: MapError,
+    },
+    /// The largest page asked for is smaller than any.
+    #[error("mapping {number}: no page is of {bytes:#x} bytes or less; the smallest is of {smallest:#x}")]
+    Pages {
+        /// Which one it is, from 1.
+        number: usize,
+        /// Asked for.
+        bytes: u64,
+        /// The smallest.
+        smallest: u64,
+    },
+    /// There are too many tables.
+    #[error("the tables take more than {most:#x} bytes (--memory)")]
+    TooLarge {
+        /// Most bytes.
+        most: u64,
+    },
+    /// A result cannot be written.
+    #[error("cannot write {name}: {cause}")]
+    Write {
+        /// The file.
+        name: String,
+        /// Why.
+        cause: io::Error,
+    },
+    /// An ELF object cannot be made.
+    #[error("cannot make an ELF object: {0}")]
+    Elf(#[from] object::write::Error),
+}

@@ -1,0 +1,81 @@
+//! `genpt build`: tables from a list of mappings, for firmware and hypervisors.
+
+pub mod args;
+mod error;
+mod output;
+mod spec;
+mod tables;
+
+pub use error::BuildError;
+pub use tables::{Built, Plan, build};
+
+use crate::formats::FORMATS;
+use crate::human;
+use crate::image::Manifest;
+use crate::status::{self, Failure};
+use args::{BuildArgs, Emit};
+use spec::Spec;
+use std::io::{self, Write};
+use std::path::Path;
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        let code = match error {
+            BuildError::Read { .. } | BuildError::Write { .. } | BuildError::Elf(_) => status::INPUT,
+            _ => status::USAGE,
+        };
+        (code, error.to_string())
+    }
+}
+
+/// `genpt build`.
+///
+/// # Errors
+/// An exit status and a message.
+pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
+    let spec = Spec::read(&args.spec)?;
+    let name = args.format.as_deref().or(spec.format.as_deref()).ok_or(BuildError::NoFormat)?;
+    let row = FORMATS.iter().find(|row| row.name == name);
+    let row = row.ok_or_else(|| BuildError::Format { name: name.to_owned() })?;
+    let base = args.base.or(spec.base).unwrap_or_default().0;
+    let options = args.options().or(spec.options());
+    let built = (row.build)(&Plan { spec: &spec, options, base, most_bytes: args.memory.0 })?;
+    let bytes = match args.emit.unwrap_or_else(|| emit_of(&args.output)) {
+        Emit::Raw => built.bytes.clone(),
+        Emit::Elf => output::object(&built, &args.symbol, args.arch)?,
+        Emit::C => output::c(&built, &args.symbol).into_bytes(),
+        Emit::Asm => output::assembler(&built, &args.symbol).into_bytes(),
+    };
+    write(&args.output, &bytes)?;
+    let manifest = serde_json::to_string_pretty(&built.manifest).map_err(|error| (status::INPUT, error.to_string()))?;
+    write(&Manifest::path_of(&args.output), (manifest + "\n").as_bytes())?;
+    status::written(io::stdout().write_all(text(&built).as_bytes()))?;
+    Ok(status::OK)
+}
+
+/// What a file of this name is to be.
+fn emit_of(path: &Path) -> Emit {
+    match path.extension().and_then(|ending| ending.to_str()) {
+        Some("o") => Emit::Elf,
+        Some("c" | "h") => Emit::C,
+        Some("s" | "S") => Emit::Asm,
+        _ => Emit::Raw,
+    }
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
+    std::fs::write(path, bytes).map_err(|cause| BuildError::Write { name: path.display().to_string(), cause })
+}
+
+/// What was built, in text: where it is, and what to program.
+fn text(built: &Built) -> String {
+    let Manifest { format, base, bytes, root, top_level, registers, .. } = &built.manifest;
+    let size = human::bytes(bytes.0);
+    let mut out = format!("{format}: {size} of tables at {base}, top of level {top_level} at {root}\n");
+    for register in registers {
+        let values = register.values.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let meaning = register.documentation.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+        out += &format!("  {} = {values}  {meaning}\n", register.name);
+    }
+    out
+}

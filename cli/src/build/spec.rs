@@ -1,0 +1,135 @@
+//! What is to be built: a list of mappings, and what the tables are.
+
+use super::BuildError;
+use crate::decode::Options;
+use crate::number::Hex;
+use generic_pt::Prot;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// A specification, as a TOML or JSON file has it; a CSV file has the mappings only.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Spec {
+    /// Format.
+    pub format: Option<String>,
+    /// Physical address of the first byte of the tables.
+    pub base: Option<Hex>,
+    /// VA bits.
+    pub va_bits: Option<u32>,
+    /// Output address bits.
+    pub oa_bits: Option<u32>,
+    /// Features beside those that the format forces.
+    pub features: Option<Vec<String>>,
+    /// The format's own configuration.
+    #[serde(default)]
+    pub config: BTreeMap<String, Hex>,
+    /// What to map, in this order.
+    #[serde(default)]
+    pub map: Vec<Mapping>,
+}
+
+/// A range to map.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mapping {
+    /// Its first VA.
+    pub va: Hex,
+    /// Where that goes.
+    pub pa: Hex,
+    /// Bytes.
+    #[serde(alias = "size")]
+    pub len: Hex,
+    /// What it permits.
+    #[serde(default)]
+    pub prot: Permission,
+    /// The largest page to use; by default what fits.
+    #[serde(default)]
+    pub pages: Option<Hex>,
+}
+
+/// A protection in letters: r, w and x; u for memory that is not cached; m for device registers. By default `rw`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Permission(pub Prot);
+
+impl Default for Permission {
+    fn default() -> Self {
+        Self(Prot::READ | Prot::WRITE | Prot::CACHE | Prot::NOEXEC)
+    }
+}
+
+impl TryFrom<String> for Permission {
+    type Error = String;
+
+    fn try_from(letters: String) -> Result<Self, String> {
+        let mut prot = Prot::CACHE | Prot::NOEXEC;
+        for letter in letters.chars() {
+            match letter {
+                'r' => prot |= Prot::READ,
+                'w' => prot |= Prot::WRITE,
+                'x' => prot -= Prot::NOEXEC,
+                'u' => prot -= Prot::CACHE,
+                'm' => prot = (prot | Prot::MMIO) - Prot::CACHE,
+                '-' => {}
+                _ => {
+                    return Err(format!(
+                        "`{letters}`: a protection has the letters r, w, x, u (not cached) and m (device)"
+                    ));
+                }
+            }
+        }
+        Ok(Self(prot))
+    }
+}
+
+impl Spec {
+    /// Reads a specification: by the name's ending JSON, CSV, or else TOML.
+    ///
+    /// # Errors
+    /// [`BuildError::Read`] and [`BuildError::Syntax`].
+    pub fn read(path: &Path) -> Result<Self, BuildError> {
+        let name = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|cause| BuildError::Read { name: name.clone(), cause })?;
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
+        let parsed = match ending.as_str() {
+            "json" => serde_json::from_str(&text).map_err(|error| error.to_string()),
+            "csv" => Self::of_csv(&text),
+            _ => toml::from_str(&text).map_err(|error| error.to_string().trim_end().to_owned()),
+        };
+        parsed.map_err(|what| BuildError::Syntax { name, what })
+    }
+
+    fn of_csv(text: &str) -> Result<Self, String> {
+        let mut rows = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
+        let map = rows.deserialize().collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        Ok(Self { map, ..Self::default() })
+    }
+
+    /// What it says about the tables.
+    pub fn options(&self) -> Options {
+        Options {
+            va_bits: self.va_bits,
+            oa_bits: self.oa_bits,
+            features: self.features.clone(),
+            settings: self.config.iter().map(|(key, value)| (key.clone(), value.0)).collect(),
+            top_level: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_of_csv() {
+        let spec = Spec::of_csv("va, pa, len, prot\n# RAM\n0x1000, 4096, 4K, rx\n2M,0,2M,m\n").unwrap();
+        let prots: Vec<Prot> = spec.map.iter().map(|mapping| mapping.prot.0).collect();
+        assert_eq!(prots, [Prot::READ | Prot::CACHE, Prot::MMIO | Prot::NOEXEC]);
+        assert_eq!((spec.map[0].pa, spec.map[1].va, spec.map[1].len), (Hex(0x1000), Hex(2 << 20), Hex(2 << 20)));
+        assert!(Spec::of_csv("va,pa,len,prot\n0,0,4K,q\n").unwrap_err().contains("r, w, x"));
+        assert!(Spec::of_csv("va,pa\n0,0\n").unwrap_err().contains("len"));
+    }
+}

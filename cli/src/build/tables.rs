@@ -1,0 +1,154 @@
+//! Building the tables, with the library's own map.
+
+use super::BuildError;
+use super::spec::Spec;
+use crate::decode::{Options, table_config};
+use crate::formats::Shape;
+use crate::image::{Manifest, Register};
+use crate::number::Hex;
+use crate::table::feature_names;
+use generic_pt::format::{Description, Endian};
+use generic_pt::iommu::{Blueprint, Walkers};
+use generic_pt::item::Item;
+use generic_pt::memory::{Arena, TableMemory};
+use generic_pt::settings::Settings;
+use generic_pt::{Domain, Error, NoHardware, PtIommu};
+use std::collections::BTreeMap;
+
+/// What is to be built.
+pub struct Plan<'a> {
+    /// The mappings.
+    pub spec: &'a Spec,
+    /// What the tables are.
+    pub options: Options,
+    /// Physical address of their first byte.
+    pub base: u64,
+    /// Most bytes that they may take.
+    pub most_bytes: u64,
+}
+
+/// Tables that were built.
+#[derive(Debug)]
+pub struct Built {
+    /// The tables, from the base on.
+    pub bytes: Vec<u8>,
+    /// What they are.
+    pub manifest: Manifest,
+    /// Size of an item in bytes.
+    pub item_bytes: usize,
+    /// Whether the highest byte of an item comes first.
+    pub is_big_endian: bool,
+    /// What the base has to be aligned to, in bytes.
+    pub align: u64,
+}
+
+/// Bytes of the first attempt; each further one has twice as many.
+const FIRST_BYTES: u64 = 1 << 20;
+
+/// Builds tables of a format.
+///
+/// # Errors
+/// [`BuildError`].
+pub fn build<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>) -> Result<Built, BuildError> {
+    let mut bytes = FIRST_BYTES.min(plan.most_bytes);
+    loop {
+        match build_in::<F>(shape, plan, bytes) {
+            Err(error) if is_out_of_memory(&error) => {
+                // More memory does not help where there is none below what items can hold.
+                if bytes >= plan.most_bytes {
+                    return Err(if bytes < FIRST_BYTES {
+                        BuildError::TooLarge { most: plan.most_bytes }
+                    } else {
+                        error
+                    });
+                }
+                bytes = bytes.saturating_mul(2).min(plan.most_bytes);
+            }
+            result => return result,
+        }
+    }
+}
+
+fn is_out_of_memory(error: &BuildError) -> bool {
+    match error {
+        BuildError::Table { cause, .. } => matches!(cause, Error::OutOfMemory { .. }),
+        BuildError::Map { cause, .. } => matches!(cause.error, Error::OutOfMemory { .. }),
+        _ => false,
+    }
+}
+
+/// Builds tables in so many bytes.
+fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -> Result<Built, BuildError> {
+    let config = table_config::<F>(shape, &plan.options)?;
+    let failed = |cause| BuildError::Table { format: F::NAME, cause };
+    let blueprint = Blueprint::<F>::new(&config).map_err(failed)?;
+    let too_large = BuildError::TooLarge { most: plan.most_bytes };
+    let mut memory = vec![0u8; usize::try_from(bytes).map_err(|_| too_large)?];
+    // An allocation is not always aligned for items.
+    let skip = memory.as_ptr().align_offset(8);
+    let domain = Domain::new(Arena::new(memory.get_mut(skip..).unwrap_or_default(), plan.base)?, NoHardware);
+    let mut table = PtIommu::<F, _>::new(&domain, &config).map_err(failed)?;
+    for (index, mapping) in plan.spec.map.iter().enumerate() {
+        let number = index + 1;
+        let all = table.narrow_page_sizes(u64::MAX);
+        if let Some(Hex(largest)) = mapping.pages {
+            let small = all & largest.checked_add(1).map_or(u64::MAX, |next| next.next_power_of_two() - 1);
+            if table.narrow_page_sizes(small) == 0 {
+                let smallest = 1 << all.trailing_zeros();
+                return Err(BuildError::Pages { number, bytes: largest, smallest });
+            }
+        }
+        let (va, pa, len) = (mapping.va.0, mapping.pa.0, mapping.len.0);
+        let refused = |cause| BuildError::Map { number, va, pa, len, cause };
+        table.map_range(va, pa, len, mapping.prot.0).map_err(refused)?;
+    }
+    let mut end = plan.base;
+    let (mut root, mut top_level) = (plan.base, 0);
+    table.visit_tables(|view| {
+        let pa = domain.memory.pa_of(view.page());
+        // The top is visited first.
+        if end == plan.base {
+            (root, top_level) = (pa, view.level());
+            end = pa + (1 << blueprint.top_size_lg2());
+        }
+        end = end.max(pa + view.bytes() as u64);
+    });
+    let manifest = Manifest {
+        format: F::NAME.to_owned(),
+        va_bits: config.hw_max_vasz_lg2,
+        oa_bits: config.hw_max_oasz_lg2,
+        features: feature_names::<F>(config.features).into_iter().map(str::to_owned).collect(),
+        config: numbers(config.format).map(|(name, _, values)| (name.to_owned(), values)).collect::<BTreeMap<_, _>>(),
+        base: Hex(plan.base),
+        bytes: Hex(end - plan.base),
+        root: Hex(root),
+        top_level,
+        registers: numbers(table.hw_info())
+            .map(|(name, documentation, values)| Register {
+                name: name.to_owned(),
+                values,
+                documentation: documentation.to_owned(),
+            })
+            .collect(),
+    };
+    // The tables stay as they are: dropping the table would give them back to the arena, which writes into free pages.
+    std::mem::forget(table);
+    memory.drain(..skip);
+    memory.truncate(usize::try_from(end - plan.base).unwrap_or(usize::MAX));
+    Ok(Built {
+        bytes: memory,
+        manifest,
+        item_bytes: 1 << <F as Description>::Item::BYTES_LG2,
+        is_big_endian: F::QUIRKS.endian == Endian::Big,
+        align: 1 << blueprint.top_size_lg2(),
+    })
+}
+
+/// The numbers of a struct: name, documentation and values of each.
+fn numbers<S: Settings>(mut settings: S) -> impl Iterator<Item = (&'static str, &'static str, Vec<Hex>)> {
+    S::FIELDS.iter().enumerate().filter_map(move |(at, field)| {
+        let setting = settings.setting_mut(at)?;
+        let values = (0..setting.count()).filter_map(|n| setting.get(n)).map(Hex).collect();
+        Some((field.name, field.doc, values))
+    })
+}

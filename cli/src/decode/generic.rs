@@ -1,0 +1,312 @@
+//! The decoder of any format.
+//!
+//! What a description does not say is found by trying its functions. *Permissions*: a protection with and one without
+//! WRITE make two leaves that differ in some field; that is the field which permits writing, and the value with WRITE is the
+//! one that does. Pointers to tables take part if they have the field and the format sets it as permitting there.
+//! *Attributes*: a field says what or where a mapping is (present, page size) if changing it makes something else of the
+//! item and not other attributes; all other fields are attributes.
+
+use super::fields::{Access, Attributes, FieldValue};
+use super::options::{Options, table_config};
+use super::{Decoder, Item, LevelShape, Masks, Meaning, Shape};
+use crate::formats;
+use crate::inspect::InspectError;
+use crate::table::feature_names;
+use generic_pt::field::{FieldInfo, FieldKind, ItemKind, Piece};
+use generic_pt::format::{Common, Endian, Groups, Kind, LeafRequest, item_size_lg2, items_lg2};
+use generic_pt::iommu::Blueprint;
+use generic_pt::item::Item as Word;
+use generic_pt::{Features, Prot, lg2};
+
+/// Most bits of a field whose values are all tried.
+const TRIED_BITS: u32 = 4;
+
+/// Makes the decoder of a format.
+///
+/// # Errors
+/// [`InspectError::Config`], and those of the options.
+pub fn decoder<F: Groups>(
+    shape: &formats::Shape<F::Config>,
+    options: &Options,
+) -> Result<Box<dyn Decoder>, InspectError> {
+    let config = table_config::<F>(shape, options)?;
+    let wrong = |cause| InspectError::Config { format: F::NAME, cause };
+    let mut blueprint = Blueprint::<F>::new(&config).map_err(wrong)?;
+    if let Some(level) = options.top_level {
+        blueprint = blueprint.with_top_level(level).map_err(wrong)?;
+    }
+    Ok(Box::new(Generic::new(&blueprint)))
+}
+
+/// The bits of an item that decide a permission.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    permission: Access,
+    mask: u64,
+    /// What they are where it is permitted.
+    granted: u64,
+}
+
+/// The decoder of format `F`.
+struct Generic<F: Groups> {
+    common: Common<F>,
+    shape: Shape,
+    /// For leaves and for pointers of each level.
+    rules: Vec<[Vec<Rule>; 2]>,
+    /// Attributes inside of the address field: an encryption bit. For each level.
+    hidden: Vec<u64>,
+}
+
+impl<F: Groups> Generic<F> {
+    fn new(blueprint: &Blueprint<F>) -> Self {
+        let common = *blueprint.common();
+        let top = blueprint.top_level();
+        let hidden: Vec<u64> = (0..=top).map(|level| hidden_attributes::<F>(&common, level)).collect();
+        let levels = (0..=top).map(|level| {
+            let items_lg2 = if level == top { blueprint.top_items_lg2() } else { items_lg2::<F>(level) };
+            let bytes_lg2 = items_lg2 + F::Item::BYTES_LG2;
+            LevelShape {
+                item_lg2: item_size_lg2::<F>(level),
+                items_lg2,
+                align_lg2: if level == top { blueprint.top_size_lg2() } else { bytes_lg2 },
+                masks: [ItemKind::Table, ItemKind::PlainLeaf, ItemKind::ContiguousLeaf].map(|kind| {
+                    let masks = masks::<F>(&common, level, kind);
+                    Masks { address: masks.address & !hidden[level as usize], ..masks }
+                }),
+            }
+        });
+        let rules: Vec<[Vec<Rule>; 2]> =
+            (0..=top).map(|level| [leaf_rules::<F>(&common, level), table_rules::<F>(&common, level)]).collect();
+        let stored = rules.iter().flat_map(|rules| &rules[0]).fold(0, |all, rule| all | rule.permission.0);
+        let shape = Shape {
+            format: F::NAME,
+            documentation: F::DOC,
+            item_bytes_lg2: F::Item::BYTES_LG2,
+            is_big_endian: F::QUIRKS.endian == Endian::Big,
+            levels: levels.collect(),
+            va_lg2: blueprint.top_va_lg2(),
+            oa_lg2: common.max_oa_lg2,
+            va_prefix: F::va_prefix(&common),
+            features: common.features,
+            supported_names: feature_names::<F>(F::SUPPORTED),
+            fields: F::FIELDS,
+            // Every format can tell whether something may be read at all.
+            permissions: Access(stored | Access::READ.0),
+        };
+        Self { common, shape, rules, hidden }
+    }
+
+    #[inline(always)]
+    fn decoded(&self, level: u32, index: u64, raw: F::Item) -> Item {
+        let item_lg2 = item_size_lg2::<F>(level);
+        let (meaning, pa, entry_lg2) = match F::kind(&self.common, level, raw) {
+            Kind::Empty => (Meaning::Empty, 0, item_lg2),
+            Kind::Table => (Meaning::Table, F::table_pa(&self.common, level, raw), item_lg2),
+            Kind::Leaf => {
+                let entry_lg2 = F::entry_size_lg2(&self.common, level, raw);
+                let pa = F::exact_oa(&self.common, level, raw, lg2::shl(index, item_lg2));
+                (Meaning::Leaf, pa, entry_lg2)
+            }
+            Kind::Foreign => (Meaning::Foreign, 0, item_lg2),
+        };
+        Item { raw: raw.to_u64(), pa, index: index as u32, meaning, entry_lg2: entry_lg2 as u8 }
+    }
+
+    /// Whether a bit of a leaf or pointer says only that it is one, or its size.
+    fn is_structure(&self, level: u32, raw: u64, bit: u64) -> bool {
+        let of = |raw: u64| {
+            let word = F::Item::from_u64(raw);
+            (F::kind(&self.common, level, word), F::contig_lg2(&self.common, level, word))
+        };
+        let attrs = |raw: u64| F::attrs_of(&self.common, level, F::Item::from_u64(raw));
+        of(raw) != of(raw ^ bit) && (of(raw).0 == Kind::Table || attrs(raw) == attrs(raw ^ bit))
+    }
+}
+
+impl<F: Groups> Decoder for Generic<F> {
+    fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    fn decode(&self, level: u32, bytes: &[u8], items: &mut Vec<Item>) -> u64 {
+        items.clear();
+        let empty = F::empty_item(&self.common, level);
+        let mut stale = 0;
+        for (index, bytes) in bytes.chunks_exact(1 << F::Item::BYTES_LG2).enumerate() {
+            let raw = word::<F>(bytes);
+            if raw == empty {
+                continue;
+            }
+            let item = self.decoded(level, index as u64, raw);
+            if item.meaning == Meaning::Empty { stale += 1 } else { items.push(item) }
+        }
+        stale
+    }
+
+    fn item(&self, level: u32, index: u64, raw: u64) -> Item {
+        self.decoded(level, index, F::Item::from_u64(raw))
+    }
+
+    fn attributes(&self, level: u32, item: &Item) -> Attributes {
+        let kind = self.shape.kind(level, item);
+        let mut fields = Vec::new();
+        for (field, info) in F::FIELDS.iter().enumerate() {
+            let applies = info.scope.allows(self.common.features) && info.scope.contains(level, kind);
+            if !applies || info.kind == FieldKind::Address || info.get(item.raw) == 0 {
+                continue;
+            }
+            let set = bits(mask(info.pieces) & item.raw);
+            if set.into_iter().any(|bit| !self.is_structure(level, item.raw, bit)) {
+                fields.push(FieldValue { name: info.name, field, value: info.get(item.raw) });
+            }
+        }
+        for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.kind == FieldKind::Address) {
+            let value = mask(info.pieces) & item.raw & self.hidden[level as usize];
+            if value != 0 {
+                fields.push(FieldValue { name: info.name, field, value });
+            }
+        }
+        let rules = &self.rules[level as usize][usize::from(kind == ItemKind::Table)];
+        let denied = rules.iter().filter(|rule| item.raw & rule.mask != rule.granted);
+        let access = Access(denied.fold(Access::ALL.0, |access, rule| access & !rule.permission.0));
+        Attributes { fields, access }
+    }
+
+    fn nearest(&self, level: u32, raw: u64) -> Vec<String> {
+        let mut found = Vec::new();
+        for info in F::FIELDS {
+            let [Piece { lo, hi, .. }] = info.pieces else { continue };
+            let in_level = (info.scope.lowest_level..=info.scope.highest_level).contains(&level);
+            if info.kind == FieldKind::Address || hi - lo >= TRIED_BITS || !in_level {
+                continue;
+            }
+            for value in 0..=lg2::low_mask(hi - lo + 1) {
+                let other = raw & !mask(info.pieces) | value << lo;
+                let what = match F::kind(&self.common, level, F::Item::from_u64(other)) {
+                    Kind::Table => "a pointer to a table",
+                    Kind::Leaf => "a page",
+                    Kind::Empty | Kind::Foreign => continue,
+                };
+                found.push(format!("with {} = {value:#x} instead of {:#x} it is {what}", info.name, info.get(raw)));
+            }
+        }
+        let tables = self.shape.levels[level as usize].masks[0].unnamed;
+        let cleared = raw & !tables;
+        if raw & tables != 0 && F::kind(&self.common, level, F::Item::from_u64(cleared)) == Kind::Table {
+            found.push(format!("without the bits {:#x}, which no pointer to a table has, it is one", raw & tables));
+        }
+        found
+    }
+
+    fn is_dirty(&self, level: u32, item: &Item) -> Option<bool> {
+        let tells = F::HAS_DIRTY && F::tracks_dirty(&self.common) && item.meaning == Meaning::Leaf;
+        tells.then(|| F::is_dirty(&self.common, level, F::Item::from_u64(item.raw)))
+    }
+}
+
+/// The item in these bytes, which are as many as an item has.
+#[inline(always)]
+fn word<F: Groups>(bytes: &[u8]) -> F::Item {
+    // Both widths are powers of two: the compiler sees one load.
+    let value = match *bytes {
+        [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
+        [a, b, c, d, e, f, g, h] => u64::from_le_bytes([a, b, c, d, e, f, g, h]),
+        _ => 0,
+    };
+    let word = F::Item::from_u64(value);
+    if F::QUIRKS.endian == Endian::Big { word.swap_bytes() } else { word }
+}
+
+/// The item bits of some pieces.
+fn mask(pieces: &[Piece]) -> u64 {
+    pieces.iter().fold(0, |mask, piece| mask | lg2::bit_range_mask(piece.lo, piece.hi))
+}
+
+/// The bits of a mask, each by itself.
+fn bits(mask: u64) -> Vec<u64> {
+    (0..u64::BITS).map(|n| 1 << n).filter(|bit| mask & bit != 0).collect()
+}
+
+/// The fields that items of this level and kind have.
+fn fields_of<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> impl Iterator<Item = &'static FieldInfo> {
+    let features: Features = common.features;
+    F::FIELDS.iter().filter(move |info| info.scope.allows(features) && info.scope.contains(level, kind))
+}
+
+fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
+    let (mut address, mut attributes, mut low) = (0, 0, 0);
+    for info in fields_of::<F>(common, level, kind) {
+        if info.kind == FieldKind::Attribute {
+            attributes |= mask(info.pieces);
+            continue;
+        }
+        address |= mask(info.pieces);
+        for piece in info.pieces {
+            let value_bits = lg2::low_mask(item_size_lg2::<F>(level)) >> piece.value_lo.min(63);
+            low |= (value_bits << piece.lo) & mask(&[*piece]);
+        }
+    }
+    let software = F::software_bits(common).iter().fold(0, |mask, bit| mask | lg2::pow2(*bit));
+    let unnamed = !(address | attributes | software) & lg2::low_mask(F::Item::BITS);
+    // Where an attribute lies in the address, below the size of a page, it is no address. Pointers are looked at themselves.
+    let low = if kind == ItemKind::PlainLeaf { low & !attributes } else { 0 };
+    Masks { address: address & !attributes, unnamed, low }
+}
+
+/// A leaf of one item, if the format stores the protection.
+fn leaf<F: Groups>(common: &Common<F>, level: u32, prot: Prot) -> Option<u64> {
+    let attrs = F::attrs(common, prot).ok()?;
+    let request = LeafRequest { level, size_lg2: item_size_lg2::<F>(level), oa: 0, attrs };
+    Some(F::leaf_item(common, request).to_u64())
+}
+
+/// The fields of leaves that decide permissions.
+fn leaf_rules<F: Groups>(common: &Common<F>, level: u32) -> Vec<Rule> {
+    let memory = Prot::CACHE;
+    let both = memory | Prot::READ | Prot::WRITE;
+    let pairs = [
+        (Access::READ, both, memory | Prot::WRITE),
+        // Where what may be written may be read.
+        (Access::READ, memory | Prot::READ, memory),
+        (Access::WRITE, both, memory | Prot::READ),
+        (Access::EXECUTE, both, both | Prot::NOEXEC),
+    ];
+    let mut rules: Vec<Rule> = Vec::new();
+    for (permission, with, without) in pairs {
+        let (Some(with), Some(without)) = (leaf::<F>(common, level, with), leaf::<F>(common, level, without)) else {
+            continue;
+        };
+        let clean = |raw: u64| F::clean_item(common, level, F::Item::from_u64(raw)).to_u64();
+        let differing = clean(with) ^ clean(without);
+        let field = fields_of::<F>(common, level, ItemKind::PlainLeaf)
+            .find(|info| info.kind == FieldKind::Attribute && mask(info.pieces) & differing != 0);
+        if let Some(info) = field
+            && rules.iter().all(|rule| rule.permission != permission)
+        {
+            let mask = mask(info.pieces) & differing;
+            rules.push(Rule { permission, mask, granted: with & mask });
+        }
+    }
+    rules
+}
+
+/// The fields of pointers that decide permissions.
+fn table_rules<F: Groups>(common: &Common<F>, level: u32) -> Vec<Rule> {
+    if level == 0 {
+        return Vec::new();
+    }
+    let pointer = F::table_item(common, level, 0).to_u64();
+    let lowest = *F::GEOMETRY.leaf_levels.start();
+    let in_pointers = fields_of::<F>(common, level, ItemKind::Table).fold(0, |all, info| all | mask(info.pieces));
+    let mut rules = leaf_rules::<F>(common, lowest);
+    rules.retain(|rule| in_pointers & rule.mask == rule.mask && pointer & rule.mask == rule.granted);
+    rules
+}
+
+/// Bits in the address field of leaves that are attributes.
+fn hidden_attributes<F: Groups>(common: &Common<F>, level: u32) -> u64 {
+    let Some(raw) = leaf::<F>(common, level, Prot::READ | Prot::WRITE | Prot::CACHE) else { return 0 };
+    let attrs = |raw: u64| F::attrs_of(common, level, F::Item::from_u64(raw));
+    let address = masks::<F>(common, level, ItemKind::PlainLeaf).address;
+    bits(address).into_iter().filter(|bit| attrs(raw) != attrs(raw ^ bit)).fold(0, |mask, bit| mask | bit)
+}

@@ -1,0 +1,188 @@
+//! Tables as bytes to what they say, for every format, from its description.
+//!
+//! A [`Decoder`] is one format with one configuration. It is asked for whole tables, so that a virtual call is made for each
+//! table and not for each item.
+
+mod fields;
+mod generic;
+mod options;
+
+pub use fields::{Access, Attributes};
+pub use generic::decoder;
+pub use options::{Options, table_config};
+
+use generic_pt::Features;
+use generic_pt::field::{FieldInfo, ItemKind};
+use generic_pt::lg2;
+
+/// One format with one configuration.
+pub trait Decoder {
+    /// What its tables look like.
+    fn shape(&self) -> &Shape;
+    /// Decodes a table of `level`: its items that are not empty, in order, instead of what was in `items`. Returns how many
+    /// are empty for hardware, but not as this format leaves them.
+    fn decode(&self, level: u32, bytes: &[u8], items: &mut Vec<Item>) -> u64;
+    /// One item of `level`, which has index `index` in its table.
+    fn item(&self, level: u32, index: u64, raw: u64) -> Item;
+    /// The fields that a leaf or a pointer has, and what they permit.
+    fn attributes(&self, level: u32, item: &Item) -> Attributes;
+    /// What an item that is not understood would be with one field changed, in words; nothing if no change of one is enough.
+    fn nearest(&self, level: u32, raw: u64) -> Vec<String>;
+    /// Whether a leaf says that it was written; `None` if this table does not tell.
+    fn is_dirty(&self, level: u32, item: &Item) -> Option<bool>;
+}
+
+/// What an item is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Meaning {
+    /// Nothing: no translation.
+    Empty,
+    /// A pointer to a table of the level below.
+    Table,
+    /// A page, or a part of one of several items.
+    Leaf,
+    /// What the format cannot have written here.
+    Foreign,
+}
+
+/// One item, decoded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Item {
+    /// The item as it is, in CPU byte order.
+    pub raw: u64,
+    /// Of a leaf the physical address that the first byte of this item goes to, of a pointer that of the table; else 0.
+    pub pa: u64,
+    /// Index in its table.
+    pub index: u32,
+    /// What it is.
+    pub meaning: Meaning,
+    /// VA that the whole entry covers, as a power of two: more than the item's for contiguous entries.
+    pub entry_lg2: u8,
+}
+
+/// Which bits of an item mean what, for one level and kind of item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Masks {
+    /// Bits of the address that are nothing but that in every item.
+    pub address: u64,
+    /// Bits that no field has, and that are not for software.
+    pub unnamed: u64,
+    /// Bits of the address below the size of a plain page, which have to be clear.
+    pub low: u64,
+}
+
+/// The tables of one level.
+#[derive(Clone, Debug)]
+pub struct LevelShape {
+    /// VA covered by an item, as a power of two.
+    pub item_lg2: u32,
+    /// Items of a table, as a power of two; of the top as many as it has.
+    pub items_lg2: u32,
+    /// Alignment of a table in bytes, as a power of two.
+    pub align_lg2: u32,
+    /// For pointers, plain leaves, and leaves of several items.
+    pub masks: [Masks; 3],
+}
+
+/// What the tables of a decoder look like.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// Name of the format.
+    pub format: &'static str,
+    /// What its description says: specification and sections.
+    pub documentation: &'static str,
+    /// Size of an item in bytes, as a power of two.
+    pub item_bytes_lg2: u32,
+    /// Whether the highest byte of an item comes first in memory.
+    pub is_big_endian: bool,
+    /// The levels, the lowest first; the last one is the top.
+    pub levels: Vec<LevelShape>,
+    /// VA bits that the top decodes.
+    pub va_lg2: u32,
+    /// Output address bits.
+    pub oa_lg2: u32,
+    /// The bits above those of the VA.
+    pub va_prefix: u64,
+    /// Features of the table.
+    pub features: Features,
+    /// Features that a table could have, by name.
+    pub supported_names: Vec<&'static str>,
+    /// Bit fields of an item.
+    pub fields: &'static [FieldInfo],
+    /// Which permissions items of this format have.
+    pub permissions: Access,
+}
+
+impl Shape {
+    /// The level of the top.
+    pub fn top_level(&self) -> u32 {
+        self.levels.len() as u32 - 1
+    }
+
+    /// Bytes of a table of `level`.
+    pub fn table_bytes(&self, level: u32) -> u64 {
+        1 << (self.levels[level as usize].items_lg2 + self.item_bytes_lg2)
+    }
+
+    /// Whether hardware extends the highest VA bit.
+    pub fn is_sign_extended(&self) -> bool {
+        self.features.contains(Features::SIGN_EXTEND)
+    }
+
+    /// The VA of the item `index` of the top, or of lower tables relative to the VA where the table begins.
+    pub fn va_at(&self, level: u32, table_va: u64, index: u32) -> u64 {
+        let va = table_va | lg2::shl(index.into(), self.levels[level as usize].item_lg2);
+        if level < self.top_level() {
+            va
+        } else if self.is_sign_extended() {
+            lg2::sign_extend(va, self.va_lg2)
+        } else {
+            va | (self.va_prefix & !lg2::low_mask(self.va_lg2))
+        }
+    }
+
+    /// Whether a VA is one that the top decodes.
+    pub fn is_canonical(&self, va: u64) -> bool {
+        if self.is_sign_extended() {
+            lg2::sign_extend(va, self.va_lg2) == va
+        } else {
+            lg2::shr(va ^ self.va_prefix, self.va_lg2) == 0
+        }
+    }
+
+    /// The index of `va` in a table of `level`.
+    pub fn index(&self, level: u32, va: u64) -> u64 {
+        let shape = &self.levels[level as usize];
+        lg2::shr(va & lg2::low_mask(self.va_lg2), shape.item_lg2) & lg2::low_mask(shape.items_lg2)
+    }
+
+    /// What the bits of an item mean.
+    pub fn masks(&self, level: u32, item: &Item) -> &Masks {
+        let shape = &self.levels[level as usize];
+        &shape.masks[match kind_of(shape, item) {
+            ItemKind::Table => 0,
+            ItemKind::PlainLeaf => 1,
+            ItemKind::ContiguousLeaf => 2,
+        }]
+    }
+
+    /// The kind of a pointer or a leaf, as scopes of fields tell it.
+    pub fn kind(&self, level: u32, item: &Item) -> ItemKind {
+        kind_of(&self.levels[level as usize], item)
+    }
+
+    /// Field names, for messages.
+    pub fn field_names(&self) -> String {
+        self.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+fn kind_of(shape: &LevelShape, item: &Item) -> ItemKind {
+    if item.meaning == Meaning::Table {
+        ItemKind::Table
+    } else if u32::from(item.entry_lg2) > shape.item_lg2 {
+        ItemKind::ContiguousLeaf
+    } else {
+        ItemKind::PlainLeaf
+    }
+}

@@ -1,0 +1,66 @@
+//! Dumps of LiME: ranges of memory, each behind a header of 32 bytes.
+//!
+//! A header has a magic number and a version (32 bits each), the first and the last physical address (64 bits each), and 8
+//! unused bytes; all little endian.
+
+use super::Segment;
+
+/// The first bytes of a header.
+pub const MAGIC: [u8; 4] = 0x4c69_4d45_u32.to_le_bytes();
+/// The version that is known.
+const VERSION: u32 = 1;
+const HEADER_BYTES: u64 = 32;
+
+/// Reads the headers. The error says what is wrong.
+pub fn read(bytes: &[u8]) -> Result<Vec<Segment>, String> {
+    let mut segments = Vec::new();
+    let mut at = 0u64;
+    while at < bytes.len() as u64 {
+        let header = usize::try_from(at).ok().and_then(|at| bytes.get(at..)?.first_chunk::<32>());
+        let Some(header) = header else {
+            return Err(format!("the header at {at:#x} is cut off"));
+        };
+        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| header[at + n]));
+        let version = u32::from_le_bytes(std::array::from_fn(|n| header[4 + n]));
+        if header[..4] != MAGIC || version != VERSION {
+            return Err(format!("at {at:#x} a header is expected, with version {VERSION}"));
+        }
+        let (first, last) = (long(8), long(16));
+        let len = last.checked_sub(first).and_then(|len| len.checked_add(1));
+        let Some(len) = len else {
+            return Err(format!("the header at {at:#x} has the range {first:#x}..={last:#x}"));
+        };
+        let offset = at + HEADER_BYTES;
+        segments.push(Segment { pa: first, len, offset });
+        at = offset.checked_add(len).ok_or_else(|| format!("the range at {at:#x} has no end"))?;
+    }
+    Ok(segments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(first: u64, last: u64) -> Vec<u8> {
+        let mut header = MAGIC.to_vec();
+        header.extend(VERSION.to_le_bytes());
+        header.extend(first.to_le_bytes());
+        header.extend(last.to_le_bytes());
+        header.extend([0; 8]);
+        header
+    }
+
+    #[test]
+    fn ranges_follow_each_other() {
+        let mut dump = header(0x1000, 0x10ff);
+        dump.extend([1; 0x100]);
+        dump.extend(header(0x10_0000, 0x10_000f));
+        dump.extend([2; 0x10]);
+        let second = Segment { pa: 0x10_0000, len: 0x10, offset: 32 + 0x100 + 32 };
+        assert_eq!(read(&dump), Ok(vec![Segment { pa: 0x1000, len: 0x100, offset: 32 }, second]));
+        dump.push(0);
+        assert!(read(&dump).unwrap_err().contains("cut off"));
+        assert!(read(&header(0x1000, 0xfff)).unwrap_err().contains("range 0x1000..=0xfff"));
+        assert!(read(&header(0, u64::MAX)).unwrap_err().contains("range 0x0"));
+    }
+}

@@ -1,0 +1,66 @@
+//! The manifest beside an image that `genpt build` made: what the tables in it are.
+
+use crate::inspect::InspectError;
+use crate::number::Hex;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What an image of `genpt build` is: enough to walk it without any option.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// Format.
+    pub format: String,
+    /// VA bits of the table.
+    pub va_bits: u32,
+    /// Output address bits of the table.
+    pub oa_bits: u32,
+    /// Features, common ones and the format's own.
+    pub features: Vec<String>,
+    /// The format's own configuration.
+    pub config: BTreeMap<String, Vec<Hex>>,
+    /// Physical address of the image's first byte.
+    pub base: Hex,
+    /// Bytes of the image.
+    pub bytes: Hex,
+    /// Physical address of the top table.
+    pub root: Hex,
+    /// Level of the top table.
+    pub top_level: u32,
+    /// What a driver tells the hardware.
+    pub registers: Vec<Register>,
+}
+
+/// A number of what a driver tells the hardware.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Register {
+    /// Its name in the format's `HwInfo`.
+    pub name: String,
+    /// Its values; one, but for arrays.
+    pub values: Vec<Hex>,
+    /// What the format's description says of it.
+    pub documentation: String,
+}
+
+impl Manifest {
+    /// Where the manifest of an image is: the image's name with `.json` behind it.
+    pub fn path_of(image: &Path) -> PathBuf {
+        let mut name = OsString::from(image);
+        name.push(".json");
+        name.into()
+    }
+
+    /// The manifest of an image; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`InspectError::Manifest`] if it is none of `genpt build`.
+    pub fn beside(image: &Path) -> Result<Option<Self>, InspectError> {
+        let path = Self::path_of(image);
+        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
+        let name = path.display().to_string();
+        serde_json::from_str(&text).map(Some).map_err(|cause| InspectError::Manifest { name, cause })
+    }
+}

@@ -1,0 +1,235 @@
+//! What the commands about images take.
+
+use crate::args::format_names;
+use crate::decode::Options;
+use crate::number::{self, AddressRange, Hex};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// What an image is. A manifest beside it (IMAGE.json, of `genpt build`) says all of this.
+#[derive(Debug, Args)]
+pub struct ImageArgs {
+    /// Format of the tables [default: the manifest's]
+    #[arg(short, long, value_name = "NAME", value_parser = format_names())]
+    pub format: Option<String>,
+
+    /// Physical address of the top table [default: the manifest's, or CR3 in the notes of a QEMU dump]
+    #[arg(short, long, value_name = "PA")]
+    pub root: Option<Hex>,
+
+    /// Physical address of the first byte of raw memory [default: the manifest's, or 0]
+    #[arg(short, long, value_name = "PA")]
+    pub base: Option<Hex>,
+
+    /// VA bits of the tables [default: the usual ones of the format]
+    #[arg(long, value_name = "N")]
+    pub va_bits: Option<u32>,
+
+    /// Output address bits [default: the most that the format has]
+    #[arg(long, value_name = "N")]
+    pub oa_bits: Option<u32>,
+
+    /// Features of the tables beside those that the format forces (`genpt formats NAME` lists them) [default: the usual ones]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub features: Option<Vec<String>>,
+
+    /// A number of the format's own configuration, such as `top_level=4`
+    #[arg(short, long = "set", value_name = "KEY=NUMBER", value_parser = number::setting)]
+    pub settings: Vec<(String, u64)>,
+
+    /// Level of the top, where it can grow
+    #[arg(long, value_name = "N")]
+    pub top_level: Option<u32>,
+}
+
+impl ImageArgs {
+    /// What was said about the tables.
+    pub fn options(&self) -> Options {
+        Options {
+            va_bits: self.va_bits,
+            oa_bits: self.oa_bits,
+            features: self.features.clone(),
+            settings: self.settings.clone(),
+            top_level: self.top_level,
+        }
+    }
+}
+
+/// Most items that are decoded, so that a hostile image ends.
+#[derive(Debug, Args)]
+pub struct LimitArgs {
+    /// Most items to decode; what is behind them is not looked at, and the exit status says so
+    #[arg(long, value_name = "ITEMS", default_value = "256M")]
+    pub limit: Hex,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Output {
+    /// For people
+    Text,
+    /// One document
+    Json,
+    /// A line each, with a header
+    Csv,
+}
+
+/// `genpt walk`.
+#[derive(Debug, Args)]
+pub struct WalkArgs {
+    /// Image: raw memory, ELF core file, LiME dump, or output of `genpt build`
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// Addresses to translate
+    #[arg(value_name = "VA", required = true)]
+    pub va: Vec<Hex>,
+
+    /// Print JSON: a list of walks
+    #[arg(long)]
+    pub json: bool,
+
+    /// What the image is.
+    #[command(flatten)]
+    pub source: ImageArgs,
+}
+
+/// Which mappings are shown.
+#[derive(Debug, Args)]
+pub struct FilterArgs {
+    /// Only what is mapped in this range: A..=B, A+LENGTH or an address
+    #[arg(long, value_name = "RANGE")]
+    pub va: Option<AddressRange>,
+
+    /// Only what goes to this physical range: all VA of an address
+    #[arg(long, value_name = "RANGE")]
+    pub pa: Option<AddressRange>,
+
+    /// Only what has these fields
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub has: Vec<String>,
+
+    /// Fields that do not separate runs, and are not shown, such as accessed bits
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+}
+
+/// `genpt dump`.
+#[derive(Debug, Args)]
+pub struct DumpArgs {
+    /// Image: raw memory, ELF core file, LiME dump, or output of `genpt build`
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// Which mappings.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Only runs of at least so many bytes
+    #[arg(long, value_name = "SIZE", default_value = "0")]
+    pub min: Hex,
+
+    /// How to print them
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+
+    /// What the image is.
+    #[command(flatten)]
+    pub source: ImageArgs,
+
+    /// How long.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+}
+
+/// `genpt check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Image: raw memory, ELF core file, LiME dump, or output of `genpt build`
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// Most findings of one kind that are shown; all are counted
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub most: usize,
+
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+
+    /// What the image is.
+    #[command(flatten)]
+    pub source: ImageArgs,
+
+    /// How long.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+}
+
+/// `genpt diff`.
+#[derive(Debug, Args)]
+pub struct DiffArgs {
+    /// The image before
+    #[arg(value_name = "A")]
+    pub before: PathBuf,
+
+    /// The image after
+    #[arg(value_name = "B")]
+    pub after: PathBuf,
+
+    /// Physical address of the top table of B [default: as that of A]
+    #[arg(long, value_name = "PA")]
+    pub root_b: Option<Hex>,
+
+    /// Which mappings.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// How to print the changes
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    pub output: Output,
+
+    /// What the images are.
+    #[command(flatten)]
+    pub source: ImageArgs,
+
+    /// How long.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+}
+
+/// What `--help` says at the end, for each command.
+pub mod help {
+    /// `genpt walk`.
+    pub const WALK: &str = "\
+Example:
+  genpt walk dump.elf 0x7fffffffe000 --format x86_64 --features SIGN_EXTEND
+
+Exit status: 0 all addresses are mapped; 1 the image cannot be read; 2 wrong arguments; 4 an address is not mapped, or an item \
+on the way has bits that it should not have; 5 an item on the way breaks a rule of the format.";
+
+    /// `genpt dump`.
+    pub const DUMP: &str = "\
+Examples:
+  genpt dump tables.img --min 2M --has XD
+  genpt dump memory.raw --base 0x80000000 --format riscv_64 --root 0x80001000 --output csv
+  genpt dump tables.img --pa 0x1234567       every VA that goes there
+
+Exit status: 0 done; 1 the image cannot be read; 2 wrong arguments; 5 there is more than --limit allows.";
+
+    /// `genpt check`.
+    pub const CHECK: &str = "\
+Example:
+  genpt check tables.img
+
+Exit status: 0 nothing, or notes only; 1 the image cannot be read; 2 wrong arguments; 4 warnings; 5 errors, or there is more \
+than --limit allows.";
+
+    /// `genpt diff`.
+    pub const DIFF: &str = "\
+Example:
+  genpt diff before.elf after.elf --format x86_64 --features SIGN_EXTEND --ignore A,D
+
+Exit status: 0 they map the same; 1 an image cannot be read; 2 wrong arguments; 3 they differ; 5 there is more than --limit \
+allows.";
+}

@@ -1,0 +1,301 @@
+//! `genpt check`: everything that is odd about the tables of an image.
+//!
+//! Each table is looked at once for each level at which it is used, however many pointers lead to it, so a hostile image ends
+//! early: the pairs of table and level are remembered, which are no more than the items that may be decoded.
+
+use super::rules::Rule;
+use super::scan::{Blocked, Event, ItemAt, Scan, TableAt};
+use super::source::Source;
+use crate::decode::{Access, Item, Meaning, Shape};
+use crate::human;
+use crate::number::{AddressRange, Hex};
+use generic_pt::lg2;
+use serde::Serialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Wastes memory, or is merely worth knowing.
+    Note,
+    /// Legal, but hardly meant; or legal for some hardware only.
+    Warning,
+    /// Hardware faults, or goes where nobody meant it to.
+    Error,
+}
+
+/// Something odd.
+#[derive(Clone, Debug, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// The rule's name.
+    pub rule: &'static str,
+    /// Level of the table.
+    pub level: u32,
+    /// Physical address of the item, or of the table.
+    pub at: Hex,
+    /// The first VA that it is about.
+    pub va: Hex,
+    /// In words.
+    pub text: String,
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Findings, at most so many of each rule.
+    pub findings: Vec<Finding>,
+    /// How many there are of each rule.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The worst of all.
+    pub worst: Option<Severity>,
+    /// Tables that were looked at.
+    pub tables: u64,
+    /// Items in them that are not empty.
+    pub items: u64,
+    /// Where the format is specified.
+    pub specification: String,
+}
+
+/// A check on its way.
+struct Check<'a> {
+    source: &'a Source,
+    report: Report,
+    most: usize,
+    /// The levels at which a table was seen, one bit each.
+    seen: HashMap<u64, u8>,
+    /// Of each kind of leaf, whether it may be written, to its level and bits beside the address.
+    writable: HashMap<(u32, u64), bool>,
+}
+
+/// Checks an image. Of each rule `most` findings are listed.
+pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
+    let report = Report {
+        findings: Vec::new(),
+        counts: BTreeMap::new(),
+        worst: None,
+        tables: 0,
+        items: 0,
+        specification: source.specification(),
+    };
+    let mut check = Check { source, report, most, seen: HashMap::new(), writable: HashMap::new() };
+    let mut scan = Scan::new(source, AddressRange::ALL, most_items);
+    while let Some(event) = scan.next() {
+        match event {
+            Event::Table(at, stale) => {
+                let ancestor = scan.path().find(|above| above.pa == at.pa && above.level != at.level).copied();
+                if check.is_new(&at, ancestor.as_ref()) {
+                    check.table(&at, scan.items(), stale);
+                } else {
+                    scan.leave();
+                }
+            }
+            Event::Blocked(at, blocked) => check.blocked(&at, blocked),
+            Event::Leaf(_) => scan.skip_leaves(),
+            Event::Limit => {
+                let text =
+                    "as many items as --limit allows were decoded; what is behind them was not checked".to_owned();
+                let top = TableAt { level: 0, pa: source.root, va: 0, access: Access::ALL };
+                check.find(Severity::Error, "limit", &top, top.pa, 0, text);
+            }
+        }
+    }
+    check.unreachable();
+    check.report
+}
+
+impl Check<'_> {
+    fn shape(&self) -> &Shape {
+        self.source.decoder.shape()
+    }
+
+    fn find(&mut self, severity: Severity, rule: &'static str, table: &TableAt, at: u64, va: u64, text: String) {
+        let count = self.report.counts.entry(rule).or_default();
+        *count += 1;
+        self.report.worst = self.report.worst.max(Some(severity));
+        if *count <= self.most as u64 {
+            self.report.findings.push(Finding { severity, rule, level: table.level, at: Hex(at), va: Hex(va), text });
+        }
+    }
+
+    fn find_item(&mut self, severity: Severity, rule: &'static str, table: &TableAt, item: &Item, text: String) {
+        let shape = self.shape();
+        let at = table.pa + (u64::from(item.index) << shape.item_bytes_lg2);
+        let va = shape.va_at(table.level, table.va, item.index);
+        self.find(severity, rule, table, at, va, format!("{text}; the item is {:#x}", item.raw));
+    }
+
+    /// Whether the table is to be looked at: it is no ancestor of itself, and was not looked at before.
+    fn is_new(&mut self, at: &TableAt, ancestor: Option<&TableAt>) -> bool {
+        let levels = self.seen.entry(at.pa).or_default();
+        let (before, bit) = (*levels, 1u8 << at.level);
+        *levels |= bit;
+        if let Some(above) = ancestor {
+            let text = format!("the table is also one of level {} on the way to itself: a cycle", above.level);
+            self.find(Severity::Error, "cycle", at, at.pa, at.va, text);
+        } else if before & bit != 0 {
+            let text = "several pointers lead to the table: what one of them maps, the others do".to_owned();
+            self.find(Severity::Warning, "shared-table", at, at.pa, at.va, text);
+        } else if before != 0 {
+            let text = "the table is used at several levels".to_owned();
+            self.find(Severity::Error, "level-mix", at, at.pa, at.va, text);
+        }
+        before & bit == 0
+    }
+
+    /// Looks at all items of a table.
+    fn table(&mut self, at: &TableAt, items: &[Item], stale: u64) {
+        self.report.tables += 1;
+        self.report.items += items.len() as u64;
+        if items.is_empty() && at.level < self.shape().top_level() {
+            let text = "the table is empty: it maps nothing".to_owned();
+            self.find(Severity::Note, "empty-table", at, at.pa, at.va, text);
+        }
+        if stale > 0 {
+            let text = format!("{} empty, but not clear", human::count(stale, "item"));
+            self.find(Severity::Note, "not-clear", at, at.pa, at.va, text);
+        }
+        let level = &self.shape().levels[at.level as usize];
+        let (masks, item_lg2, oa_lg2) = (level.masks, level.item_lg2, self.shape().oa_lg2);
+        let tracks_dirty = items.iter().any(|item| self.source.decoder.is_dirty(at.level, item).is_some());
+        for (n, item) in items.iter().enumerate() {
+            let is_contiguous = u32::from(item.entry_lg2) > item_lg2;
+            let of_kind = match item.meaning {
+                Meaning::Table => masks[0],
+                _ if is_contiguous => masks[2],
+                _ => masks[1],
+            };
+            // Most items have nothing of all this; which rule it is, is worked out for those that do.
+            if item.raw & (of_kind.unnamed | of_kind.low) != 0 || lg2::shr(item.pa, oa_lg2) != 0 {
+                for rule in self.source.oddities(at.level, item) {
+                    let severity =
+                        if matches!(rule, Rule::Unnamed { .. }) { Severity::Warning } else { Severity::Error };
+                    self.find_item(severity, rule.id(), at, item, rule.text());
+                }
+            }
+            if is_contiguous && item.meaning == Meaning::Leaf {
+                self.contiguous(at, items, n, item_lg2);
+            }
+            if tracks_dirty {
+                self.dirty(at, item);
+            }
+        }
+    }
+
+    /// Whether the entry that an item belongs to is whole; told at the first of its items that there is.
+    fn contiguous(&mut self, at: &TableAt, items: &[Item], n: usize, item_lg2: u32) {
+        let item = &items[n];
+        let count_lg2 = u32::from(item.entry_lg2) - item_lg2;
+        let is_same = |other: &Item| lg2::same_block(other.index.into(), item.index.into(), count_lg2);
+        if n > 0 && is_same(&items[n - 1]) {
+            return;
+        }
+        let mask = !self.shape().masks(at.level, item).address;
+        let dirty = |item: &Item| self.source.decoder.is_dirty(at.level, item) == Some(true);
+        let clean = |item: &Item| self.source.decoder.attributes(at.level, item).fields;
+        let step = |other: &Item| u64::from(other.index - item.index) << item_lg2;
+        let fits = |other: &Item| {
+            let alike = other.raw & mask == item.raw & mask
+                // Hardware notes a write in one item of several.
+                || (dirty(other) != dirty(item) && clean(other).len().abs_diff(clean(item).len()) <= 1);
+            other.entry_lg2 == item.entry_lg2 && alike && other.pa == item.pa.wrapping_add(step(other))
+        };
+        let found = items[n..].iter().take_while(|other| is_same(other)).filter(|other| fits(other)).count() as u64;
+        let expected = 1 << count_lg2;
+        if found != expected {
+            let text = format!("an entry of {expected} items is not whole: {found} of them agree");
+            self.find_item(Severity::Error, "contiguous", at, item, text);
+        }
+    }
+
+    /// A page that was written, but may not be.
+    fn dirty(&mut self, at: &TableAt, item: &Item) {
+        if self.source.decoder.is_dirty(at.level, item) != Some(true) {
+            return;
+        }
+        let key = (at.level, item.raw & !self.shape().masks(at.level, item).address);
+        let source = self.source;
+        let writable = || source.decoder.attributes(at.level, item).access.permits(Access::WRITE);
+        if !*self.writable.entry(key).or_insert_with(writable) {
+            let text = "the page is dirty, and may not be written".to_owned();
+            self.find_item(Severity::Warning, "dirty-read-only", at, item, text);
+        }
+    }
+
+    fn blocked(&mut self, at: &ItemAt, blocked: Blocked) {
+        let level = at.table.level;
+        let rule = match blocked {
+            Blocked::Foreign => Some(Rule::Foreign { nearest: self.source.decoder.nearest(level, at.item.raw) }),
+            Blocked::Outside | Blocked::Misaligned => self.source.obstacle(level, &at.item),
+        };
+        if let Some(rule) = rule {
+            self.find_item(Severity::Error, rule.id(), &at.table, &at.item, rule.text());
+        }
+    }
+
+    /// Pages of an image that `genpt build` made to which no pointer leads. (Other images have more than tables.)
+    fn unreachable(&mut self) {
+        let source = self.source;
+        if source.image.manifest.is_none() || self.report.counts.contains_key("limit") {
+            return;
+        }
+        let shape = self.shape();
+        // Of the top, what hardware may look at beside its items is its own, too.
+        let bytes_of = |level: u32| shape.table_bytes(level).max(1 << shape.levels[level as usize].align_lg2);
+        let below_top = (0..shape.top_level()).map(bytes_of).min();
+        let step = below_top.unwrap_or_else(|| bytes_of(shape.top_level()));
+        let mut reached: Vec<(u64, u64)> = Vec::with_capacity(self.seen.len());
+        for (pa, levels) in &self.seen {
+            let highest = u8::BITS - 1 - levels.leading_zeros();
+            reached.push((*pa, pa + bytes_of(highest)));
+        }
+        reached.sort_unstable();
+        for segment in source.image.segments() {
+            let mut at = lg2::align_down(segment.pa + (step - 1), step.trailing_zeros());
+            while at <= segment.last() {
+                let behind = reached.partition_point(|(first, _)| *first < at.saturating_add(step));
+                let is_reached = behind.checked_sub(1).is_some_and(|n| at < reached[n].1);
+                let is_used = source.image.read(at, step).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0));
+                if !is_reached && is_used {
+                    let table = TableAt { level: 0, pa: at, va: 0, access: Access::ALL };
+                    let text = format!("{} that are not zero, and no pointer leads there", human::bytes(step));
+                    self.find(Severity::Warning, "unreachable", &table, at, 0, text);
+                }
+                let Some(next) = at.checked_add(step) else { break };
+                at = next;
+            }
+        }
+    }
+}
+
+/// A report in text.
+pub fn text(source: &Source, report: &Report) -> String {
+    let shape = source.decoder.shape();
+    let mut out = format!("{}: {}\n", source.image.name, shape.format);
+    let mut findings: Vec<&Finding> = report.findings.iter().collect();
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    for finding in findings {
+        let severity = match finding.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Note => "note",
+        };
+        let Finding { rule, level, at, va, text, .. } = finding;
+        out += &format!("{severity}: level {level} at {at}, VA {va}: {text} ({rule})\n");
+    }
+    for (rule, count) in &report.counts {
+        let shown = report.findings.iter().filter(|finding| finding.rule == *rule).count() as u64;
+        if shown < *count {
+            out += &format!("  {} more of {rule}\n", count - shown);
+        }
+    }
+    let total: u64 = report.counts.values().sum();
+    let (tables, items) = (human::count(report.tables, "table"), human::count(report.items, "item"));
+    out += &format!("{tables}, {items}: {}\n", human::count(total, "finding"));
+    if report.worst.is_some_and(|worst| worst > Severity::Note) {
+        out += &format!("See: {}\n", report.specification);
+    }
+    out
+}

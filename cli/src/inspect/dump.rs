@@ -1,0 +1,207 @@
+//! `genpt dump`: what is mapped, run after run, as it is found.
+
+use super::InspectError;
+use super::args::{DumpArgs, Output};
+use super::runs::{Filter, Run, Runs, Seen};
+use super::source::Source;
+use crate::decode::Shape;
+use crate::human;
+use crate::number::Hex;
+use serde::Serialize;
+use std::io::{self, Write};
+
+/// A run, for programs.
+#[derive(Serialize)]
+struct RunRow {
+    va: Hex,
+    va_last: Hex,
+    pa: Hex,
+    bytes: Hex,
+    page_sizes: Vec<Hex>,
+    access: String,
+    attributes: Vec<String>,
+}
+
+/// What was seen, for programs.
+#[derive(Serialize)]
+struct Statistics {
+    runs: u64,
+    bytes: u64,
+    pages: Vec<Count>,
+    tables: Vec<Count>,
+    foreign_items: u64,
+    pointers_outside: u64,
+    pointers_misaligned: u64,
+    is_cut: bool,
+}
+
+/// How many there are of a size or level.
+#[derive(Serialize)]
+struct Count {
+    /// Bytes of a page, or level of a table.
+    of: u64,
+    count: u64,
+}
+
+/// Prints the runs. Says whether all of them were reached.
+///
+/// # Errors
+/// [`InspectError`] for a filter that the format does not have; inside, what writing says.
+pub fn dump(source: &Source, args: &DumpArgs, out: &mut impl Write) -> Result<io::Result<bool>, InspectError> {
+    let shape = source.decoder.shape();
+    let filter = Filter::new(&args.filter, shape)?;
+    let runs = Runs::new(source, filter, args.limit.limit.0);
+    Ok(match args.output {
+        Output::Text => text(shape, runs, args.min.0, out),
+        Output::Json => json(shape, runs, args.min.0, out),
+        Output::Csv => csv(shape, runs, args.min.0, out),
+    })
+}
+
+/// Runs and bytes that were printed.
+#[derive(Default)]
+struct Printed {
+    runs: u64,
+    bytes: u64,
+}
+
+impl Printed {
+    fn add(&mut self, run: &Run) {
+        self.runs += 1;
+        self.bytes = self.bytes.saturating_add(run.len());
+    }
+}
+
+/// Hexadecimal digits of so many bits.
+const fn digits(bits: u32) -> usize {
+    bits.div_ceil(4) as usize
+}
+
+/// Digits of a VA of the table.
+pub fn va_digits(shape: &Shape) -> usize {
+    if shape.is_sign_extended() || shape.va_prefix != 0 { 16 } else { digits(shape.va_lg2) }
+}
+
+/// Digits of a physical address.
+pub fn pa_digits(shape: &Shape) -> usize {
+    digits(shape.oa_lg2)
+}
+
+/// The sizes of a bitmap, in words.
+pub fn sizes(sizes: u64) -> String {
+    let each = (0..u64::BITS).map(|bit| 1u64 << bit).filter(|size| sizes & size != 0);
+    each.map(human::bytes).collect::<Vec<_>>().join(" + ")
+}
+
+fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
+    let (va_digits, pa_digits) = (va_digits(shape), pa_digits(shape));
+    let mut printed = Printed::default();
+    for run in runs.by_ref() {
+        if run.len() < min {
+            continue;
+        }
+        printed.add(&run);
+        if printed.runs == 1 {
+            let (va_width, pa_width) = (2 * va_digits + 3, pa_digits);
+            writeln!(out, "{:va_width$}  {:pa_width$}  {:>10}  {:>16}  access", "VA", "PA", "length", "pages")?;
+        }
+        let line = format!(
+            "{:0va_digits$x}..={:0va_digits$x}  {:0pa_digits$x}  {:>10}  {:>16}  {} {}",
+            run.va.first,
+            run.va.last,
+            run.pa,
+            human::bytes(run.len()),
+            sizes(run.sizes),
+            run.attributes.access.shown(shape.permissions),
+            run.attributes,
+        );
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    summary(&printed, &runs.seen, out)?;
+    Ok(!runs.seen.is_cut)
+}
+
+fn summary(printed: &Printed, seen: &Seen, out: &mut impl Write) -> io::Result<()> {
+    let (runs, bytes) = (human::count(printed.runs, "run"), human::bytes(printed.bytes));
+    writeln!(out, "{}{runs}, {bytes}", if printed.runs > 0 { "\n" } else { "" })?;
+    for (size_lg2, count) in &seen.pages {
+        let size = 1u64.checked_shl(*size_lg2).map_or("16 EiB".to_owned(), human::bytes);
+        writeln!(out, "  {count} {} of {size}", if *count == 1 { "page" } else { "pages" })?;
+    }
+    for (level, count) in &seen.tables {
+        writeln!(out, "  {} of level {level}", human::count(*count, "table"))?;
+    }
+    for (count, what) in [
+        (seen.foreign, "that the format does not know"),
+        (seen.outside, "that point to tables outside of the image"),
+        (seen.misaligned, "that point to tables that would not be aligned"),
+    ] {
+        if count > 0 {
+            writeln!(out, "  {} {what} (`genpt check` tells which)", human::count(count, "item"))?;
+        }
+    }
+    if seen.is_cut {
+        writeln!(out, "  stopped: as many items as --limit allows were decoded, and there are more")?;
+    }
+    Ok(())
+}
+
+fn row(shape: &Shape, run: &Run) -> RunRow {
+    RunRow {
+        va: Hex(run.va.first),
+        va_last: Hex(run.va.last),
+        pa: Hex(run.pa),
+        bytes: Hex(run.len()),
+        page_sizes: (0..u64::BITS).map(|bit| 1 << bit).filter(|size| run.sizes & size != 0).map(Hex).collect(),
+        access: run.attributes.access.shown(shape.permissions),
+        attributes: run.attributes.fields.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
+    let mut printed = Printed::default();
+    write!(out, "{{\"format\": \"{}\", \"runs\": [", shape.format)?;
+    for run in runs.by_ref() {
+        if run.len() < min {
+            continue;
+        }
+        write!(out, "{}", if printed.runs > 0 { ",\n  " } else { "\n  " })?;
+        printed.add(&run);
+        serde_json::to_writer(&mut *out, &row(shape, &run))?;
+    }
+    let seen = &runs.seen;
+    let statistics = Statistics {
+        runs: printed.runs,
+        bytes: printed.bytes,
+        pages: seen
+            .pages
+            .iter()
+            .map(|(lg2, count)| Count { of: 1u64.checked_shl(*lg2).unwrap_or(0), count: *count })
+            .collect(),
+        tables: seen.tables.iter().map(|(level, count)| Count { of: (*level).into(), count: *count }).collect(),
+        foreign_items: seen.foreign,
+        pointers_outside: seen.outside,
+        pointers_misaligned: seen.misaligned,
+        is_cut: seen.is_cut,
+    };
+    write!(out, "\n], \"statistics\": ")?;
+    serde_json::to_writer(&mut *out, &statistics)?;
+    writeln!(out, "}}")?;
+    Ok(!seen.is_cut)
+}
+
+fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
+    let mut table = csv::Writer::from_writer(out);
+    table.write_record(["va", "va_last", "pa", "bytes", "page_sizes", "access", "attributes"])?;
+    for run in runs.by_ref() {
+        if run.len() < min {
+            continue;
+        }
+        let RunRow { va, va_last, pa, bytes, page_sizes, access, attributes } = row(shape, &run);
+        let page_sizes = page_sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let [va, va_last, pa, bytes] = [va, va_last, pa, bytes].map(|number| number.to_string());
+        table.write_record([va, va_last, pa, bytes, page_sizes, access, attributes.join(" ")])?;
+    }
+    table.flush()?;
+    Ok(!runs.seen.is_cut)
+}

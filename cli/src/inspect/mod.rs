@@ -1,0 +1,109 @@
+//! The commands that look at tables in images: `walk`, `dump`, `check` and `diff`.
+
+pub mod args;
+pub mod check;
+mod diff;
+mod dump;
+mod error;
+mod rules;
+pub mod runs;
+pub mod scan;
+pub mod source;
+mod walk;
+
+pub use error::InspectError;
+
+use crate::status::{self, Failure};
+use args::{CheckArgs, DiffArgs, DumpArgs, WalkArgs};
+use check::Severity;
+use diff::Verdict;
+use source::Source;
+use std::io::{self, BufWriter, Write};
+use walk::Walk;
+
+impl From<InspectError> for Failure {
+    fn from(error: InspectError) -> Self {
+        let code = match error {
+            InspectError::Open { .. } | InspectError::Damaged { .. } | InspectError::Manifest { .. } => status::INPUT,
+            _ => status::USAGE,
+        };
+        (code, error.to_string())
+    }
+}
+
+/// Standard output, in large pieces.
+fn out() -> BufWriter<io::StdoutLock<'static>> {
+    BufWriter::new(io::stdout().lock())
+}
+
+/// `genpt walk`. The exit status says whether all addresses are mapped.
+///
+/// # Errors
+/// An exit status and a message.
+pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
+    let source = Source::open(&args.image, &args.source)?;
+    let walks: Vec<Walk> = args.va.iter().map(|va| walk::walk(&source, va.0)).collect();
+    let text = if args.json {
+        serde_json::to_string_pretty(&walks).map_err(|error| (status::INPUT, error.to_string()))? + "\n"
+    } else {
+        walks.iter().map(|walk| walk::text(&source, walk)).collect::<Vec<_>>().join("\n")
+    };
+    status::written(out().write_all(text.as_bytes()))?;
+    let is_broken = |walk: &Walk| walk.stop.as_ref().is_some_and(|stop| stop.rule != "not-present");
+    Ok(if walks.iter().any(is_broken) {
+        status::ERROR
+    } else if walks.iter().any(|walk| walk.stop.is_some() || !walk.oddities.is_empty()) {
+        status::WARNING
+    } else {
+        status::OK
+    })
+}
+
+/// `genpt dump`.
+///
+/// # Errors
+/// An exit status and a message.
+pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
+    let source = Source::open(&args.image, &args.source)?;
+    let mut out = out();
+    let is_whole = status::written(dump::dump(&source, args, &mut out)?)?;
+    status::written(out.flush())?;
+    Ok(if is_whole { status::OK } else { status::ERROR })
+}
+
+/// `genpt check`. The exit status says how bad it is.
+///
+/// # Errors
+/// An exit status and a message.
+pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
+    let source = Source::open(&args.image, &args.source)?;
+    let report = check::check(&source, args.most, args.limit.limit.0);
+    let text = if args.json {
+        serde_json::to_string_pretty(&report).map_err(|error| (status::INPUT, error.to_string()))? + "\n"
+    } else {
+        check::text(&source, &report)
+    };
+    status::written(out().write_all(text.as_bytes()))?;
+    Ok(match report.worst {
+        None | Some(Severity::Note) => status::OK,
+        Some(Severity::Warning) => status::WARNING,
+        Some(Severity::Error) => status::ERROR,
+    })
+}
+
+/// `genpt diff`. The exit status says whether something changed.
+///
+/// # Errors
+/// An exit status and a message.
+pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
+    let before = Source::open(&args.before, &args.source)?;
+    let after = Source::open_at(&args.after, &args.source, args.root_b)?;
+    let mut out = out();
+    let verdict = status::written(diff::diff(&before, &after, args, &mut out)?)?;
+    status::written(out.flush())?;
+    Ok(match verdict {
+        Verdict::Same => status::OK,
+        Verdict::Different => status::DIFFERS,
+        Verdict::Cut => status::ERROR,
+    })
+}

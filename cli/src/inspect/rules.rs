@@ -1,0 +1,157 @@
+//! The rules that items can break, in the terms of the format.
+
+use super::source::Source;
+use crate::decode::{Item, Meaning};
+use generic_pt::lg2;
+
+/// A rule that is broken, or why there is no translation.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Rule {
+    /// The VA is none that the top decodes.
+    NonCanonical {
+        /// VA bits that it decodes.
+        va_lg2: u32,
+        /// Whether the highest is extended.
+        is_sign_extended: bool,
+        /// Whether the format has sign extension as a feature that is off.
+        could_be: bool,
+    },
+    /// The item is empty.
+    NotPresent {
+        /// Whether it holds something all the same.
+        is_clear: bool,
+    },
+    /// The format does not know the item.
+    Foreign {
+        /// What it would be with one field changed.
+        nearest: Vec<String>,
+    },
+    /// The table is not in the image.
+    Outside {
+        /// Its physical address.
+        pa: u64,
+        /// Its size.
+        bytes: u64,
+    },
+    /// The table is not aligned.
+    TableMisaligned {
+        /// Its physical address.
+        pa: u64,
+        /// What it has to be aligned to.
+        bytes: u64,
+    },
+    /// Bits are set that no field has.
+    Unnamed {
+        /// The bits.
+        bits: u64,
+    },
+    /// Bits of the page's address are set that are below its size.
+    PageMisaligned {
+        /// The bits of the item.
+        bits: u64,
+        /// Size of the page.
+        bytes: u64,
+    },
+    /// The page's address is wider than the table's limit.
+    TooWide {
+        /// The address.
+        pa: u64,
+        /// The limit.
+        oa_lg2: u32,
+    },
+}
+
+impl Rule {
+    /// A name for programs.
+    pub const fn id(&self) -> &'static str {
+        match self {
+            Self::NonCanonical { .. } => "non-canonical",
+            Self::NotPresent { .. } => "not-present",
+            Self::Foreign { .. } => "foreign",
+            Self::Outside { .. } => "outside",
+            Self::TableMisaligned { .. } => "table-misaligned",
+            Self::Unnamed { .. } => "reserved-bits",
+            Self::PageMisaligned { .. } => "page-misaligned",
+            Self::TooWide { .. } => "address-too-wide",
+        }
+    }
+
+    /// In words.
+    pub fn text(&self) -> String {
+        match self {
+            Self::NonCanonical { va_lg2, is_sign_extended: true, .. } => {
+                format!("the VA is not canonical: the bits from {va_lg2} on have to be copies of bit {}", va_lg2 - 1)
+            }
+            Self::NonCanonical { va_lg2, could_be, .. } => {
+                let hint = if *could_be { "; with `--features SIGN_EXTEND` there is an upper half" } else { "" };
+                format!("the VA is outside of the table: it decodes {va_lg2} bits, and those above are another{hint}")
+            }
+            Self::NotPresent { is_clear: true } => "nothing is mapped: the item is empty".to_owned(),
+            Self::NotPresent { is_clear: false } => {
+                "nothing is mapped: the item is not present; what else it holds is software's".to_owned()
+            }
+            Self::Foreign { nearest } if nearest.is_empty() => {
+                "reserved encoding: the item is neither a pointer to a table nor a page of this level".to_owned()
+            }
+            Self::Foreign { nearest } => format!(
+                "reserved encoding: the item is neither a pointer to a table nor a page of this level; {}",
+                nearest.join("; ")
+            ),
+            Self::Outside { pa, bytes } => {
+                format!("the table at {pa:#x}, {bytes:#x} bytes, is not in the image")
+            }
+            Self::TableMisaligned { pa, bytes } => format!("the table at {pa:#x} is not aligned to {bytes:#x} bytes"),
+            Self::Unnamed { bits } => {
+                format!("reserved bits: {bits:#x} is set, which is in no field of such an item, nor for software")
+            }
+            Self::PageMisaligned { bits, bytes } => {
+                format!("the address of the page is not aligned: {bits:#x} is set below its {bytes:#x} bytes")
+            }
+            Self::TooWide { pa, oa_lg2 } => format!("the address {pa:#x} has more than the table's {oa_lg2} bits"),
+        }
+    }
+}
+
+impl Source {
+    /// What is wrong with an item that is no obstacle to decoding it.
+    pub fn oddities(&self, level: u32, item: &Item) -> Vec<Rule> {
+        let shape = self.decoder.shape();
+        let mut rules = Vec::new();
+        if !matches!(item.meaning, Meaning::Leaf | Meaning::Table) {
+            return rules;
+        }
+        let masks = shape.masks(level, item);
+        if item.raw & masks.unnamed != 0 {
+            rules.push(Rule::Unnamed { bits: item.raw & masks.unnamed });
+        }
+        if item.meaning == Meaning::Leaf {
+            if item.raw & masks.low != 0 {
+                let bytes = lg2::pow2(item.entry_lg2.into());
+                rules.push(Rule::PageMisaligned { bits: item.raw & masks.low, bytes });
+            }
+            if lg2::shr(item.pa, shape.oa_lg2) != 0 {
+                rules.push(Rule::TooWide { pa: item.pa, oa_lg2: shape.oa_lg2 });
+            }
+        }
+        rules
+    }
+
+    /// Why the table that a pointer of `level` leads to cannot be read.
+    pub fn obstacle(&self, level: u32, item: &Item) -> Option<Rule> {
+        let shape = self.decoder.shape();
+        let below = level.checked_sub(1)?;
+        let align_lg2 = shape.levels[below as usize].align_lg2;
+        if !lg2::is_aligned(item.pa, align_lg2) {
+            return Some(Rule::TableMisaligned { pa: item.pa, bytes: 1 << align_lg2 });
+        }
+        let bytes = shape.table_bytes(below);
+        self.image.read(item.pa, bytes).is_none().then_some(Rule::Outside { pa: item.pa, bytes })
+    }
+
+    /// The first paragraph of the format's documentation, on one line: it names the specification and its sections.
+    pub fn specification(&self) -> String {
+        let documentation = self.decoder.shape().documentation;
+        let paragraph = documentation.lines().map(str::trim).take_while(|line| !line.is_empty());
+        paragraph.collect::<Vec<_>>().join(" ")
+    }
+}

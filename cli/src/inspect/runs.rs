@@ -1,0 +1,226 @@
+//! What is mapped, as merged runs: leaves that continue each other in VA and in physical address, with the same attributes.
+
+use super::InspectError;
+use super::args::FilterArgs;
+use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan};
+use super::source::Source;
+use crate::decode::{Access, Attributes, Shape};
+use crate::number::AddressRange;
+use generic_pt::lg2;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+
+/// A run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Run {
+    /// Its VA.
+    pub va: AddressRange,
+    /// Physical address of its first byte.
+    pub pa: u64,
+    /// Sizes of its pages, one bit each.
+    pub sizes: u64,
+    /// Its fields, and what they and those of the pointers on the way permit.
+    pub attributes: Rc<Attributes>,
+}
+
+impl Run {
+    /// Bytes; `u64::MAX` for all 2^64.
+    pub const fn len(&self) -> u64 {
+        (self.va.last - self.va.first).saturating_add(1)
+    }
+
+    /// Whether `next` goes on where this one ends.
+    #[inline]
+    fn is_continued_by(&self, next: &Self) -> bool {
+        self.va.last.checked_add(1) == Some(next.va.first)
+            && self.pa.checked_add(self.len()) == Some(next.pa)
+            && (Rc::ptr_eq(&self.attributes, &next.attributes) || self.attributes == next.attributes)
+    }
+
+    /// The part from `first` on.
+    pub fn from(&self, first: u64) -> Self {
+        let pa = self.pa.wrapping_add(first - self.va.first);
+        Self { va: AddressRange { first, last: self.va.last }, pa, ..self.clone() }
+    }
+
+    /// The part up to `last`.
+    pub fn up_to(&self, last: u64) -> Self {
+        Self { va: AddressRange { first: self.va.first, last }, ..self.clone() }
+    }
+}
+
+/// What was seen on the way.
+#[derive(Clone, Default, Debug)]
+pub struct Seen {
+    /// Pages by size, as powers of two.
+    pub pages: BTreeMap<u32, u64>,
+    /// Tables by level.
+    pub tables: BTreeMap<u32, u64>,
+    /// Items that are foreign.
+    pub foreign: u64,
+    /// Pointers to tables that are not in the image.
+    pub outside: u64,
+    /// Pointers to tables that would not be aligned.
+    pub misaligned: u64,
+    /// Whether the limit of items was reached.
+    pub is_cut: bool,
+}
+
+/// Which leaves belong to the runs.
+#[derive(Clone, Debug)]
+pub struct Filter {
+    va: AddressRange,
+    pa: AddressRange,
+    has: Vec<usize>,
+    ignore: Vec<usize>,
+}
+
+impl Filter {
+    /// The filter that the arguments say.
+    ///
+    /// # Errors
+    /// [`InspectError::Field`].
+    pub fn new(args: &FilterArgs, shape: &Shape) -> Result<Self, InspectError> {
+        let all = |names: &[String]| names.iter().map(|name| fields_named(shape, name)).collect::<Result<Vec<_>, _>>();
+        Ok(Self {
+            va: args.va.unwrap_or(AddressRange::ALL),
+            pa: args.pa.unwrap_or(AddressRange::ALL),
+            has: all(&args.has)?,
+            ignore: all(&args.ignore)?,
+        })
+    }
+}
+
+/// The field of a name.
+fn fields_named(shape: &Shape, name: &str) -> Result<usize, InspectError> {
+    let found = shape.fields.iter().position(|field| field.name.eq_ignore_ascii_case(name));
+    found.ok_or_else(|| InspectError::Field { format: shape.format, name: name.to_owned(), valid: shape.field_names() })
+}
+
+/// What leaves of one kind say.
+#[derive(Clone)]
+struct Known {
+    level: u32,
+    key: u64,
+    access: Access,
+    attributes: Rc<Attributes>,
+    passes: bool,
+}
+
+/// The runs of an image, in VA order.
+pub struct Runs<'a> {
+    scan: Scan<'a>,
+    source: &'a Source,
+    filter: Filter,
+    last: Option<Known>,
+    known: HashMap<(u32, u64, Access), Known>,
+    open: Option<Run>,
+    /// What was seen until now.
+    pub seen: Seen,
+}
+
+impl<'a> Runs<'a> {
+    /// The runs of what passes a filter.
+    pub fn new(source: &'a Source, filter: Filter, most_items: u64) -> Self {
+        let scan = Scan::new(source, filter.va, most_items);
+        Self { scan, source, filter, last: None, known: HashMap::new(), open: None, seen: Seen::default() }
+    }
+
+    /// What a leaf says beside its address.
+    #[inline]
+    fn known(&mut self, at: &ItemAt) -> &Known {
+        let (level, access) = (at.table.level, at.table.access);
+        let key = at.item.raw & !self.source.decoder.shape().masks(level, &at.item).address;
+        let is_last =
+            self.last.as_ref().is_some_and(|last| (last.level, last.key, last.access) == (level, key, access));
+        if !is_last {
+            let known = match self.known.get(&(level, key, access)) {
+                Some(known) => known.clone(),
+                None => self.learn(at, key),
+            };
+            self.last = Some(known);
+        }
+        self.last.as_ref().expect("it was just set")
+    }
+
+    fn learn(&mut self, at: &ItemAt, key: u64) -> Known {
+        let (level, access) = (at.table.level, at.table.access);
+        let mut attributes = self.source.decoder.attributes(level, &at.item);
+        attributes.access = attributes.access.and(access);
+        let shape = self.source.decoder.shape();
+        let has = |field: &usize| shape.fields[*field].get(at.item.raw) != 0 && self.applies(at, *field);
+        let passes = self.filter.has.iter().all(has);
+        attributes.fields.retain(|value| !self.filter.ignore.contains(&value.field));
+        let known = Known { level, key, access, attributes: Rc::new(attributes), passes };
+        if self.known.len() < MOST_KINDS {
+            self.known.insert((level, key, access), known.clone());
+        }
+        known
+    }
+
+    fn applies(&self, at: &ItemAt, field: usize) -> bool {
+        let shape = self.source.decoder.shape();
+        let scope = &shape.fields[field].scope;
+        scope.allows(shape.features) && scope.contains(at.table.level, shape.kind(at.table.level, &at.item))
+    }
+
+    /// The run of one item, cut to the filter.
+    #[inline]
+    fn run_of(&mut self, at: &ItemAt) -> Option<Run> {
+        let shape = self.source.decoder.shape();
+        let bytes_minus_1 = lg2::low_mask(shape.levels[at.table.level as usize].item_lg2.min(shape.va_lg2));
+        let (filter_va, filter_pa) = (self.filter.va, self.filter.pa);
+        let known = self.known(at);
+        if !known.passes {
+            return None;
+        }
+        let attributes = Rc::clone(&known.attributes);
+        let (va, pa) = (at.va, at.item.pa);
+        let pa_last = pa.saturating_add(bytes_minus_1);
+        // How much of it both ranges leave, counted from its first byte.
+        let skip = filter_va.first.saturating_sub(va).max(filter_pa.first.saturating_sub(pa));
+        let last = bytes_minus_1
+            .min(filter_va.last.saturating_sub(va))
+            .min(filter_pa.last.saturating_sub(pa))
+            .min(pa_last - pa);
+        if skip > last || pa > filter_pa.last || va > filter_va.last {
+            return None;
+        }
+        if lg2::is_aligned(va, at.item.entry_lg2.into()) || at.item.entry_lg2 as u32 > shape.va_lg2 {
+            *self.seen.pages.entry(at.item.entry_lg2.into()).or_default() += 1;
+        }
+        let va = AddressRange { first: va + skip, last: va + last };
+        Some(Run { va, pa: pa + skip, sizes: lg2::pow2(at.item.entry_lg2.into()), attributes })
+    }
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Run;
+
+    fn next(&mut self) -> Option<Run> {
+        while let Some(event) = self.scan.next() {
+            match event {
+                Event::Leaf(at) => {
+                    let Some(next) = self.run_of(&at) else { continue };
+                    match &mut self.open {
+                        Some(open) if open.is_continued_by(&next) => {
+                            open.va.last = next.va.last;
+                            open.sizes |= next.sizes;
+                        }
+                        open => {
+                            if let Some(done) = open.replace(next) {
+                                return Some(done);
+                            }
+                        }
+                    }
+                }
+                Event::Table(at, _) => *self.seen.tables.entry(at.level).or_default() += 1,
+                Event::Blocked(_, Blocked::Foreign) => self.seen.foreign += 1,
+                Event::Blocked(_, Blocked::Outside) => self.seen.outside += 1,
+                Event::Blocked(_, Blocked::Misaligned) => self.seen.misaligned += 1,
+                Event::Limit => self.seen.is_cut = true,
+            }
+        }
+        self.open.take()
+    }
+}

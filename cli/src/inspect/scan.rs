@@ -1,0 +1,192 @@
+//! Going through the tables of an image in VA order, in bounded memory and time.
+//!
+//! A table has a level, and pointers lead one level down, so a walk is never deeper than the format has levels, whatever the
+//! pointers say; of each level one table is kept. But 4 KiB that point to themselves can claim 2^52 pages: so a scan decodes
+//! at most as many items as it is told, and says when that was not enough.
+
+use super::source::Source;
+use crate::decode::{Access, Item, Meaning};
+use crate::number::AddressRange;
+use generic_pt::lg2;
+use std::collections::HashMap;
+
+/// Where a table is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TableAt {
+    /// Its level.
+    pub level: u32,
+    /// Its physical address.
+    pub pa: u64,
+    /// The first VA that it decodes; of the top, before sign and prefix.
+    pub va: u64,
+    /// What the pointers on the way permit.
+    pub access: Access,
+}
+
+/// An item and where it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ItemAt {
+    /// Its table.
+    pub table: TableAt,
+    /// The first VA that it covers.
+    pub va: u64,
+    /// The item.
+    pub item: Item,
+}
+
+/// Why an item leads nowhere.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blocked {
+    /// The format does not know it.
+    Foreign,
+    /// The table that it points to is not in the image.
+    Outside,
+    /// The table that it points to would not be aligned.
+    Misaligned,
+}
+
+/// What a scan comes to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Event {
+    /// A table, with this many items that are empty but not as the format leaves them. Its items come next.
+    Table(TableAt, u64),
+    /// An item of a page.
+    Leaf(ItemAt),
+    /// An item that leads nowhere.
+    Blocked(ItemAt, Blocked),
+    /// As many items as allowed were decoded: the rest is not told.
+    Limit,
+}
+
+/// A table on the way.
+struct Frame {
+    at: TableAt,
+    items: Vec<Item>,
+    next: usize,
+}
+
+/// A scan of all tables below a top.
+pub struct Scan<'a> {
+    source: &'a Source,
+    window: AddressRange,
+    frames: Vec<Frame>,
+    /// Item lists of tables that were left.
+    spare: Vec<Vec<Item>>,
+    /// Items that may still be decoded.
+    left: u64,
+    begun: bool,
+    /// What pointers permit, by level and what is no address in them.
+    permits: HashMap<(u32, u64), Access>,
+}
+
+impl<'a> Scan<'a> {
+    /// A scan of what can be reached in a range of VA.
+    pub fn new(source: &'a Source, window: AddressRange, most_items: u64) -> Self {
+        let (frames, spare) = (Vec::new(), Vec::new());
+        Self { source, window, frames, spare, left: most_items, begun: false, permits: HashMap::new() }
+    }
+
+    /// The items of the table that was told last.
+    pub fn items(&self) -> &[Item] {
+        self.frames.last().map_or(&[], |frame| &frame.items)
+    }
+
+    /// The tables from the top to the one that was told last.
+    pub fn path(&self) -> impl Iterator<Item = &TableAt> {
+        self.frames.iter().map(|frame| &frame.at)
+    }
+
+    /// Leaves the table that was told last: the rest of its items are not told.
+    pub fn leave(&mut self) {
+        if let Some(frame) = self.frames.pop() {
+            self.spare.push(frame.items);
+        }
+    }
+
+    /// Does not tell of the leaves that come next in the same table.
+    pub fn skip_leaves(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            let leaves = frame.items[frame.next..].iter().take_while(|item| item.meaning == Meaning::Leaf).count();
+            frame.next += leaves;
+        }
+    }
+
+    /// Goes into a table that is in the image, if it may.
+    fn enter(&mut self, at: TableAt) -> Option<Event> {
+        let shape = self.source.decoder.shape();
+        let bytes = self.source.image.read(at.pa, shape.table_bytes(at.level))?;
+        let items = 1 << shape.levels[at.level as usize].items_lg2;
+        let Some(left) = self.left.checked_sub(items) else {
+            self.frames.clear();
+            return Some(Event::Limit);
+        };
+        self.left = left;
+        let mut items = self.spare.pop().unwrap_or_default();
+        let stale = self.source.decoder.decode(at.level, bytes, &mut items);
+        self.frames.push(Frame { at, items, next: 0 });
+        Some(Event::Table(at, stale))
+    }
+
+    /// What a pointer permits.
+    fn permit(&mut self, at: &ItemAt) -> Access {
+        let key = at.item.raw & !self.source.decoder.shape().masks(at.table.level, &at.item).address;
+        let decoder = &self.source.decoder;
+        // As many as there are kinds of pointers; in a hostile image more, of which the first are kept.
+        if self.permits.len() >= MOST_KINDS {
+            return decoder.attributes(at.table.level, &at.item).access;
+        }
+        *self
+            .permits
+            .entry((at.table.level, key))
+            .or_insert_with(|| decoder.attributes(at.table.level, &at.item).access)
+    }
+}
+
+/// Most kinds of items that are remembered.
+pub const MOST_KINDS: usize = 1 << 12;
+
+impl Iterator for Scan<'_> {
+    type Item = Event;
+
+    #[inline]
+    fn next(&mut self) -> Option<Event> {
+        let shape = self.source.decoder.shape();
+        if !self.begun {
+            self.begun = true;
+            let at = TableAt { level: shape.top_level(), pa: self.source.root, va: 0, access: Access::ALL };
+            return self.enter(at);
+        }
+        loop {
+            let frame = self.frames.last_mut()?;
+            let Some(item) = frame.items.get(frame.next).copied() else {
+                self.leave();
+                continue;
+            };
+            frame.next += 1;
+            let table = frame.at;
+            let va = shape.va_at(table.level, table.va, item.index);
+            let bytes_minus_1 = lg2::low_mask(shape.levels[table.level as usize].item_lg2.min(shape.va_lg2));
+            let covered = AddressRange { first: va, last: va | bytes_minus_1 };
+            if !covered.overlaps(&self.window) {
+                continue;
+            }
+            let at = ItemAt { table, va, item };
+            match item.meaning {
+                Meaning::Leaf => return Some(Event::Leaf(at)),
+                Meaning::Empty => {}
+                Meaning::Foreign => return Some(Event::Blocked(at, Blocked::Foreign)),
+                Meaning::Table => {
+                    let Some(level) = table.level.checked_sub(1) else {
+                        return Some(Event::Blocked(at, Blocked::Foreign));
+                    };
+                    if !lg2::is_aligned(item.pa, shape.levels[level as usize].align_lg2) {
+                        return Some(Event::Blocked(at, Blocked::Misaligned));
+                    }
+                    let access = table.access.and(self.permit(&at));
+                    let event = self.enter(TableAt { level, pa: item.pa, va, access });
+                    return Some(event.unwrap_or(Event::Blocked(at, Blocked::Outside)));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! An image with what its tables are: where every inspection begins.
+
+use super::InspectError;
+use super::args::ImageArgs;
+use crate::decode::{Decoder, Options};
+use crate::formats::FORMATS;
+use crate::image::Image;
+use crate::number::Hex;
+use generic_pt::lg2;
+use std::path::Path;
+
+/// Tables in an image.
+pub struct Source {
+    /// The image.
+    pub image: Image,
+    /// How its tables are read.
+    pub decoder: Box<dyn Decoder>,
+    /// Physical address of the top table.
+    pub root: u64,
+}
+
+impl Source {
+    /// Opens an image; what the arguments do not say comes from its manifest or its notes.
+    ///
+    /// # Errors
+    /// [`InspectError`].
+    pub fn open(path: &Path, args: &ImageArgs) -> Result<Self, InspectError> {
+        Self::open_at(path, args, None)
+    }
+
+    /// The same with another root, if one is given.
+    ///
+    /// # Errors
+    /// [`InspectError`].
+    pub fn open_at(path: &Path, args: &ImageArgs, root: Option<Hex>) -> Result<Self, InspectError> {
+        let image = Image::open(path, args.base.map(|base| base.0))?;
+        let name = || image.name.clone();
+        let manifest = image.manifest.as_ref();
+        let format = args.format.as_deref().or(manifest.map(|manifest| manifest.format.as_str()));
+        let format = format.ok_or_else(|| InspectError::NoFormat { name: name() })?;
+        let Some(row) = FORMATS.iter().find(|row| row.name == format) else {
+            return Err(InspectError::Damaged {
+                name: name(),
+                what: format!("its manifest names the format {format}"),
+            });
+        };
+        // A manifest is about its own format only.
+        let manifest = manifest.filter(|manifest| manifest.format == row.name);
+        let options = args.options().or(manifest.map(Options::of).unwrap_or_default());
+        let decoder = (row.decoder)(&options)?;
+        let root = match root.or(args.root).map(|root| root.0).or(manifest.map(|manifest| manifest.root.0)) {
+            Some(root) => root,
+            None => one_root(&image, row.top_pa_mask)?,
+        };
+        let source = Self { image, decoder, root };
+        source.check_root()?;
+        Ok(source)
+    }
+
+    fn check_root(&self) -> Result<(), InspectError> {
+        let shape = self.decoder.shape();
+        let (root, level) = (self.root, shape.top_level());
+        let align_lg2 = shape.levels[level as usize].align_lg2;
+        if !lg2::is_aligned(root, align_lg2) {
+            return Err(InspectError::RootMisaligned { root, bytes: 1 << align_lg2 });
+        }
+        let bytes = shape.table_bytes(level);
+        if self.image.read(root, bytes).is_none() {
+            let name = self.image.name.clone();
+            return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image) });
+        }
+        Ok(())
+    }
+}
+
+/// The root that all CPUs in the notes use, as the format's top pointer can hold it.
+fn one_root(image: &Image, top_pa_mask: u64) -> Result<u64, InspectError> {
+    let name = image.name.clone();
+    let mut roots: Vec<u64> = image.cr3.iter().map(|cr3| cr3 & top_pa_mask).collect();
+    roots.dedup();
+    match roots[..] {
+        [root] => Ok(root),
+        [] => Err(InspectError::NoRoot { name }),
+        _ => {
+            let roots = roots.iter().map(|root| format!("{root:#x}")).collect::<Vec<_>>().join(", ");
+            Err(InspectError::ManyRoots { name, roots })
+        }
+    }
+}
+
+/// Most segments that a message names.
+const SHOWN_SEGMENTS: usize = 4;
+
+/// The memory of an image, in words.
+fn segments(image: &Image) -> String {
+    let all = image.segments();
+    let shown = all.iter().take(SHOWN_SEGMENTS).map(|segment| format!("{:#x}..={:#x}", segment.pa, segment.last()));
+    let more = all.len().saturating_sub(SHOWN_SEGMENTS);
+    let tail = (more > 0).then(|| format!("{more} more"));
+    shown.chain(tail).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,248 @@
+//! `genpt walk`: one address, step by step.
+
+use super::rules::Rule;
+use super::source::Source;
+use crate::decode::{Access, Item, Meaning};
+use crate::human;
+use crate::number::Hex;
+use generic_pt::field::{FieldInfo, FieldKind};
+use generic_pt::lg2;
+use serde::Serialize;
+use std::fmt::{self, Write};
+
+/// A walk to one address.
+#[derive(Debug, Serialize)]
+pub struct Walk {
+    /// The address.
+    pub va: Hex,
+    /// The items on the way, from the top.
+    pub steps: Vec<Step>,
+    /// Where it goes, if it goes somewhere.
+    pub page: Option<Page>,
+    /// Why it goes nowhere.
+    pub stop: Option<Broken>,
+    /// Rules that items on the way break, although they can be decoded.
+    pub oddities: Vec<Broken>,
+    /// Where the format is specified.
+    pub specification: String,
+}
+
+/// An item on the way.
+#[derive(Debug, Serialize)]
+pub struct Step {
+    /// Level of its table.
+    pub level: u32,
+    /// Index in it.
+    pub index: u64,
+    /// Physical address of the item.
+    pub at: Hex,
+    /// The item.
+    pub raw: Hex,
+    /// What it is.
+    pub meaning: &'static str,
+    /// Its fields.
+    pub fields: Vec<Field>,
+    /// The next table, or the page.
+    pub leads_to: Option<Hex>,
+}
+
+/// A field of an item.
+#[derive(Debug, Serialize)]
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub value: Hex,
+    /// What it means.
+    pub documentation: &'static str,
+}
+
+/// Where an address goes.
+#[derive(Debug, Serialize)]
+pub struct Page {
+    /// The physical address.
+    pub pa: Hex,
+    /// Size of the page, as a power of two.
+    pub size_lg2: u32,
+    /// What the page and all pointers to it permit: of r, w and x those that the format stores.
+    pub access: String,
+    /// Fields that say something about the mapping.
+    pub attributes: String,
+}
+
+/// A broken rule.
+#[derive(Debug, Serialize)]
+pub struct Broken {
+    /// Its name.
+    pub rule: &'static str,
+    /// Level of the item; none if no item is to blame.
+    pub level: Option<u32>,
+    /// In words.
+    pub text: String,
+}
+
+impl Broken {
+    fn new(rule: &Rule, level: Option<u32>) -> Self {
+        Self { rule: rule.id(), level, text: rule.text() }
+    }
+}
+
+/// Walks to `va`.
+pub fn walk(source: &Source, va: u64) -> Walk {
+    let shape = source.decoder.shape();
+    let mut walk = Walk {
+        va: Hex(va),
+        steps: Vec::new(),
+        page: None,
+        stop: None,
+        oddities: Vec::new(),
+        specification: source.specification(),
+    };
+    if !shape.is_canonical(va) {
+        let rule = Rule::NonCanonical {
+            va_lg2: shape.va_lg2,
+            is_sign_extended: shape.is_sign_extended(),
+            could_be: shape.supported_names.contains(&"SIGN_EXTEND"),
+        };
+        walk.stop = Some(Broken::new(&rule, None));
+        return walk;
+    }
+    let (mut table, mut access) = (source.root, Access::ALL);
+    // One step down each time: it ends.
+    for level in (0..=shape.top_level()).rev() {
+        let index = shape.index(level, va);
+        let at = table + (index << shape.item_bytes_lg2);
+        let Some(item) = source.item_at(level, index, at) else {
+            let rule = Rule::Outside { pa: table, bytes: shape.table_bytes(level) };
+            walk.stop = Some(Broken::new(&rule, Some(level)));
+            return walk;
+        };
+        walk.oddities.extend(source.oddities(level, &item).iter().map(|rule| Broken::new(rule, Some(level))));
+        walk.steps.push(source.step(level, index, at, &item));
+        let stop = match item.meaning {
+            Meaning::Table => {
+                access = access.and(source.decoder.attributes(level, &item).access);
+                table = item.pa;
+                source.obstacle(level, &item)
+            }
+            Meaning::Leaf => {
+                let attributes = source.decoder.attributes(level, &item);
+                let item_lg2 = shape.levels[level as usize].item_lg2;
+                walk.page = Some(Page {
+                    pa: Hex(lg2::replace_low(item.pa, va, item_lg2)),
+                    size_lg2: item.entry_lg2.into(),
+                    access: access.and(attributes.access).shown(shape.permissions),
+                    attributes: attributes.to_string(),
+                });
+                return walk;
+            }
+            Meaning::Empty => Some(Rule::NotPresent { is_clear: item.raw == 0 }),
+            Meaning::Foreign => Some(Rule::Foreign { nearest: source.decoder.nearest(level, item.raw) }),
+        };
+        if let Some(rule) = stop {
+            walk.stop = Some(Broken::new(&rule, Some(level)));
+            return walk;
+        }
+    }
+    walk
+}
+
+impl Source {
+    /// The item of `level` at a physical address, if it is in the image.
+    fn item_at(&self, level: u32, index: u64, at: u64) -> Option<Item> {
+        let bytes = self.image.read(at, 1 << self.decoder.shape().item_bytes_lg2)?;
+        let mut items = Vec::new();
+        self.decoder.decode(level, bytes, &mut items);
+        // An empty item is not listed, but its bits are to be shown.
+        let raw = items.first().map_or_else(|| self.raw(bytes), |item| item.raw);
+        Some(self.decoder.item(level, index, raw))
+    }
+
+    /// The bits of an item in memory.
+    fn raw(&self, bytes: &[u8]) -> u64 {
+        let fold = |raw: u64, byte: &u8| raw << 8 | u64::from(*byte);
+        if self.decoder.shape().is_big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
+    }
+
+    fn step(&self, level: u32, index: u64, at: u64, item: &Item) -> Step {
+        let shape = self.decoder.shape();
+        let kind = shape.kind(level, item);
+        let applies = |info: &&FieldInfo| {
+            let decoded = matches!(item.meaning, Meaning::Leaf | Meaning::Table);
+            decoded && info.scope.allows(shape.features) && info.scope.contains(level, kind)
+        };
+        let (meaning, leads_to) = match item.meaning {
+            Meaning::Empty => ("empty", None),
+            Meaning::Table => ("table", Some(Hex(item.pa))),
+            Meaning::Leaf => ("page", Some(Hex(item.pa))),
+            Meaning::Foreign => ("foreign", None),
+        };
+        Step {
+            level,
+            index,
+            at: Hex(at),
+            raw: Hex(item.raw),
+            meaning,
+            fields: shape
+                .fields
+                .iter()
+                .filter(applies)
+                .map(|info| Field { name: info.name, value: Hex(info.get(item.raw)), documentation: info.doc })
+                .collect(),
+            leads_to,
+        }
+    }
+
+    /// Whether a field of this name holds an address.
+    fn is_address(&self, name: &str) -> bool {
+        let fields = self.decoder.shape().fields;
+        fields.iter().any(|info| info.name == name && info.kind == FieldKind::Address)
+    }
+}
+
+/// A walk in text.
+pub fn text(source: &Source, walk: &Walk) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write_walk(&mut out, source, walk);
+    out
+}
+
+fn write_walk(out: &mut String, source: &Source, walk: &Walk) -> fmt::Result {
+    let shape = source.decoder.shape();
+    let digits = 2 << shape.item_bytes_lg2;
+    let levels = shape.levels.len();
+    writeln!(out, "VA {:#x}: {}, {levels} levels, top at {:#x}", walk.va.0, shape.format, source.root)?;
+    for step in &walk.steps {
+        write!(out, "  level {}  item {:4} at {:#014x}  ", step.level, step.index, step.at.0)?;
+        write!(out, "{:0digits$x}  {}", step.raw.0, step.meaning)?;
+        match step.leads_to {
+            Some(pa) => writeln!(out, " at {:#x}", pa.0)?,
+            None => writeln!(out)?,
+        }
+        let fields: Vec<String> = step
+            .fields
+            .iter()
+            .map(|field| match field.value.0 {
+                value if source.is_address(field.name) || value > 9 => format!("{} {value:#x}", field.name),
+                value => format!("{} {value}", field.name),
+            })
+            .collect();
+        if !fields.is_empty() {
+            writeln!(out, "           {}", fields.join("  "))?;
+        }
+    }
+    if let Some(page) = &walk.page {
+        let size = 1u64.checked_shl(page.size_lg2).map_or("16 EiB".to_owned(), human::bytes);
+        write!(out, "PA {:#x}, in a page of {size}, {}", page.pa.0, page.access)?;
+        writeln!(out, "{}{}", if page.attributes.is_empty() { "" } else { ", " }, page.attributes)?;
+    }
+    for broken in walk.stop.iter().chain(&walk.oddities) {
+        let level = broken.level.map_or(String::new(), |level| format!("level {level}: "));
+        writeln!(out, "{level}{} ({})", broken.text, broken.rule)?;
+    }
+    if walk.stop.is_some() || !walk.oddities.is_empty() {
+        writeln!(out, "See: {}", walk.specification)?;
+    }
+    Ok(())
+}
