@@ -7,6 +7,7 @@ use generic_pt::field::{FieldInfo, FieldKind, ItemKind, Scope};
 use generic_pt::format::{Common, Endian, Groups, item_size_lg2, items_lg2};
 use generic_pt::iommu::TableConfig;
 use generic_pt::item::Item;
+use generic_pt::settings::{SettingInfo, Settings};
 use serde::Serialize;
 use std::fmt::{self, Write};
 
@@ -37,6 +38,10 @@ pub struct FormatInfo {
     pub tables: Vec<LevelInfo>,
     /// Features.
     pub features: Vec<FeatureInfo>,
+    /// What a configuration of the format's own says.
+    pub configuration: Vec<NumberInfo>,
+    /// What a driver tells the hardware of a table.
+    pub hardware_info: Vec<NumberInfo>,
     /// Bit fields of an item.
     pub fields: Vec<BitField>,
 }
@@ -63,6 +68,15 @@ pub struct FeatureInfo {
     pub documentation: Option<&'static str>,
     /// Whether every table has it.
     pub forced: bool,
+}
+
+/// A number of a configuration, or for the hardware.
+#[derive(Debug, Serialize)]
+pub struct NumberInfo {
+    /// Its name.
+    pub name: &'static str,
+    /// What the description says of it.
+    pub documentation: &'static str,
 }
 
 /// A bit field.
@@ -121,8 +135,14 @@ pub fn describe<F: Groups>(about: &'static str, config: F::Config) -> FormatInfo
             .into_iter()
             .map(|name| FeatureInfo { name, documentation: own_doc(name), forced: forced.contains(&name) })
             .collect(),
+        configuration: numbers::<F::Config>(),
+        hardware_info: numbers::<F::HwInfo>(),
         fields: F::FIELDS.iter().map(|field| bit_field::<F>(field)).collect(),
     }
+}
+
+fn numbers<S: Settings>() -> Vec<NumberInfo> {
+    S::FIELDS.iter().map(|SettingInfo { name, doc }| NumberInfo { name, documentation: doc }).collect()
 }
 
 fn bit_field<F: Groups>(field: &'static FieldInfo) -> BitField {
@@ -262,6 +282,15 @@ fn write_page(out: &mut String, format: &FormatInfo) -> fmt::Result {
             write_text(out, INDENT, &plain(text))?;
         }
     }
+    for (title, numbers) in [("Configuration", &format.configuration), ("For the hardware", &format.hardware_info)] {
+        if !numbers.is_empty() {
+            writeln!(out, "\n{title}")?;
+        }
+        for NumberInfo { name, documentation } in numbers {
+            writeln!(out, "  {name}")?;
+            write_text(out, INDENT, &plain(documentation))?;
+        }
+    }
     writeln!(out, "\nBits of an item")?;
     for field in &format.fields {
         write!(out, "  {:9} {}", field.bits, field.name)?;
@@ -309,7 +338,9 @@ fn plain(markdown: &str) -> String {
 /// The paragraphs of a text, each on one line; items of lists and rows of tables are paragraphs.
 fn paragraphs(markdown: &str) -> Vec<String> {
     let mut paragraphs = vec![String::new()];
-    for line in markdown.lines().map(str::trim) {
+    // What a link means is said elsewhere in the text.
+    let is_link_target = |line: &&str| line.split_once("`: ").is_some_and(|(_, target)| target.starts_with("crate::"));
+    for line in markdown.lines().map(str::trim).filter(|line| !is_link_target(line)) {
         if line.is_empty() || line.starts_with("* ") || line.starts_with("| ") {
             paragraphs.push(String::new());
         }

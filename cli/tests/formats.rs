@@ -22,6 +22,10 @@ fn a_format_in_full() {
     assert!(text.contains("31:12, 11:8, 7:4 OA  = address 31:12, 35:32, 39:36"), "{text}");
     assert!(text.contains("AP_RO  [leaves, without STAGE_2]\n            AP[2]: read-only"), "{text}");
     assert!(text.contains("  STAGE_2\n    A stage 2 table"), "{text}");
+    assert!(text.contains("For the hardware\n  dte_addr\n    The address of the top"), "{text}");
+    let text = stdout(&genpt(&["formats", "amdv1", "riscv_64_g"]));
+    assert!(text.contains("Configuration\n  starting_level\n"), "{text}");
+    assert!(!text.contains("crate::"), "no target of a link: {text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }
 

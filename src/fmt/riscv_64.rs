@@ -99,7 +99,7 @@ crate::define_pt_format!(
             /// Svadu: hardware sets A and D (`menvcfg.ADUE`, `henvcfg.ADUE`; SADE and GADE of a device context), so that D
             /// tells which pages were written.
             SVADU,
-            /// Svrsw60t59b: hardware ignores bits 59 and 60, too (IOMMU: bit 14 of its capabilities).
+            /// Svrsw60t59b: hardware ignores bits 59 and 60, too.
             SVRSW60T59B,
         }
         const SUPPORTED: Features =
