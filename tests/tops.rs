@@ -1,6 +1,7 @@
 //! Tops of formats whose configuration decides how large they are: level, memory, and what the registers say.
 
 use generic_pt::fmt::{armv8_4k, armv8_16k, armv8_64k};
+use generic_pt::format::Description;
 use generic_pt::iommu::Walkers;
 use generic_pt::testing::{TestDriver, TestMemory};
 use generic_pt::{Domain, Features, Prot, PtIommu, TableConfig};
@@ -363,16 +364,16 @@ fn armv8_limits() {
         table.map(|table| (table.info().max_va_lg2, table.info().max_oa_lg2)).map_err(|error| error.to_string())
     };
     let none = Features::empty();
-    for (features, valid) in [
+    for (features, rule) in [
         (STAGE_2 | UPPER_HALF, "UPPER_HALF only without STAGE_2"),
         (STAGE_2 | NON_SECURE, "NON_SECURE only without STAGE_2"),
         (S2FWB, "S2FWB only with STAGE_2"),
         (DIRTY_TRACKING | Features::DMA_INCOHERENT, "DIRTY_TRACKING only without DMA_INCOHERENT"),
     ] {
-        let expected = format!("configuration: `features` is {}, valid: {valid}", features.bits());
-        assert_eq!(made(features, 48, 48), Err(expected));
+        let asked = features.named(<Format as Description>::OWN_FEATURES);
+        assert_eq!(made(features, 48, 48), Err(format!("features {asked}: {rule}")));
     }
-    let widths = "valid: 32, 36, 40, 42, 44, 48, or 52 with LPA or LPA2";
+    let widths = "valid: 32, 36, 40, 42, 44, 48, or 52 with LPA2";
     assert_eq!(made(none, 48, 47), Err(format!("configuration: `hw_max_oasz_lg2` is 47, {widths}")));
     assert_eq!(made(none, 24, 48), Err("configuration: `hw_max_vasz_lg2` is 24, valid: 25 to 48".into()));
     assert_eq!(made(LPA2 | TTST, 15, 48), Err("configuration: `hw_max_vasz_lg2` is 15, valid: 16 to 52".into()));
