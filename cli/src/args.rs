@@ -169,10 +169,10 @@ pub enum Start {
 /// The name that stands for every format.
 const ALL: &str = "all";
 
-/// What the exit status means, in every `--help`.
+/// What the exit status means; each subcommand tells its own.
 const EXIT_STATUS: &str = "\
 Exit status: 0 done (anomalies or not); 1 something cannot be read or written; 2 wrong arguments; 3 a table does not do what \
-it should.";
+it should, or images differ; 4 something is odd, or not mapped; 5 something is wrong, or not all could be looked at.";
 
 /// What `formats --help` says at its end.
 const FORMATS_HELP: &str = "\

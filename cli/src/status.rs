@@ -28,3 +28,14 @@ pub fn written<T>(result: io::Result<T>) -> Result<T, Failure> {
         result => result.map_err(|error| (INPUT, format!("cannot write the results: {error}"))),
     }
 }
+
+/// As [`written`], for a command whose exit status still says what was found when nobody reads its text.
+///
+/// # Errors
+/// [`INPUT`] and a message.
+pub fn shown(result: io::Result<()>) -> Result<(), Failure> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => written(result),
+    }
+}

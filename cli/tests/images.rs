@@ -390,3 +390,83 @@ fn every_format() {
         assert!(code == 0 && text.contains("PA 0x2012345"), "{name}: {text}");
     }
 }
+
+/// `genpt build boot.json -o boot` wrote the manifest over the specification.
+#[test]
+fn a_specification_is_not_overwritten() {
+    let dir = TempDir::new().unwrap();
+    let spec = dir.path().join("boot.json");
+    let text = r#"{"format": "vtdss", "map": [{"va": "0", "pa": "0", "len": "4K", "prot": "rw"}]}"#;
+    std::fs::write(&spec, text).unwrap();
+    for output in ["boot", "boot.json"] {
+        let output = dir.path().join(output).display().to_string();
+        let (code, message) = failure(&genpt(&["build", &spec.display().to_string(), "-o", &output]));
+        assert_eq!(code, 2, "{message}");
+        assert!(message.contains("boot.json is the specification"), "{message}");
+    }
+    assert_eq!(std::fs::read_to_string(&spec).unwrap(), text);
+}
+
+/// In a page of several items other bits decide what is permitted than in one of one item.
+#[test]
+fn permissions_of_leaves_of_several_items() {
+    let map = |prot: &str| {
+        format!(
+            "format = \"armv7s\"\nbase = \"1M\"\n[[map]]\nva = \"16M\"\npa = \"32M\"\nlen = \"64K\"\nprot = \"{prot}\"\n"
+        )
+    };
+    for (prot, shown) in [("rwx", "rwx"), ("rx", "r-x"), ("rw", "rw-")] {
+        let bench = Bench::new(&map(prot), &[]);
+        let (text, code) = on("dump", &bench.path("image"), &[]);
+        assert_eq!(code, 0);
+        assert!(text.contains(&format!(" {shown} ")), "{prot}: {text}");
+    }
+}
+
+/// A run whose items say different addresses, or whose first item is a page of its own, was taken for a whole one.
+#[test]
+fn runs_that_are_not_whole() {
+    let spec =
+        "format = \"armv8_4k\"\nbase = \"1M\"\n[[map]]\nva = \"64K\"\npa = \"128K\"\nlen = \"64K\"\nprot = \"rw\"\n";
+    for (item, change) in [(5, 0xc000), (0, 1 << 52)] {
+        let bench = Bench::new(spec, &[]);
+        let is_first = |at: &usize| bench.peek(*at) & (1 << 52) != 0;
+        let first = (0..bench.image().len()).step_by(8).find(is_first).expect("a run");
+        assert_eq!(on("check", &bench.path("image"), &[]).1, 0);
+        bench.poke(first + 8 * item, bench.peek(first + 8 * item) ^ change);
+        let (text, code) = on("check", &bench.path("image"), &[]);
+        assert_eq!(code, 5, "{text}");
+        assert!(text.contains("an entry of 16 items is not whole: "), "{text}");
+    }
+}
+
+/// The largest numbers there are overflowed.
+#[test]
+fn the_largest_numbers() {
+    let spec = "format = \"x86_64\"\n[[map]]\nva = \"2M\"\npa = \"2M\"\nlen = \"2M\"\nprot = \"rw\"\npages = \"0xffffffffffffffff\"\n";
+    let bench = Bench::new(spec, &[]);
+    let (text, _) = on("dump", &bench.path("image"), &[]);
+    assert!(text.contains("2 MiB"), "{text}");
+    Bench::new(&spec.replace("0xffffffffffffffff", "0xc000000000000000"), &[]);
+    let manifest = std::fs::read_to_string(bench.path("image.json")).unwrap();
+    let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
+    for key in ["base", "root"] {
+        manifest[key] = "0xfffffffffffff000".into();
+    }
+    manifest["bytes"] = "0x1000".into();
+    std::fs::write(bench.path("image.json"), manifest.to_string()).unwrap();
+    std::fs::write(bench.path("image"), [0; 0x1000]).unwrap();
+    let check = genpt(&["check", &bench.text("image")]);
+    assert!(!String::from_utf8_lossy(&check.stderr).contains("panicked"), "{check:?}");
+}
+
+/// `diff` said that images map the same whose tables are out of reach.
+#[test]
+fn what_diff_cannot_look_at() {
+    let bench = Bench::new(SPEC, &[]);
+    bench.poke(0, 0xf_0000_0000_0003);
+    let image = bench.path("image");
+    let (text, code) = on("diff", &image, &[&bench.text("image")]);
+    assert_eq!(code, 5, "{text}");
+    assert!(text.contains("not looked at in the first image: 1 item"), "{text}");
+}

@@ -25,6 +25,12 @@ pub enum BuildError {
         /// What is wrong with it.
         what: String,
     },
+    /// A file to be written is the specification.
+    #[error("{name} is the specification: write somewhere else with `-o`")]
+    Overwrites {
+        /// The file.
+        name: String,
+    },
     /// Nothing says what format the tables are to have.
     #[error("say `--format`, or `format` in the specification (formats: `genpt formats`)")]
     NoFormat,

@@ -46,9 +46,16 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
         Emit::C => output::c(&built, &args.symbol).into_bytes(),
         Emit::Asm => output::assembler(&built, &args.symbol).into_bytes(),
     };
+    let manifest_path = Manifest::path_of(&args.output);
+    for path in [&args.output, &manifest_path] {
+        let is_spec = |real: &Path| args.spec.canonicalize().is_ok_and(|spec| spec == real);
+        if path.canonicalize().is_ok_and(|real| is_spec(&real)) {
+            return Err(BuildError::Overwrites { name: path.display().to_string() }.into());
+        }
+    }
     write(&args.output, &bytes)?;
     let manifest = serde_json::to_string_pretty(&built.manifest).map_err(|error| (status::INPUT, error.to_string()))?;
-    write(&Manifest::path_of(&args.output), (manifest + "\n").as_bytes())?;
+    write(&manifest_path, (manifest + "\n").as_bytes())?;
     status::written(io::stdout().write_all(text(&built).as_bytes()))?;
     Ok(status::OK)
 }

@@ -12,7 +12,7 @@ use generic_pt::iommu::{Blueprint, Walkers};
 use generic_pt::item::Item;
 use generic_pt::memory::{Arena, TableMemory};
 use generic_pt::settings::Settings;
-use generic_pt::{Domain, Error, NoHardware, PtIommu};
+use generic_pt::{Domain, Error, NoHardware, PtIommu, lg2};
 use std::collections::BTreeMap;
 
 /// What is to be built.
@@ -92,7 +92,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
         let number = index + 1;
         let all = table.narrow_page_sizes(u64::MAX);
         if let Some(Hex(largest)) = mapping.pages {
-            let small = all & largest.checked_add(1).map_or(u64::MAX, |next| next.next_power_of_two() - 1);
+            let small = all & lg2::low_mask(u64::BITS - largest.leading_zeros());
             if table.narrow_page_sizes(small) == 0 {
                 let smallest = 1 << all.trailing_zeros();
                 return Err(BuildError::Pages { number, bytes: largest, smallest });

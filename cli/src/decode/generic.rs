@@ -8,12 +8,12 @@
 
 use super::fields::{Access, Attributes, FieldValue};
 use super::options::{Options, table_config};
-use super::{Decoder, Item, LevelShape, Masks, Meaning, Shape};
+use super::{Decoder, Item, LevelShape, Masks, Meaning, Shape, index_of};
 use crate::formats;
 use crate::inspect::InspectError;
 use crate::table::feature_names;
 use generic_pt::field::{FieldInfo, FieldKind, ItemKind, Piece};
-use generic_pt::format::{Common, Endian, Groups, Kind, LeafRequest, item_size_lg2, items_lg2};
+use generic_pt::format::{Common, Endian, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
 use generic_pt::iommu::Blueprint;
 use generic_pt::item::Item as Word;
 use generic_pt::{Features, Prot, lg2};
@@ -52,7 +52,7 @@ struct Generic<F: Groups> {
     common: Common<F>,
     shape: Shape,
     /// For leaves and for pointers of each level.
-    rules: Vec<[Vec<Rule>; 2]>,
+    rules: Vec<[Vec<Rule>; 3]>,
     /// Attributes inside of the address field: an encryption bit. For each level.
     hidden: Vec<u64>,
 }
@@ -75,9 +75,13 @@ impl<F: Groups> Generic<F> {
                 }),
             }
         });
-        let rules: Vec<[Vec<Rule>; 2]> =
-            (0..=top).map(|level| [leaf_rules::<F>(&common, level), table_rules::<F>(&common, level)]).collect();
-        let stored = rules.iter().flat_map(|rules| &rules[0]).fold(0, |all, rule| all | rule.permission.0);
+        let rules_of = |level| {
+            let [plain, contiguous] =
+                [ItemKind::PlainLeaf, ItemKind::ContiguousLeaf].map(|kind| leaf_rules::<F>(&common, level, kind));
+            [table_rules::<F>(&common, level), plain, contiguous]
+        };
+        let rules: Vec<[Vec<Rule>; 3]> = (0..=top).map(rules_of).collect();
+        let stored = rules.iter().flat_map(|rules| &rules[1]).fold(0, |all, rule| all | rule.permission.0);
         let shape = Shape {
             format: F::NAME,
             documentation: F::DOC,
@@ -166,7 +170,7 @@ impl<F: Groups> Decoder for Generic<F> {
                 fields.push(FieldValue { name: info.name, field, value });
             }
         }
-        let rules = &self.rules[level as usize][usize::from(kind == ItemKind::Table)];
+        let rules = &self.rules[level as usize][index_of(kind)];
         let denied = rules.iter().filter(|rule| item.raw & rule.mask != rule.granted);
         let access = Access(denied.fold(Access::ALL.0, |access, rule| access & !rule.permission.0));
         Attributes { fields, access }
@@ -177,7 +181,8 @@ impl<F: Groups> Decoder for Generic<F> {
         for info in F::FIELDS {
             let [Piece { lo, hi, .. }] = info.pieces else { continue };
             let in_level = (info.scope.lowest_level..=info.scope.highest_level).contains(&level);
-            if info.kind == FieldKind::Address || hi - lo >= TRIED_BITS || !in_level {
+            let exists = in_level && info.scope.allows(self.common.features);
+            if info.kind == FieldKind::Address || hi - lo >= TRIED_BITS || !exists {
                 continue;
             }
             for value in 0..=lg2::low_mask(hi - lo + 1) {
@@ -196,6 +201,15 @@ impl<F: Groups> Decoder for Generic<F> {
             found.push(format!("without the bits {:#x}, which no pointer to a table has, it is one", raw & tables));
         }
         found
+    }
+
+    fn continues(&self, level: u32, first: &Item, other: &Item) -> bool {
+        let stored = |item: &Item| F::stored_oa(&self.common, level, F::Item::from_u64(item.raw));
+        let step = match F::OA_STYLE {
+            OaStyle::Entry => 0,
+            OaStyle::Item => lg2::shl(u64::from(other.index - first.index), item_size_lg2::<F>(level)),
+        };
+        stored(other) == stored(first).wrapping_add(step)
     }
 
     fn is_dirty(&self, level: u32, item: &Item) -> Option<bool> {
@@ -253,15 +267,21 @@ fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
     Masks { address: address & !attributes, unnamed, low }
 }
 
-/// A leaf of one item, if the format stores the protection.
-fn leaf<F: Groups>(common: &Common<F>, level: u32, prot: Prot) -> Option<u64> {
+/// A leaf, of one item or of the fewest that there are several of, if the format stores the protection and has such leaves.
+fn leaf<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind, prot: Prot) -> Option<u64> {
     let attrs = F::attrs(common, prot).ok()?;
-    let request = LeafRequest { level, size_lg2: item_size_lg2::<F>(level), oa: 0, attrs };
-    Some(F::leaf_item(common, request).to_u64())
+    let item_lg2 = item_size_lg2::<F>(level);
+    let size_lg2 = if kind == ItemKind::ContiguousLeaf {
+        let larger = F::possible_sizes(common, level) & !lg2::low_mask(item_lg2 + 1);
+        (larger != 0).then(|| larger.trailing_zeros())?
+    } else {
+        item_lg2
+    };
+    Some(F::leaf_item(common, LeafRequest { level, size_lg2, oa: 0, attrs }).to_u64())
 }
 
 /// The fields of leaves that decide permissions.
-fn leaf_rules<F: Groups>(common: &Common<F>, level: u32) -> Vec<Rule> {
+fn leaf_rules<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Vec<Rule> {
     let memory = Prot::CACHE;
     let both = memory | Prot::READ | Prot::WRITE;
     let pairs = [
@@ -273,12 +293,14 @@ fn leaf_rules<F: Groups>(common: &Common<F>, level: u32) -> Vec<Rule> {
     ];
     let mut rules: Vec<Rule> = Vec::new();
     for (permission, with, without) in pairs {
-        let (Some(with), Some(without)) = (leaf::<F>(common, level, with), leaf::<F>(common, level, without)) else {
+        let (Some(with), Some(without)) =
+            (leaf::<F>(common, level, kind, with), leaf::<F>(common, level, kind, without))
+        else {
             continue;
         };
         let clean = |raw: u64| F::clean_item(common, level, F::Item::from_u64(raw)).to_u64();
         let differing = clean(with) ^ clean(without);
-        let field = fields_of::<F>(common, level, ItemKind::PlainLeaf)
+        let field = fields_of::<F>(common, level, kind)
             .find(|info| info.kind == FieldKind::Attribute && mask(info.pieces) & differing != 0);
         if let Some(info) = field
             && rules.iter().all(|rule| rule.permission != permission)
@@ -298,14 +320,15 @@ fn table_rules<F: Groups>(common: &Common<F>, level: u32) -> Vec<Rule> {
     let pointer = F::table_item(common, level, 0).to_u64();
     let lowest = *F::GEOMETRY.leaf_levels.start();
     let in_pointers = fields_of::<F>(common, level, ItemKind::Table).fold(0, |all, info| all | mask(info.pieces));
-    let mut rules = leaf_rules::<F>(common, lowest);
+    let mut rules = leaf_rules::<F>(common, lowest, ItemKind::PlainLeaf);
     rules.retain(|rule| in_pointers & rule.mask == rule.mask && pointer & rule.mask == rule.granted);
     rules
 }
 
 /// Bits in the address field of leaves that are attributes.
 fn hidden_attributes<F: Groups>(common: &Common<F>, level: u32) -> u64 {
-    let Some(raw) = leaf::<F>(common, level, Prot::READ | Prot::WRITE | Prot::CACHE) else { return 0 };
+    let prot = Prot::READ | Prot::WRITE | Prot::CACHE;
+    let Some(raw) = leaf::<F>(common, level, ItemKind::PlainLeaf, prot) else { return 0 };
     let attrs = |raw: u64| F::attrs_of(common, level, F::Item::from_u64(raw));
     let address = masks::<F>(common, level, ItemKind::PlainLeaf).address;
     bits(address).into_iter().filter(|bit| attrs(raw) != attrs(raw ^ bit)).fold(0, |mask, bit| mask | bit)

@@ -28,6 +28,8 @@ pub trait Decoder {
     fn attributes(&self, level: u32, item: &Item) -> Attributes;
     /// What an item that is not understood would be with one field changed, in words; nothing if no change of one is enough.
     fn nearest(&self, level: u32, raw: u64) -> Vec<String>;
+    /// Whether the address in `other`, an item behind `first` in the same entry of several, is what it has to be there.
+    fn continues(&self, level: u32, first: &Item, other: &Item) -> bool;
     /// Whether a leaf says that it was written; `None` if this table does not tell.
     fn is_dirty(&self, level: u32, item: &Item) -> Option<bool>;
 }
@@ -159,11 +161,7 @@ impl Shape {
     /// What the bits of an item mean.
     pub fn masks(&self, level: u32, item: &Item) -> &Masks {
         let shape = &self.levels[level as usize];
-        &shape.masks[match kind_of(shape, item) {
-            ItemKind::Table => 0,
-            ItemKind::PlainLeaf => 1,
-            ItemKind::ContiguousLeaf => 2,
-        }]
+        &shape.masks[index_of(kind_of(shape, item))]
     }
 
     /// The kind of a pointer or a leaf, as scopes of fields tell it.
@@ -174,6 +172,15 @@ impl Shape {
     /// Field names, for messages.
     pub fn field_names(&self) -> String {
         self.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Where a kind of item is in what there is one of for each.
+const fn index_of(kind: ItemKind) -> usize {
+    match kind {
+        ItemKind::Table => 0,
+        ItemKind::PlainLeaf => 1,
+        ItemKind::ContiguousLeaf => 2,
     }
 }
 

@@ -4,6 +4,7 @@ use super::Segment;
 use object::read::elf::{ElfFile32, ElfFile64, FileHeader, ProgramHeader};
 use object::read::{Object, ObjectSection};
 use object::{Endianness, SectionKind, elf};
+use std::collections::BTreeSet;
 
 /// The first bytes of an ELF file.
 pub const MAGIC: &[u8] = b"\x7fELF";
@@ -30,6 +31,7 @@ fn read_class<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Core, 
     let header = H::parse(bytes).map_err(|error| error.to_string())?;
     let endian = header.endian().map_err(|error| error.to_string())?;
     let mut core = Core { segments: Vec::new(), cr3: Vec::new() };
+    let mut noted = BTreeSet::new();
     for program in header.program_headers(endian, bytes).map_err(|error| error.to_string())? {
         match program.p_type(endian) {
             elf::PT_LOAD => core.segments.push(Segment {
@@ -38,11 +40,19 @@ fn read_class<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Core, 
                 offset: program.p_offset(endian).into(),
             }),
             elf::PT_NOTE => {
+                // Headers over the same notes say nothing new.
+                let at: u64 = program.p_offset(endian).into();
+                if !noted.insert(at) {
+                    continue;
+                }
                 let Ok(Some(mut notes)) = program.notes(endian, bytes) else { continue };
                 // What is no note ends the list; the memory is there all the same.
                 while let Ok(Some(note)) = notes.next() {
                     if note.name() == QEMU_NOTE {
                         core.cr3.extend(cr3(note.desc()));
+                    }
+                    if core.cr3.len() > MOST_NOTES {
+                        return Err(format!("it has notes of more than {MOST_NOTES} CPUs"));
                     }
                 }
             }
@@ -55,6 +65,8 @@ fn read_class<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Core, 
     Ok(core)
 }
 
+/// Most CPUs whose notes are looked at.
+const MOST_NOTES: usize = 1 << 16;
 /// The name of a note with the state of a CPU.
 const QEMU_NOTE: &[u8] = b"QEMU";
 /// Where CR3 is in it: behind two 32-bit numbers, 18 registers, 10 segments of 24 bytes, CR0, CR1 and CR2.

@@ -59,8 +59,12 @@ impl Manifest {
     /// [`InspectError::Manifest`] if it is none of `genpt build`.
     pub fn beside(image: &Path) -> Result<Option<Self>, InspectError> {
         let path = Self::path_of(image);
-        let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
         let name = path.display().to_string();
+        let text = match std::fs::metadata(&path) {
+            Ok(file) if file.is_file() => std::fs::read_to_string(&path),
+            _ => return Ok(None),
+        };
+        let text = text.map_err(|cause| InspectError::Open { name: name.clone(), cause })?;
         serde_json::from_str(&text).map(Some).map_err(|cause| InspectError::Manifest { name, cause })
     }
 }

@@ -15,10 +15,11 @@ impl FileMap {
     /// # Errors
     /// What the system says; also for what is no file with a length.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        if !file.metadata()?.is_file() {
+        // Before it is opened: that can wait, for example for somebody to write into a pipe.
+        if !std::fs::metadata(path)?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
         }
+        let file = File::open(path)?;
         // SAFETY: the bytes are only read, as plain integers: if another program changes them meanwhile, any value is as
         // good as any other. One that cuts the file off ends this program with a signal, which harms nothing.
         Ok(Self(unsafe { Mmap::map(&file) }?))

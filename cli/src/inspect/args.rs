@@ -206,7 +206,8 @@ Example:
   genpt walk dump.elf 0x7fffffffe000 --format x86_64 --features SIGN_EXTEND
 
 Exit status: 0 all addresses are mapped; 1 the image cannot be read; 2 wrong arguments; 4 an address is not mapped, or an item \
-on the way has bits that it should not have; 5 an item on the way breaks a rule of the format.";
+on the way has bits that it should not have; 5 an item on the way breaks a rule of \
+the format, the table it points to is not in the image, or the table does not decode the address.";
 
     /// `genpt dump`.
     pub const DUMP: &str = "\
@@ -231,5 +232,5 @@ Example:
   genpt diff before.elf after.elf --format x86_64 --features SIGN_EXTEND --ignore A,D
 
 Exit status: 0 they map the same; 1 an image cannot be read; 2 wrong arguments; 3 they differ; 5 there is more than --limit \
-allows.";
+allows, or items whose tables cannot be looked at.";
 }

@@ -4,7 +4,7 @@
 //! early: the pairs of table and level are remembered, which are no more than the items that may be decoded.
 
 use super::rules::Rule;
-use super::scan::{Blocked, Event, ItemAt, Scan, TableAt};
+use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan, TableAt};
 use super::source::Source;
 use crate::decode::{Access, Item, Meaning, Shape};
 use crate::human;
@@ -189,18 +189,19 @@ impl Check<'_> {
         let item = &items[n];
         let count_lg2 = u32::from(item.entry_lg2) - item_lg2;
         let is_same = |other: &Item| lg2::same_block(other.index.into(), item.index.into(), count_lg2);
-        if n > 0 && is_same(&items[n - 1]) {
+        let is_told =
+            |before: &Item| before.meaning == Meaning::Leaf && before.entry_lg2 == item.entry_lg2 && is_same(before);
+        if n > 0 && is_told(&items[n - 1]) {
             return;
         }
         let mask = !self.shape().masks(at.level, item).address;
         let dirty = |item: &Item| self.source.decoder.is_dirty(at.level, item) == Some(true);
         let clean = |item: &Item| self.source.decoder.attributes(at.level, item).fields;
-        let step = |other: &Item| u64::from(other.index - item.index) << item_lg2;
         let fits = |other: &Item| {
             let alike = other.raw & mask == item.raw & mask
                 // Hardware notes a write in one item of several.
                 || (dirty(other) != dirty(item) && clean(other).len().abs_diff(clean(item).len()) <= 1);
-            other.entry_lg2 == item.entry_lg2 && alike && other.pa == item.pa.wrapping_add(step(other))
+            other.entry_lg2 == item.entry_lg2 && alike && self.source.decoder.continues(at.level, item, other)
         };
         let found = items[n..].iter().take_while(|other| is_same(other)).filter(|other| fits(other)).count() as u64;
         let expected = 1 << count_lg2;
@@ -216,9 +217,13 @@ impl Check<'_> {
             return;
         }
         let key = (at.level, item.raw & !self.shape().masks(at.level, item).address);
-        let source = self.source;
-        let writable = || source.decoder.attributes(at.level, item).access.permits(Access::WRITE);
-        if !*self.writable.entry(key).or_insert_with(writable) {
+        let known = self.writable.get(&key).copied();
+        let is_writable =
+            known.unwrap_or_else(|| self.source.decoder.attributes(at.level, item).access.permits(Access::WRITE));
+        if known.is_none() && self.writable.len() < MOST_KINDS {
+            self.writable.insert(key, is_writable);
+        }
+        if !is_writable {
             let text = "the page is dirty, and may not be written".to_owned();
             self.find_item(Severity::Warning, "dirty-read-only", at, item, text);
         }
@@ -238,9 +243,12 @@ impl Check<'_> {
     /// Pages of an image that `genpt build` made to which no pointer leads. (Other images have more than tables.)
     fn unreachable(&mut self) {
         let source = self.source;
-        if source.image.manifest.is_none() || self.report.counts.contains_key("limit") {
+        let Some(manifest) = &source.image.manifest else { return };
+        if self.report.counts.contains_key("limit") || manifest.bytes.0 == 0 {
             return;
         }
+        // What is behind the image that was built is not its.
+        let (first_pa, last_pa) = (manifest.base.0, manifest.base.0.saturating_add(manifest.bytes.0 - 1));
         let shape = self.shape();
         // Of the top, what hardware may look at beside its items is its own, too.
         let bytes_of = |level: u32| shape.table_bytes(level).max(1 << shape.levels[level as usize].align_lg2);
@@ -249,14 +257,15 @@ impl Check<'_> {
         let mut reached: Vec<(u64, u64)> = Vec::with_capacity(self.seen.len());
         for (pa, levels) in &self.seen {
             let highest = u8::BITS - 1 - levels.leading_zeros();
-            reached.push((*pa, pa + bytes_of(highest)));
+            reached.push((*pa, pa.saturating_add(bytes_of(highest) - 1)));
         }
         reached.sort_unstable();
         for segment in source.image.segments() {
-            let mut at = lg2::align_down(segment.pa + (step - 1), step.trailing_zeros());
-            while at <= segment.last() {
-                let behind = reached.partition_point(|(first, _)| *first < at.saturating_add(step));
-                let is_reached = behind.checked_sub(1).is_some_and(|n| at < reached[n].1);
+            let Some(from) = segment.pa.max(first_pa).checked_add(step - 1) else { continue };
+            let mut at = lg2::align_down(from, step.trailing_zeros());
+            while at <= segment.last().min(last_pa) {
+                let behind = reached.partition_point(|(first, _)| *first <= at.saturating_add(step - 1));
+                let is_reached = behind.checked_sub(1).is_some_and(|n| at <= reached[n].1);
                 let is_used = source.image.read(at, step).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0));
                 if !is_reached && is_used {
                     let table = TableAt { level: 0, pa: at, va: 0, access: Access::ALL };

@@ -187,7 +187,7 @@ pub fn diff(
         Output::Json => json(shapes, &mut changes, out),
         Output::Csv => csv(shapes, &mut changes, out),
     };
-    let is_cut = changes.runs.iter().any(|runs| runs.seen.is_cut);
+    let is_cut = changes.runs.iter().any(|runs| runs.seen.is_cut || runs.seen.unread() != 0);
     Ok(count.map(|count| match count {
         _ if is_cut => Verdict::Cut,
         0 => Verdict::Same,
@@ -223,6 +223,12 @@ fn text(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) ->
         writeln!(out, "{mark} {first:0va_digits$x}..={last:0va_digits$x}  {bytes:>10}  {kind:11}  {what}")?;
     }
     writeln!(out, "{}", human::count(count, "change"))?;
+    for (side, runs) in ["the first image", "the second image"].into_iter().zip(&changes.runs) {
+        let unread = runs.seen.unread();
+        if unread != 0 {
+            writeln!(out, "not looked at in {side}: {} (see `genpt check`)", human::count(unread, "item"))?;
+        }
+    }
     Ok(count)
 }
 

@@ -48,7 +48,7 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     } else {
         walks.iter().map(|walk| walk::text(&source, walk)).collect::<Vec<_>>().join("\n")
     };
-    status::written(out().write_all(text.as_bytes()))?;
+    status::shown(io::stdout().lock().write_all(text.as_bytes()))?;
     let is_broken = |walk: &Walk| walk.stop.as_ref().is_some_and(|stop| stop.rule != "not-present");
     Ok(if walks.iter().any(is_broken) {
         status::ERROR
@@ -83,7 +83,7 @@ pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     } else {
         check::text(&source, &report)
     };
-    status::written(out().write_all(text.as_bytes()))?;
+    status::shown(io::stdout().lock().write_all(text.as_bytes()))?;
     Ok(match report.worst {
         None | Some(Severity::Note) => status::OK,
         Some(Severity::Warning) => status::WARNING,
@@ -99,8 +99,12 @@ pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     let before = Source::open(&args.before, &args.source)?;
     let after = Source::open_at(&args.after, &args.source, args.root_b)?;
     let mut out = out();
-    let verdict = status::written(diff::diff(&before, &after, args, &mut out)?)?;
-    status::written(out.flush())?;
+    let shown = diff::diff(&before, &after, args, &mut out)?.and_then(|verdict| out.flush().map(|()| verdict));
+    let verdict = match shown {
+        // Nobody reads on: they differ, or there would be less to read.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Verdict::Different,
+        shown => status::written(shown)?,
+    };
     Ok(match verdict {
         Verdict::Same => status::OK,
         Verdict::Different => status::DIFFERS,

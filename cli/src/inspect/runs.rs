@@ -66,6 +66,13 @@ pub struct Seen {
     pub is_cut: bool,
 }
 
+impl Seen {
+    /// Items that something may be mapped below, which was not looked at.
+    pub fn unread(&self) -> u64 {
+        self.foreign + self.outside + self.misaligned
+    }
+}
+
 /// Which leaves belong to the runs.
 #[derive(Clone, Debug)]
 pub struct Filter {
