@@ -37,14 +37,45 @@ impl Host {
     /// Asks KVM.
     ///
     /// # Errors
-    /// There is none here that makes a guest of 64 bits.
+    /// There is none here, or it does not run a guest.
     pub fn probe() -> io::Result<Self> {
-        let cpuid = Kvm::new()?.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
+        let kvm = Kvm::new()?;
+        let cpuid = kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?;
         let leaf =
             |function| cpuid.as_slice().iter().find(|entry| entry.function == function).copied().unwrap_or_default();
         let has_gigabyte_pages = leaf(0x8000_0001).edx >> 26 & 1 != 0;
         let sizes = 1 << 12 | 1 << 21 | u64::from(has_gigabyte_pages) << 30;
-        Ok(Self { pa_bits: leaf(0x8000_0008).eax & 0xff, sizes })
+        let pa_bits = leaf(0x8000_0008).eax & 0xff;
+        if !(32..=52).contains(&pa_bits) {
+            return Err(io::Error::other(format!("its guests have {pa_bits} PA bits")));
+        }
+        halts(&kvm)?;
+        Ok(Self { pa_bits, sizes })
+    }
+}
+
+/// Has a guest run its first instruction, which halts it: that the device can be opened does not say that it works.
+fn halts(kvm: &Kvm) -> io::Result<()> {
+    let mut memory = MmapMut::map_anon(0x1000)?;
+    memory[..HLT.len()].copy_from_slice(HLT);
+    let vm = kvm.create_vm()?;
+    let region = kvm_userspace_memory_region {
+        slot: 0,
+        flags: 0,
+        guest_phys_addr: 0,
+        memory_size: memory.len() as u64,
+        userspace_addr: memory.as_mut_ptr() as u64,
+    };
+    // SAFETY: the memory is mapped, of that size, and dropped after the machine.
+    unsafe { vm.set_user_memory_region(region) }?;
+    let mut cpu = vm.create_vcpu(0)?;
+    let mut registers = cpu.get_sregs()?;
+    (registers.cs.base, registers.cs.selector) = (0, 0);
+    cpu.set_sregs(&registers)?;
+    cpu.set_regs(&kvm_regs { rip: 0, rflags: RFLAGS, ..Default::default() })?;
+    match cpu.run()? {
+        VcpuExit::Hlt => Ok(()),
+        other => Err(io::Error::other(format!("a guest that halts ends with {other:?}"))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
 
 /// A machine's buses.
 #[derive(Debug)]
@@ -81,12 +82,14 @@ impl Qtest {
     /// # Errors
     /// It never is, or the machine does not work.
     pub fn wait_u32(&mut self, pa: u64, is_so: impl Fn(u32) -> bool) -> io::Result<()> {
-        for _ in 0..20_000 {
+        // Of a machine that shares its processor with others, too.
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end {
             if is_so(self.read_u32(pa)?) {
                 return Ok(());
             }
             // Asking all the time would keep the machine from going on.
-            std::thread::sleep(std::time::Duration::from_micros(100));
+            std::thread::sleep(Duration::from_micros(100));
         }
         Err(io::Error::other(format!("the register at {pa:#x} stays {:#x}", self.read_u32(pa)?)))
     }
