@@ -6,21 +6,8 @@ mod common;
 
 use common::browser::Browser;
 use common::{data, failure, replay, stdout};
-use serde_json::{Value, json};
-use std::io::Write;
+use serde_json::Value;
 use std::path::{Path, PathBuf};
-
-/// A browser, or a message that the test is skipped.
-fn browser() -> Option<Browser> {
-    match Browser::start() {
-        Ok(browser) => Some(browser),
-        Err(reason) => {
-            // Not through the harness, which would keep it to itself.
-            let _ = writeln!(std::io::stderr(), "skipped: {reason}");
-            None
-        }
-    }
-}
 
 /// A page about the built-in trace and one of three domains.
 fn page(directory: &Path) -> PathBuf {
@@ -33,41 +20,26 @@ fn page(directory: &Path) -> PathBuf {
     page
 }
 
-fn open(browser: &Browser, page: &Path) {
-    browser.command("url", json!({ "url": format!("file://{}", page.display()) }));
-}
-
-fn screenshot(browser: &Browser, name: &str) {
-    let Some(directory) = std::env::var_os("GENPT_SCREENSHOTS") else { return };
-    let metrics = browser.devtools("Page.getLayoutMetrics", json!({}));
-    let size = |key: &str| metrics["cssContentSize"][key].as_f64().unwrap().min(6000.0);
-    let clip = json!({ "x": 0, "y": 0, "width": size("width"), "height": size("height"), "scale": 1 });
-    let picture = browser.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true, "clip": clip }));
-    let path = Path::new(&directory).join(format!("{name}.png.base64"));
-    std::fs::write(path, picture["data"].as_str().unwrap()).unwrap();
-}
-
 #[test]
 fn values_are_shown_and_nothing_goes_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let page = page(directory.path());
-    let Some(browser) = browser() else { return };
-    open(&browser, &page);
+    let Some(browser) = Browser::here() else { return };
+    browser.open(&page);
     let tip = || browser.run("return document.getElementById('tip').innerText");
     assert_eq!(browser.run("return document.getElementById('tip').hidden"), true);
     browser.hover("section:nth-of-type(1) .card svg");
     let text = tip();
     let text = text.as_str().unwrap();
     assert!(text.starts_with("up to line ") && text.contains("tables") && text.contains("KiB"), "{text}");
-    screenshot(&browser, "hover");
+    browser.screenshot("hover");
     // By keys: the end of the trace.
     browser.run("document.querySelector('figure.wide svg').focus()");
-    let key = |key: &str| json!({ "type": "key", "id": "keys", "actions": [{ "type": "keyDown", "value": key }] });
-    browser.command("actions", json!({ "actions": [key("\u{e010}")] }));
+    browser.press("\u{e010}");
     let text = tip();
     let text = text.as_str().unwrap();
     assert!(text.starts_with("up to line 7,824") && text.contains("mapped") && text.contains("20 KiB"), "{text}");
-    browser.command("actions", json!({ "actions": [key("\u{e00c}")] }));
+    browser.press("\u{e00c}");
     assert_eq!(browser.run("return document.getElementById('tip').hidden"), true);
     assert_eq!(browser.console(), Vec::<Value>::new());
 }
@@ -76,18 +48,16 @@ fn values_are_shown_and_nothing_goes_wrong() {
 fn light_dark_and_narrow() {
     let directory = tempfile::tempdir().unwrap();
     let page = page(directory.path());
-    let Some(browser) = browser() else { return };
-    open(&browser, &page);
+    let Some(browser) = Browser::here() else { return };
+    browser.open(&page);
     let paper = |scheme: &str| {
-        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
-        browser.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] }));
-        screenshot(&browser, scheme);
+        browser.prefer(scheme);
+        browser.screenshot(scheme);
         browser.run("return getComputedStyle(document.body).backgroundColor")
     };
     assert_eq!((paper("light"), paper("dark")), ("rgb(255, 255, 255)".into(), "rgb(20, 23, 27)".into()));
-    let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
-    browser.devtools("Emulation.setDeviceMetricsOverride", phone);
-    screenshot(&browser, "narrow");
+    browser.become_phone();
+    browser.screenshot("narrow");
     let width = browser.run("return document.documentElement.scrollWidth");
     assert!(width.as_u64().unwrap() <= 390, "{width}");
     assert_eq!(browser.console(), Vec::<Value>::new());

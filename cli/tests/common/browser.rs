@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A browser with one page.
@@ -13,8 +14,20 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// Starts one, or says that the test is skipped.
+    pub fn here() -> Option<Self> {
+        match Self::start() {
+            Ok(browser) => Some(browser),
+            Err(reason) => {
+                // Not through the harness, which would keep it to itself.
+                let _ = writeln!(std::io::stderr(), "skipped: {reason}");
+                None
+            }
+        }
+    }
+
     /// Starts one; the reason if there is none here.
-    pub fn start() -> Result<Self, String> {
+    fn start() -> Result<Self, String> {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdin(Stdio::null())
@@ -65,6 +78,48 @@ impl Browser {
         let to = json!({ "type": "pointerMove", "duration": 0, "origin": element, "x": 0, "y": 0 });
         let mouse = json!({ "type": "pointer", "id": "mouse", "actions": [to] });
         self.command("actions", json!({ "actions": [mouse] }));
+    }
+
+    /// Opens a file.
+    pub fn open(&self, page: &Path) {
+        self.command("url", json!({ "url": format!("file://{}", page.display()) }));
+    }
+
+    /// Presses the mouse button in the middle of the first element of a selector.
+    pub fn click(&self, selector: &str) {
+        self.hover(selector);
+        let [down, up] = ["pointerDown", "pointerUp"].map(|kind| json!({ "type": kind, "button": 0 }));
+        let mouse = json!({ "type": "pointer", "id": "mouse", "actions": [down, up] });
+        self.command("actions", json!({ "actions": [mouse] }));
+    }
+
+    /// Presses a key, in what has the focus.
+    pub fn press(&self, key: &str) {
+        let actions = ["keyDown", "keyUp"].map(|kind| json!({ "type": kind, "value": key }));
+        self.command("actions", json!({ "actions": [{ "type": "key", "id": "keys", "actions": actions }] }));
+    }
+
+    /// Prefers `light` or `dark`.
+    pub fn prefer(&self, scheme: &str) {
+        let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
+        self.devtools("Emulation.setEmulatedMedia", json!({ "features": [feature] }));
+    }
+
+    /// Becomes a phone, 390 pixels wide.
+    pub fn become_phone(&self) {
+        let phone = json!({ "width": 390, "height": 844, "deviceScaleFactor": 1, "mobile": true });
+        self.devtools("Emulation.setDeviceMetricsOverride", phone);
+    }
+
+    /// Keeps a picture of the whole page in the directory `GENPT_SCREENSHOTS`, if that is set.
+    pub fn screenshot(&self, name: &str) {
+        let Some(directory) = std::env::var_os("GENPT_SCREENSHOTS") else { return };
+        let metrics = self.devtools("Page.getLayoutMetrics", json!({}));
+        let size = |key: &str| metrics["cssContentSize"][key].as_f64().unwrap().min(6000.0);
+        let clip = json!({ "x": 0, "y": 0, "width": size("width"), "height": size("height"), "scale": 1 });
+        let picture = self.devtools("Page.captureScreenshot", json!({ "captureBeyondViewport": true, "clip": clip }));
+        let path = Path::new(&directory).join(format!("{name}.png.base64"));
+        std::fs::write(path, picture["data"].as_str().unwrap()).unwrap();
     }
 
     /// What the page wrote to its console, and what went wrong in it.
