@@ -1,6 +1,7 @@
 //! The command line.
 
 use crate::build::{self, args::BuildArgs};
+use crate::draw::{self, args::DrawArgs};
 use crate::formats::{FORMATS, FormatRow};
 use crate::inspect::args::{CheckArgs, DiffArgs, DumpArgs, WalkArgs, help};
 use clap::builder::{PossibleValue, PossibleValuesParser};
@@ -38,6 +39,9 @@ pub enum Command {
     /// Show what an image maps: runs of VA, physical address, page sizes, attributes
     #[command(after_long_help = help::DUMP)]
     Dump(DumpArgs),
+    /// Draw the tables of an image, and what they map: a page or a picture
+    #[command(after_long_help = draw::args::HELP)]
+    Draw(DrawArgs),
     /// Check the tables of an image
     #[command(after_long_help = help::CHECK)]
     Check(CheckArgs),

@@ -305,7 +305,7 @@ fn write_page(out: &mut String, format: &FormatInfo) -> fmt::Result {
 }
 
 /// Markdown as it is read: links are their text, escapes are gone, headings have no marks.
-fn plain(markdown: &str) -> String {
+pub fn plain(markdown: &str) -> String {
     let mut text = String::with_capacity(markdown.len());
     let mut rest = markdown;
     while let Some(at) = rest.find(['\\', ']', '[', '#']) {

@@ -63,7 +63,7 @@ pub fn page(reports: &[Report], queue_unmaps: u64) -> String {
 }
 
 /// Text that stands for itself in HTML.
-struct Escaped<'a>(&'a str);
+pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

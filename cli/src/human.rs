@@ -18,6 +18,11 @@ pub fn bytes(bytes: u64) -> String {
     }
 }
 
+/// Bytes that are a power of two, up to 2^64.
+pub fn power(bytes_lg2: u32) -> String {
+    1u64.checked_shl(bytes_lg2).map_or("16 EiB".to_owned(), bytes)
+}
+
 /// A number with its noun, in the plural unless it is 1.
 pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
@@ -33,6 +38,7 @@ mod tests {
         assert_eq!(bytes(4096), "4 KiB");
         assert_eq!(bytes(4_386_816), "4.18 MiB");
         assert_eq!(bytes(1 << 63), "8 EiB");
+        assert_eq!((power(12), power(64)), ("4 KiB".into(), "16 EiB".into()));
         assert_eq!(bytes(u64::MAX), "16.00 EiB");
         assert_eq!((count(1, "map"), count(0, "map")), ("1 map".into(), "0 maps".into()));
     }

@@ -10,6 +10,7 @@ mod build;
 mod counting;
 mod decode;
 mod describe;
+mod draw;
 mod error;
 mod formats;
 mod html;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         Command::Build(args) => build::run(&args),
         Command::Walk(args) => inspect::walk(&args),
         Command::Dump(args) => inspect::dump(&args),
+        Command::Draw(args) => draw::run(&args),
         Command::Check(args) => inspect::check(&args),
         Command::Diff(args) => inspect::diff(&args),
         Command::Bench(args) => measure(&args).map(|()| status::OK),

@@ -5,7 +5,7 @@ mod common;
 use common::{data, failure, genpt, replay, stdout};
 use std::process::{Command, Output};
 
-const SUBCOMMANDS: [&str; 5] = ["replay", "formats", "bench", "completions", "man"];
+const SUBCOMMANDS: [&str; 6] = ["replay", "formats", "draw", "bench", "completions", "man"];
 
 /// `genpt` with an environment of its own as far as colours go.
 fn with_environment(variables: &[(&str, &str)], arguments: &[&str]) -> Output {

@@ -3,7 +3,7 @@
 pub mod args;
 pub mod check;
 mod diff;
-mod dump;
+pub mod dump;
 mod error;
 mod rules;
 pub mod runs;

@@ -99,7 +99,10 @@ impl Filter {
 }
 
 /// The field of a name.
-fn fields_named(shape: &Shape, name: &str) -> Result<usize, InspectError> {
+///
+/// # Errors
+/// [`InspectError::Field`].
+pub fn fields_named(shape: &Shape, name: &str) -> Result<usize, InspectError> {
     let found = shape.fields.iter().position(|field| field.name.eq_ignore_ascii_case(name));
     found.ok_or_else(|| InspectError::Field { format: shape.format, name: name.to_owned(), valid: shape.field_names() })
 }

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test file is a program of its own and uses a part")]
 
 pub mod browser;
+pub mod drawing;
 
 use serde_json::Value;
 use std::io::Write;

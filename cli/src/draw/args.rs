@@ -1,0 +1,70 @@
+//! What `genpt draw` takes.
+
+use crate::inspect::args::{ImageArgs, LimitArgs};
+use crate::number::AddressRange;
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+
+/// `genpt draw`.
+#[derive(Debug, Args)]
+pub struct DrawArgs {
+    /// Image: raw memory, ELF core file, LiME dump, or output of `genpt build`
+    #[arg(value_name = "IMAGE")]
+    pub image: PathBuf,
+
+    /// Where to write the drawing
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+
+    /// What to write [default: by the ending: .svg a picture, else a page]
+    #[arg(short, long, value_enum)]
+    pub emit: Option<Emit>,
+
+    /// What stands above it [default: the name of the image]
+    #[arg(long, value_name = "TEXT")]
+    pub title: Option<String>,
+
+    /// Only what is mapped in this range: A..=B, A+LENGTH or an address
+    #[arg(long, value_name = "RANGE")]
+    pub va: Option<AddressRange>,
+
+    /// Fields that do not separate runs, and are not shown as attributes, such as accessed bits
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub ignore: Vec<String>,
+
+    /// What the image is.
+    #[command(flatten)]
+    pub source: ImageArgs,
+
+    /// How long.
+    #[command(flatten)]
+    pub limit: LimitArgs,
+}
+
+/// What is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Emit {
+    /// A page to look around in
+    Html,
+    /// A picture, for printing and documents
+    Svg,
+}
+
+impl DrawArgs {
+    /// What is written, as asked for or by the ending of the name.
+    pub fn emit(&self) -> Emit {
+        let is_svg = self.output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
+        self.emit.unwrap_or(if is_svg { Emit::Svg } else { Emit::Html })
+    }
+}
+
+/// What `--help` says at the end.
+pub const HELP: &str = "\
+Examples:
+  genpt draw tables.img -o tables.html
+  genpt draw memory.elf --format x86_64 --features SIGN_EXTEND --ignore A,D --va 0xffff800000000000..=0xffffffffffffffff -o kernel.svg
+
+What `genpt check` finds stands out in the drawing, and is listed below it.
+
+Exit status: 0 done; 1 the image cannot be read, or the drawing cannot be written; 2 wrong arguments; 5 there is more than \
+--limit allows, and the drawing has what was looked at.";

@@ -1,0 +1,190 @@
+//! Drawings in a real browser: these tests are skipped where there is no Chromium.
+//!
+//! `GENPT_SCREENSHOTS=dir` keeps pictures of what the browser shows.
+
+mod common;
+
+use common::browser::Browser;
+use common::drawing::{Bench, SPEC, at_random};
+use serde_json::Value;
+use std::path::Path;
+
+/// A kernel's address space in small, with something broken in each half.
+fn broken_kernel() -> Bench {
+    let mut spec = String::from("format = \"x86_64\"\nbase = \"0x38000000\"\nfeatures = [\"SIGN_EXTEND\"]\n");
+    let mut map = |va: u64, pa: u64, len: u64, prot: &str| {
+        spec += &format!("[[map]]\nva = \"{va:#x}\"\npa = \"{pa:#x}\"\nlen = \"{len:#x}\"\nprot = \"{prot}\"\n");
+    };
+    map(0x5555_5555_4000, 0x123_4000, 0x5000, "r");
+    map(0x7fff_ffe0_0000, 0x200_0000, 0x8000, "rw");
+    map(0xffff_8880_0000_0000, 0, 0x4000_0000, "rw");
+    map(0xffff_8880_4000_0000, 0x4000_0000, 0x20_0000, "rw");
+    for n in 0..400 {
+        map(0xffff_c900_0000_0000 + n * 0x5000, 0x300_0000 + (n * 7919 % 400) * 0x4000, 0x4000, "rw");
+    }
+    map(0xffff_ffff_8100_0000, 0x100_0000, 0x60_0000, "r");
+    let bench = Bench::new(&spec, &[]);
+    let at = |table: u64, index: usize| ((table & 0xf_ffff_f000) - 0x3800_0000) as usize + 8 * index;
+    let user = bench.peek(8 * 255);
+    bench.poke(at(user, 511), 0x7_0000_0027);
+    let kernel = bench.peek(8 * 511);
+    let text = bench.peek(at(kernel, 510));
+    bench.poke(at(text, 9), bench.peek(at(text, 9)) | 1 << 14);
+    bench.poke(8 * 300, bench.peek(8 * 402));
+    bench
+}
+
+#[test]
+fn a_page_is_looked_around_in() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = Bench::new(SPEC, &[]);
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    let text = |id: &str| {
+        browser.run(&format!("return document.getElementById('{id}').innerText")).as_str().unwrap().to_owned()
+    };
+    let is_hidden = |id: &str| browser.run(&format!("return document.getElementById('{id}').hidden"));
+    browser.run("[...document.querySelectorAll('#tree .cell')].find(({ cell }) => cell.k === 'leaf' && cell.table.level === 1).id = 'large'");
+    browser.hover("#large");
+    let tip = text("tip");
+    assert!(
+        tip.contains("level 1, items 1 to 2: 2 × 2 MiB") && tip.contains("PA 0x0000000800000 to 0x0000000bfffff"),
+        "{tip}"
+    );
+    assert_eq!(browser.run("return getComputedStyle(document.getElementById('tip')).display"), "block");
+    let on = |map: &str| browser.run(&format!("return document.querySelectorAll('#{map} .on').length"));
+    assert_eq!((on("va-map"), on("pa-map")), (1.into(), 1.into()));
+    assert_eq!(is_hidden("details"), true);
+    // A page: its fields by name.
+    browser.click("#large");
+    let details = text("details");
+    for part in [
+        "2 × 2 MiB",
+        "level\n1",
+        "items\n1 to 2",
+        "0x00000000008000e7",
+        "0x000000200000 to 0x0000005fffff",
+        "PS\n0x1",
+        "rw RW U A D",
+    ] {
+        assert!(details.contains(part), "{part}: {details}");
+    }
+    browser.screenshot("draw-pinned");
+    // Into the table of the page that may not be written, and up again.
+    let blocks = || browser.run("return document.querySelectorAll('#tree .cell').length").as_u64().unwrap();
+    let all = blocks();
+    browser.run("[...document.querySelectorAll('#tree .cell')].findLast(({ cell }) => cell.k === 'table' && cell.table.level === 1).id = 'last'");
+    browser.click("#last");
+    let path = text("path");
+    assert!(path.contains("top") && path.contains("level 0"), "{path}");
+    assert!(blocks() < all, "{} {all}", blocks());
+    browser.click("#all");
+    assert_eq!((blocks(), text("path")), (all, "top".to_owned()));
+    // To an address, and to one that the top does not decode.
+    let go_to = |va: &str| {
+        browser.run(&format!("document.getElementById('address').value = '{va}'"));
+        browser.click("#find button");
+    };
+    go_to("0x10000abc");
+    assert!(text("details").contains("4 KiB\n") && text("details").contains("r- U A"), "{}", text("details"));
+    assert_eq!(browser.run("return document.getElementById('address').className"), "");
+    browser.run("document.getElementById('space').value = 'PA'");
+    go_to("0x812345");
+    assert!(text("details").contains("VA 0x000000212345"), "{}", text("details"));
+    browser.run("document.getElementById('space').value = 'VA'");
+    go_to("0xffff000000000000");
+    assert_eq!(browser.run("return document.getElementById('address').className"), "wrong");
+    // By keys: the last cell of the table, the item above, out again.
+    browser.run("document.getElementById('tree').focus()");
+    browser.press("\u{e010}");
+    assert!(text("details").contains("1 to 511"), "{}", text("details"));
+    browser.press("\u{e013}");
+    assert!(text("details").contains("leads to"), "{}", text("details"));
+    browser.press("\u{e00c}");
+    assert_eq!(is_hidden("details"), true);
+    // Memory that is in use: from where it is mapped.
+    browser.click("#pa-map .cell.a1");
+    assert!(text("details").contains("VA 0x000010000000"), "{}", text("details"));
+    browser.click("#all");
+    browser.run("document.getElementById('colours').value = 'sizes'; document.getElementById('colours').dispatchEvent(new Event('change'))");
+    assert_ne!(browser.run("return document.querySelectorAll('#tree .cell.s6').length"), 0);
+    assert_eq!(browser.console(), Vec::<Value>::new());
+}
+
+#[test]
+fn a_finding_leads_to_what_is_broken() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = broken_kernel();
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    browser.screenshot("draw-broken");
+    let findings = browser.run("return [...document.querySelectorAll('#findings b')].map((b) => b.textContent)");
+    let rules: Vec<&str> = findings.as_array().unwrap().iter().map(|rule| rule.as_str().unwrap()).collect();
+    for (rule, word) in
+        [("outside", "outside of the image"), ("page-misaligned", "2 MiB"), ("shared-table", "several pointers")]
+    {
+        let n = rules.iter().position(|found| *found == rule).unwrap_or_else(|| panic!("{rule}: {rules:?}"));
+        browser.click(&format!("#findings li:nth-child({}) button", n + 1));
+        let details = browser.run("return document.getElementById('details').innerText");
+        let details = details.as_str().unwrap();
+        assert!(details.contains(&format!(": {rule}")) && details.contains(word), "{details}");
+    }
+    browser.screenshot("draw-finding");
+    assert_eq!(browser.console(), Vec::<Value>::new());
+}
+
+#[test]
+fn light_dark_and_narrow() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = broken_kernel();
+    bench.draw("x.html", &[]);
+    bench.draw("x.svg", &[]);
+    let papers = |page: &Path, script: &str, name: &str| {
+        browser.open(page);
+        ["light", "dark"].map(|scheme| {
+            browser.prefer(scheme);
+            browser.screenshot(&format!("{name}-{scheme}"));
+            browser.run(script)
+        })
+    };
+    let expected = ["rgb(255, 255, 255)", "rgb(20, 23, 27)"];
+    assert_eq!(
+        papers(&bench.path("x.svg"), "return getComputedStyle(document.querySelector('.paper')).fill", "draw-svg"),
+        expected
+    );
+    assert_eq!(browser.run("return document.querySelectorAll('title').length > 20"), true);
+    assert_eq!(
+        papers(&bench.path("x.html"), "return getComputedStyle(document.body).backgroundColor", "draw-page"),
+        expected
+    );
+    browser.become_phone();
+    browser.open(&bench.path("x.html"));
+    browser.screenshot("draw-narrow");
+    let width = browser.run("return document.documentElement.scrollWidth");
+    assert!(width.as_u64().unwrap() <= 390, "{width}");
+    // A finger is a click.
+    browser.click("#findings button");
+    browser.screenshot("draw-narrow-pinned");
+    let [left, right] = ["left", "right"].map(|side| {
+        browser
+            .run(&format!("return document.getElementById('details').getBoundingClientRect().{side}"))
+            .as_f64()
+            .unwrap()
+    });
+    assert!(left >= 0.0 && right <= 390.0, "{left} {right}");
+    assert_eq!(browser.console(), Vec::<Value>::new());
+}
+
+/// Of an image that is all tables a page shows a part, soon.
+#[test]
+fn a_page_of_too_much() {
+    let Some(browser) = Browser::here() else { return };
+    let (pointers, _) = at_random();
+    let at_random = Bench::of(&pointers);
+    at_random.draw("x.html", &["--format", "x86_64", "--root", "0", "--limit", "4M"]);
+    browser.open(&at_random.path("x.html"));
+    let elements = browser.run("return document.querySelectorAll('svg *').length").as_u64().unwrap();
+    assert!((500..20_000).contains(&elements), "{elements}");
+    browser.screenshot("draw-hostile");
+    assert_eq!(browser.console(), Vec::<Value>::new());
+}
