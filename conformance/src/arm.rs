@@ -1,13 +1,13 @@
 //! AArch64: the MMU of a CPU, stage 1 and stage 2.
 
 use crate::gdb::Gdb;
+use crate::plan::Window;
 use crate::ram::Ram;
-use crate::scenario::Window;
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Outcome, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Where RAM begins. (Its first MiB is the device tree's.)
 pub const RAM_PA: u64 = 0x4000_0000;
@@ -122,7 +122,7 @@ impl Cpu {
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &PathBuf, stage: Stage, registers: Registers, ram: &Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, stage: Stage, registers: Registers, ram: &Ram) -> io::Result<Self> {
         let mut install: Vec<u32> = REGISTERS.iter().zip(0..).map(|(register, from)| msr(*register, from)).collect();
         install.extend([TLBI_ALLE1, DSB_SY, ISB]);
         ram.write_words(INSTALL_AT, &install)?;
@@ -174,7 +174,7 @@ impl Cpu {
         }
         match self.gdb.get("pc")? {
             FROM_EL0 if syndrome >> 26 == CLASS_SVC => Ok(Outcome::Done(0)),
-            FROM_EL0 if syndrome >> 26 == CLASS_FETCH => Ok(Outcome::Fault),
+            FROM_EL0 if syndrome >> 26 == CLASS_FETCH => Ok(Outcome::Fault(reasons(syndrome & 0x3f)?)),
             pc => Err(io::Error::other(format!("execution at {va:#x}: syndrome {syndrome:#x}, and then at {pc:#x}"))),
         }
     }
@@ -192,7 +192,7 @@ impl Walker for Cpu {
     }
 
     fn sees(&self, prot: Prot) -> bool {
-        self.permits(prot, Access::Read)
+        self.permits(prot, Access::Read, Privilege::Supervisor)
     }
 
     fn survives_refusing(&self) -> bool {
@@ -200,7 +200,8 @@ impl Walker for Cpu {
         self.stage != Stage::Second || self.qemu_major != 10
     }
 
-    fn access(&mut self, va: u64, access: Access, _: u64) -> io::Result<Outcome> {
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        let Request { va, access, .. } = *request;
         if access == Access::Execute {
             return self.execute(va);
         }
@@ -210,7 +211,7 @@ impl Walker for Cpu {
         Ok(if par & 1 == 0 {
             Outcome::Permitted { pa: par & 0x000f_ffff_ffff_f000 | va & 0xfff }
         } else {
-            Outcome::Fault
+            Outcome::Fault(reasons(par >> 1 & 0x3f)?)
         })
     }
 
@@ -223,7 +224,7 @@ impl Walker for Cpu {
         self.run(FORGET_AT, 3)
     }
 
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match (self.stage, access) {
             (_, Access::Write) => prot.contains(Prot::WRITE),
             (Stage::Second, Access::Read) => prot.contains(Prot::READ),
@@ -231,5 +232,14 @@ impl Walker for Cpu {
             (_, Access::Read) => true,
             (_, Access::Execute) => !prot.contains(Prot::NOEXEC),
         }
+    }
+}
+
+/// What the fault status code of PAR_EL1 and ESR_ELx says. Addresses that a table does not reach have translation faults, too.
+fn reasons(status: u64) -> io::Result<Reasons> {
+    match status {
+        0b00_0100..=0b00_0111 | 0b10_1011 => Ok(&[Reason::NotMapped, Reason::OutOfRange]),
+        0b00_1100..=0b00_1111 => Ok(&[Reason::NotPermitted]),
+        _ => Err(io::Error::other(format!("fault status code {status:#b}"))),
     }
 }

@@ -1,13 +1,13 @@
 //! ARMv7: the MMU of a CPU with short descriptors.
 
 use crate::gdb::Gdb;
+use crate::plan::Window;
 use crate::ram::Ram;
-use crate::scenario::Window;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Walker};
+use crate::walker::{Access, Outcome, Privilege, Request, UNTOLD, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Where the instructions are that set the registers, and those that ask.
 const INSTALL_AT: u64 = crate::arm::RAM_PA + 0x10_0000;
@@ -93,7 +93,7 @@ impl Cpu {
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &PathBuf, registers: Registers, ram: &Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, registers: Registers, ram: &Ram) -> io::Result<Self> {
         let Registers { ttbr, ttbcr, prrr, nmrr } = registers;
         let values = [
             (TTBR0, ttbr.into()),
@@ -145,7 +145,7 @@ impl Cpu {
         gdb.step()?;
         match (vector, gdb.get("pc")?) {
             (SVC_VECTOR, HVC_VECTOR) => Ok(Outcome::Done(0)),
-            (FETCH_VECTOR, HVC_VECTOR) => Ok(Outcome::Fault),
+            (FETCH_VECTOR, HVC_VECTOR) => Ok(Outcome::Fault(UNTOLD)),
             (vector, pc) => {
                 Err(io::Error::other(format!("execution at {va:#x}: went to {vector:#x}, and then {pc:#x}")))
             }
@@ -162,7 +162,8 @@ impl Walker for Cpu {
         self.translates.gdb.physical(va)
     }
 
-    fn access(&mut self, va: u64, access: Access, _: u64) -> io::Result<Outcome> {
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        let Request { va, access, .. } = *request;
         if access == Access::Execute {
             return self.execute(va);
         }
@@ -170,7 +171,7 @@ impl Walker for Cpu {
         self.asks.gdb.run(ask_at(access), 3)?;
         let par = self.asks.gdb.get("r1")?;
         let inside = if par & 2 == 0 { 0xfff } else { 0xff_ffff };
-        Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault })
+        Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault(UNTOLD) })
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {
@@ -183,7 +184,7 @@ impl Walker for Cpu {
         self.asks.gdb.run(FORGET_AT, 3)
     }
 
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match access {
             // What can be written can be read.
             Access::Read => true,

@@ -77,27 +77,30 @@ impl Edu {
         qtest.wait_u32(self.bar + COMMAND, |command| command & 1 == 0)
     }
 
-    /// Reads eight bytes; zero if the read is refused.
+    /// Reads up to eight bytes; those are zero of which the read is refused.
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn read(&self, qtest: &mut Qtest, ram: &Ram, iova: u64) -> io::Result<u64> {
-        self.copy(qtest, iova, BUFFER, 8, FROM_RAM)?;
-        ram.write(self.exchange.pa, &[0xff; 8])?;
+    pub fn read(&self, qtest: &mut Qtest, ram: &Ram, iova: u64, bytes: u64) -> io::Result<u64> {
+        self.copy(qtest, iova, BUFFER, bytes, FROM_RAM)?;
+        // Neither what is read nor the device's memory behind it.
+        let nothing = !ram.read_u64(self.exchange.pa)?;
+        ram.write(self.exchange.pa, &nothing.to_le_bytes())?;
         self.copy(qtest, BUFFER, self.exchange.iova, 8, TO_RAM)?;
-        match ram.read_u64(self.exchange.pa)? {
-            u64::MAX => Err(io::Error::other("the device does not reach the memory that it exchanges data by")),
-            value => Ok(value),
+        let value = ram.read_u64(self.exchange.pa)?;
+        if value == nothing {
+            return Err(io::Error::other("the device does not reach the memory that it exchanges data by"));
         }
+        Ok(value & u64::MAX >> (u64::BITS - 8 * bytes as u32))
     }
 
-    /// Writes eight bytes, unless the write is refused, of which nothing is told.
+    /// Writes up to eight bytes, unless the write is refused, of which nothing is told.
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn write(&self, qtest: &mut Qtest, ram: &Ram, iova: u64, value: u64) -> io::Result<()> {
+    pub fn write(&self, qtest: &mut Qtest, ram: &Ram, iova: u64, bytes: u64, value: u64) -> io::Result<()> {
         ram.write(self.exchange.pa, &value.to_le_bytes())?;
         self.copy(qtest, self.exchange.iova, BUFFER, 8, FROM_RAM)?;
-        self.copy(qtest, BUFFER, iova, 8, TO_RAM)
+        self.copy(qtest, BUFFER, iova, bytes, TO_RAM)
     }
 }

@@ -1,8 +1,8 @@
 //! x86_64: the MMU of this computer, through a virtual CPU of KVM.
 
-use crate::ram::{RAM_BYTES, Ram};
-use crate::scenario::Window;
-use crate::walker::{Access, Outcome, Walker};
+use crate::plan::Window;
+use crate::ram::{LOW_BYTES, Ram};
+use crate::walker::{Access, Outcome, Privilege, Request, UNTOLD, Walker};
 use generic_pt::{Invalidation, Prot};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_dtable, kvm_regs, kvm_segment, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
@@ -105,7 +105,7 @@ impl Vcpu {
         // mov rax, [rbx] and mov [rbx], rcx; hlt.
         ram.write(READ_AT, &[0x48, 0x8b, 0x03, 0xf4])?;
         ram.write(WRITE_AT, &[0x48, 0x89, 0x0b, 0xf4])?;
-        Ok(Self { machine: None, memory: ram.whole()?, cr3 })
+        Ok(Self { machine: None, memory: ram.low()?, cr3 })
     }
 
     fn machine(&mut self) -> io::Result<&mut Machine> {
@@ -122,7 +122,7 @@ impl Vcpu {
             slot: 0,
             flags: 0,
             guest_phys_addr: 0,
-            memory_size: RAM_BYTES,
+            memory_size: LOW_BYTES,
             userspace_addr: self.memory.as_mut_ptr() as u64,
         };
         // SAFETY: the memory is mapped, of that size, and stays so for as long as the machine is there: both go together.
@@ -178,7 +178,8 @@ impl Walker for Vcpu {
         va.cast_signed() << 16 >> 16 == va.cast_signed()
     }
 
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        let Request { va, access, value, .. } = *request;
         let rip = match access {
             Access::Read => READ_AT,
             Access::Write => WRITE_AT,
@@ -197,7 +198,7 @@ impl Walker for Vcpu {
         }
         // A machine that was shut down starts anew.
         self.machine = None;
-        Ok(Outcome::Fault)
+        Ok(Outcome::Fault(UNTOLD))
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {
@@ -209,7 +210,7 @@ impl Walker for Vcpu {
         Ok(())
     }
 
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         // The format has no permission to execute.
         access != Access::Write || prot.contains(Prot::WRITE)
     }

@@ -8,7 +8,7 @@
 //! * [`qtest`]: its buses; [`edu`]: a device that does DMA; [`iommu`]: IOMMUs that it is behind;
 //! * [`walker`]: one interface for all; [`riscv`], [`riscv_g`], [`x86`], [`arm`], [`arm32`], `kvm`: machines;
 //! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
-//! * [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
+//! * [`plan`], [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
 //! * [`matrix`]: who agreed with what.
 
@@ -25,6 +25,7 @@ pub mod iommu;
 pub mod kvm;
 pub mod live;
 pub mod matrix;
+pub mod plan;
 pub mod qtest;
 #[allow(unsafe_code, reason = "maps a file that another process maps, too")]
 pub mod ram;

@@ -3,9 +3,10 @@
 
 use crate::hardware::VmDomain;
 use crate::matrix::Counts;
+use crate::plan::{FirstTop, Plan};
 use crate::ram::{DATA_BYTES, Ram};
-use crate::scenario::{FirstTop, Plan, wrong};
-use crate::walker::{Access, Outcome};
+use crate::scenario::wrong;
+use crate::walker::{Access, Outcome, Privilege, Request};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, GatherMode, Invalidation, Prot, PtIommu, VaRange};
 use std::io;
@@ -19,6 +20,7 @@ pub struct Live<'d, 'r, F: Walkers> {
     table: PtIommu<F, &'d VmDomain<'r>>,
     ram: &'r Ram,
     top: FirstTop,
+    access_bytes: u64,
     granule: u64,
     /// What one table of the lowest level maps.
     lowest_table: u64,
@@ -46,6 +48,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             table,
             ram,
             top: plan.top,
+            access_bytes: plan.access_bytes,
             granule,
             lowest_table: granule * (granule / item_bytes),
             counts: Counts::default(),
@@ -188,9 +191,11 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
 
     /// What the device reads. Memory holds its own addresses.
     fn read(&mut self, va: u64) -> io::Result<Outcome> {
-        let outcome = self.domain.driver.walker()?.access(va, Access::Read, 0)?;
+        let request =
+            Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: self.access_bytes, value: 0 };
+        let outcome = self.domain.driver.walker()?.access(&request)?;
         self.counts.accesses += 1;
-        self.counts.faults += u64::from(outcome == Outcome::Fault);
+        self.counts.faults += u64::from(matches!(outcome, Outcome::Fault(_)));
         Ok(outcome)
     }
 
@@ -204,7 +209,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
     /// After an unmap and before its sync: the old page, or nothing.
     fn may_reach(&mut self, va: u64, pa: u64) -> io::Result<()> {
         match self.read(va)? {
-            Outcome::Fault => Ok(()),
+            Outcome::Fault(_) => Ok(()),
             Outcome::Done(found) if found == pa => {
                 self.counts.stale += 1;
                 Ok(())
@@ -215,7 +220,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
 
     fn misses(&mut self, va: u64) -> io::Result<()> {
         match self.read(va)? {
-            Outcome::Fault => Ok(()),
+            Outcome::Fault(_) => Ok(()),
             other => Err(wrong(format!("{va:#x} was unmapped and synced, and the device finds {other:x?}"))),
         }
     }

@@ -36,6 +36,10 @@ pub struct Counts {
     pub accesses: u64,
     /// Of these, the ones that were refused.
     pub faults: u64,
+    /// Of these, the ones for which the walker tells the reason.
+    pub reasons: u64,
+    /// Accesses of users, and of kernels that keep themselves from the pages of users.
+    pub of_users: u64,
     /// Accesses between an unmap and its sync that still reached the page.
     pub stale: u64,
 }
@@ -45,6 +49,8 @@ impl AddAssign for Counts {
         self.translations += more.translations;
         self.accesses += more.accesses;
         self.faults += more.faults;
+        self.reasons += more.reasons;
+        self.of_users += more.of_users;
         self.stale += more.stale;
     }
 }
@@ -81,8 +87,12 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:10} {:37} {:26} ", self.format, self.config, self.walker)?;
         match &self.result {
-            Ok(Counts { translations, accesses, faults, stale: 0 }) => {
-                write!(f, "{translations:>6} translations, {accesses:>5} accesses ({faults} refused)")
+            Ok(Counts { translations, accesses, faults, reasons, of_users, stale: 0 }) => {
+                write!(
+                    f,
+                    "{translations:>6} translations, {accesses:>5} accesses ({faults} refused, {reasons} with the reason"
+                )?;
+                if *of_users == 0 { write!(f, ")") } else { write!(f, "; {of_users} of users)") }
             }
             Ok(Counts { accesses, faults, stale, .. }) => {
                 write!(f, "{accesses:>26} accesses ({faults} refused, {stale} stale until the sync)")

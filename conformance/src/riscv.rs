@@ -3,10 +3,10 @@
 use crate::gdb::Gdb;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Where RAM begins.
 pub const RAM_PA: u64 = 0x8000_0000;
@@ -22,9 +22,13 @@ const SUPERVISOR: u64 = 1;
 const MACHINE: u64 = 3;
 /// `mstatus`: loads and stores as if in the level MPP; of user pages, too; the upper half is of 64-bit harts (UXL and SXL are 2).
 const MPRV: u64 = 1 << 17;
+const MPP_USER: u64 = USER << 11;
 const MPP_SUPERVISOR: u64 = SUPERVISOR << 11;
 const SUM: u64 = 1 << 18;
 const XLEN_64: u64 = 0xa_0000_0000;
+
+/// A page fault, which is of one kind of access, tells no reason.
+pub(crate) const PAGE_FAULT: Reasons = &[Reason::NotMapped, Reason::NotPermitted, Reason::OutOfRange];
 
 /// Bits of a register.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,7 +53,7 @@ impl Hart {
     ///
     /// # Errors
     /// The machine does not start.
-    pub fn new(program: &PathBuf, xlen: Xlen, extensions: &[&str], ram: &Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, xlen: Xlen, extensions: &[&str], ram: &Ram) -> io::Result<Self> {
         // ld a0, 0(a1) and sd a2, 0(a1); lw and sw with 32 bits.
         let (load, store): (u32, u32) =
             if xlen == Xlen::Bits64 { (0x0005_b503, 0x00c5_b023) } else { (0x0005_a503, 0x00c5_a023) };
@@ -97,15 +101,21 @@ impl Walker for Hart {
         self.gdb.physical(va)
     }
 
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
-        // The cause of a refusal. Users' pages are executed by users only.
-        let (at, privilege, cause_of_refusal) = match access {
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        let Request { va, access, privilege, value, .. } = *request;
+        let (mode, status) = match privilege {
+            Privilege::User => (USER, MPP_USER),
+            Privilege::Guarded => (SUPERVISOR, MPP_SUPERVISOR),
+            Privilege::Supervisor => (SUPERVISOR, MPP_SUPERVISOR | SUM),
+        };
+        // The cause of a refusal. Loads and stores are of machine mode, as if in the other.
+        let (at, mode, cause_of_refusal) = match access {
             Access::Read => (LOAD_AT, MACHINE, 13),
             Access::Write => (STORE_AT, MACHINE, 15),
-            Access::Execute => (va, USER, 12),
+            Access::Execute => (va, mode, 12),
         };
-        self.gdb.set("priv", privilege)?;
-        self.gdb.set("mstatus", MPRV | MPP_SUPERVISOR | SUM | self.upper())?;
+        self.gdb.set("priv", mode)?;
+        self.gdb.set("mstatus", MPRV | status | self.upper())?;
         self.gdb.set("mtvec", TRAP)?;
         self.gdb.set("a1", va)?;
         self.gdb.set("a2", value)?;
@@ -119,9 +129,9 @@ impl Walker for Hart {
         } else {
             let (cause, value) = (self.gdb.get("mcause")?, self.gdb.get("mtval")?);
             if cause != cause_of_refusal || value != va {
-                return Err(io::Error::other(format!("{access:?} at {va:#x}: cause {cause}, at {value:#x}")));
+                return Err(io::Error::other(format!("{request:x?}: cause {cause}, at {value:#x}")));
             }
-            Outcome::Fault
+            Outcome::Fault(PAGE_FAULT)
         };
         self.gdb.set("priv", SUPERVISOR)?;
         Ok(outcome)
@@ -135,8 +145,16 @@ impl Walker for Hart {
         Some(&[0x13, 0, 0, 0])
     }
 
-    fn permits(&self, prot: Prot, access: Access) -> bool {
-        permits(prot, access)
+    fn privileges(&self) -> &'static [Privilege] {
+        &[Privilege::Supervisor, Privilege::Guarded, Privilege::User]
+    }
+
+    fn permits(&self, prot: Prot, access: Access, privilege: Privilege) -> bool {
+        match (privilege, access) {
+            // Users' pages are executed by users only.
+            (Privilege::Guarded, _) | (Privilege::Supervisor, Access::Execute) => false,
+            (Privilege::Supervisor | Privilege::User, _) => permits(prot, access),
+        }
     }
 }
 

@@ -2,12 +2,13 @@
 
 use crate::gdb::Gdb;
 use crate::ram::Ram;
-use crate::riscv::{RAM_PA, Xlen};
+use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen};
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Outcome, Walker};
+use crate::walker::{Access, Outcome, Privilege, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::ops::Range;
+use std::path::Path;
 
 /// Where the instructions of accesses are, and where traps go.
 const INSTRUCTIONS: u64 = RAM_PA + 0x1000;
@@ -24,7 +25,8 @@ const XLEN_64: u64 = 0xa_0000_0000;
 
 const MRET_AT: u64 = INSTRUCTIONS + 8;
 
-/// Causes of traps: ecall of a guest's supervisor; guest page faults.
+/// Causes of traps: ecall of a guest's user, and of its supervisor; guest page faults.
+const CALL_OF_USER: u64 = 8;
 const CALL_OF_GUEST: u64 = 10;
 const FETCH_REFUSED: u64 = 20;
 const LOAD_REFUSED: u64 = 21;
@@ -38,6 +40,8 @@ pub struct Guest {
     xlen: Xlen,
     hgatp: u64,
     gpa_bits: u32,
+    /// Where memory holds its own addresses.
+    data: Vec<Range<u64>>,
     /// QEMU 7.2 refuses addresses with the highest bit set.
     has_sign_fault: bool,
 }
@@ -49,7 +53,7 @@ impl Guest {
     /// # Errors
     /// The machine does not work.
     pub fn new(
-        program: &PathBuf,
+        program: &Path,
         xlen: Xlen,
         extensions: &[&str],
         gpa_bits: u32,
@@ -70,10 +74,10 @@ impl Guest {
         let cpu = [&[name, "pmp=false", "h=true"], extensions].concat().join(",");
         let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
         let has_sign_fault = vm::major(program)? < 10;
-        let mut guest = Self { _vm: vm, gdb: Gdb::new(channel)?, xlen, hgatp, has_sign_fault, gpa_bits };
+        let mut guest =
+            Self { _vm: vm, gdb: Gdb::new(channel)?, xlen, hgatp, has_sign_fault, gpa_bits, data: ram.data() };
         guest.gdb.set("priv", MACHINE)?;
         guest.gdb.set("mtvec", TRAP)?;
-        guest.gdb.set("hstatus", if xlen == Xlen::Bits64 { SPVP | VSXL_64 } else { SPVP })?;
         guest.gdb.set("vsatp", 0)?;
         guest.forget()?;
         Ok(guest)
@@ -85,13 +89,14 @@ impl Guest {
         self.gdb.set("hgatp", self.hgatp)
     }
 
-    /// Goes to an address as the guest's supervisor, by mret.
-    fn enter_at(&mut self, va: u64) -> io::Result<()> {
+    /// Goes to an address as the guest's supervisor or user, by mret.
+    fn enter_at(&mut self, va: u64, privilege: Privilege) -> io::Result<()> {
         self.gdb.set("mepc", va)?;
+        let mode = if privilege == Privilege::User { 0 } else { MPP_SUPERVISOR };
         match self.xlen {
-            Xlen::Bits64 => self.gdb.set("mstatus", XLEN_64 | MPP_SUPERVISOR | MPV)?,
+            Xlen::Bits64 => self.gdb.set("mstatus", XLEN_64 | mode | MPV)?,
             Xlen::Bits32 => {
-                self.gdb.set("mstatus", MPP_SUPERVISOR)?;
+                self.gdb.set("mstatus", mode)?;
                 self.gdb.set("mstatush", MPV >> 32)?;
             }
         }
@@ -103,7 +108,8 @@ impl Guest {
 impl Walker for Guest {
     fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
         // Memory holds its own addresses.
-        Ok(match self.access(va, Access::Read, 0)? {
+        let request = Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        Ok(match self.access(&request)? {
             Outcome::Done(pa) => Some(pa),
             _ => None,
         })
@@ -113,35 +119,39 @@ impl Walker for Guest {
     fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
         let is_in_register = self.xlen == Xlen::Bits64 || va >> 32 == 0;
         let is_refused = self.has_sign_fault && va >> (self.gpa_bits - 1) != 0;
-        let is_ram = pa.is_none_or(|pa| (RAM_PA + crate::ram::DATA_AT..RAM_PA + crate::ram::RAM_BYTES).contains(&pa));
+        let is_ram = pa.is_none_or(|pa| self.data.iter().any(|area| area.contains(&pa)));
         is_in_register && !is_refused && is_ram && va & 7 == 0
     }
 
     fn sees(&self, prot: Prot) -> bool {
-        self.permits(prot, Access::Read)
+        self.permits(prot, Access::Read, Privilege::Supervisor)
     }
 
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        let Request { va, access, privilege, value, .. } = *request;
         let (at, cause_of_refusal) = match access {
             Access::Read => (INSTRUCTIONS, LOAD_REFUSED),
             Access::Write => (INSTRUCTIONS + 4, STORE_REFUSED),
             Access::Execute => (MRET_AT, FETCH_REFUSED),
         };
+        let mode = if privilege == Privilege::User { 0 } else { SPVP };
+        self.gdb.set("hstatus", if self.xlen == Xlen::Bits64 { mode | VSXL_64 } else { mode })?;
         self.gdb.set("priv", MACHINE)?;
         self.gdb.set("a1", va)?;
         self.gdb.set("a2", value)?;
         self.gdb.set("pc", at)?;
         if access == Access::Execute {
-            self.enter_at(va)?;
+            self.enter_at(va, privilege)?;
         }
         self.gdb.step()?;
         if access != Access::Execute && self.gdb.get("pc")? == at + 4 {
             return Ok(Outcome::Done(self.gdb.get("a0")?));
         }
+        let call = if privilege == Privilege::User { CALL_OF_USER } else { CALL_OF_GUEST };
         match (self.gdb.get("mcause")?, self.gdb.get("mtval2")?) {
-            (CALL_OF_GUEST, _) => Ok(Outcome::Done(0)),
-            (cause, gpa) if cause == cause_of_refusal && gpa == va >> 2 => Ok(Outcome::Fault),
-            (cause, gpa) => Err(io::Error::other(format!("{access:?} at {va:#x}: cause {cause}, at {gpa:#x} * 4"))),
+            (cause, _) if cause == call && access == Access::Execute => Ok(Outcome::Done(0)),
+            (cause, gpa) if cause == cause_of_refusal && gpa == va >> 2 => Ok(Outcome::Fault(PAGE_FAULT)),
+            (cause, gpa) => Err(io::Error::other(format!("{request:x?}: cause {cause}, at {gpa:#x} * 4"))),
         }
     }
 
@@ -154,7 +164,12 @@ impl Walker for Guest {
         Some(&[0x73, 0, 0, 0])
     }
 
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn privileges(&self) -> &'static [Privilege] {
+        // Of the guest, whose own tables are off: to the G-stage all are users.
+        &[Privilege::Supervisor, Privilege::User]
+    }
+
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         crate::riscv::permits(prot, access)
     }
 }

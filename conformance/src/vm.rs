@@ -1,11 +1,12 @@
 //! A virtual machine of QEMU that stands still.
 
-use crate::ram::{RAM_BYTES, Ram};
+use crate::ram::Ram;
 use std::env;
+use std::ffi::OsString;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -17,15 +18,18 @@ pub struct Vm {
 
 /// Where QEMU's program of that name is: in `GENERIC_PT_QEMU_DIR`, or where programs are.
 pub fn program(name: &str) -> Option<PathBuf> {
-    let directories = env::var_os("GENERIC_PT_QEMU_DIR").or_else(|| env::var_os("PATH")).unwrap_or_default();
-    env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
+    find(name, env::var_os("GENERIC_PT_QEMU_DIR").or_else(|| env::var_os("PATH")))
+}
+
+fn find(name: &str, directories: Option<OsString>) -> Option<PathBuf> {
+    env::split_paths(&directories?).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
 /// The version of a program of QEMU, as it prints it.
 ///
 /// # Errors
 /// It does not run, or prints none.
-pub fn version(program: &PathBuf) -> io::Result<String> {
+pub fn version(program: &Path) -> io::Result<String> {
     let output = Command::new(program).arg("--version").output()?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let version = text.split_whitespace().skip_while(|word| *word != "version").nth(1);
@@ -36,7 +40,7 @@ pub fn version(program: &PathBuf) -> io::Result<String> {
 ///
 /// # Errors
 /// It does not tell.
-pub fn major(program: &PathBuf) -> io::Result<u32> {
+pub fn major(program: &Path) -> io::Result<u32> {
     let version = version(program)?;
     let major = version.split('.').next().and_then(|major| major.parse().ok());
     major.ok_or_else(|| io::Error::other(format!("version {version:?} has no number")))
@@ -51,15 +55,24 @@ pub enum Channel {
     Qtest,
 }
 
+/// A program that is killed with this one, however this one ends, where there is `setpriv` (util-linux) to arrange that.
+fn bound(program: &Path) -> Command {
+    let Some(setpriv) = find("setpriv", env::var_os("PATH")) else { return Command::new(program) };
+    let mut command = Command::new(setpriv);
+    command.args(["--pdeathsig", "KILL"]).arg(program);
+    command
+}
+
 impl Vm {
     /// Starts `program` with `machine` (which has `memory-backend=ram`) and other arguments, and gives its channel.
     ///
-    /// The channel is a socket that QEMU inherits as its standard input, so there is no name that others could take.
+    /// The channel is a socket that QEMU inherits as its standard input, so there is no name that others could take. What it says
+    /// is kept with its memory.
     ///
     /// # Errors
     /// It does not start.
     pub fn start(
-        program: &PathBuf,
+        program: &Path,
         machine: &str,
         channel: Channel,
         arguments: &[&str],
@@ -68,10 +81,11 @@ impl Vm {
         let (ours, theirs) = UnixStream::pair()?;
         ours.set_read_timeout(Some(Duration::from_secs(20)))?;
         let ram_path = ram.path().display();
-        let backend = format!("memory-backend-file,id=ram,mem-path={ram_path},size={RAM_BYTES},share=on");
-        let child = Command::new(program)
+        let bytes = ram.layout().bytes;
+        let backend = format!("memory-backend-file,id=ram,mem-path={ram_path},size={bytes},share=on");
+        let child = bound(program)
             .args(["-nodefaults", "-display", "none", "-accel", "tcg"])
-            .args(["-object", &backend, "-m", &format!("{}M", RAM_BYTES >> 20)])
+            .args(["-object", &backend, "-m", &format!("{}M", bytes >> 20)])
             .args(["-machine", &format!("{machine},memory-backend=ram")])
             .args(["-chardev", "socket,id=channel,fd=0"])
             .args(match channel {
@@ -81,8 +95,7 @@ impl Vm {
             .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(Stdio::null())
-            // Models of IOMMUs tell of every refused access.
-            .stderr(if channel == Channel::Qtest { Stdio::null() } else { Stdio::inherit() })
+            .stderr(ram.messages_to()?)
             .spawn()?;
         Ok((Self { child }, ours))
     }

@@ -7,15 +7,67 @@ use std::io;
 /// What is tried at an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Access {
-    /// Read eight bytes.
+    /// Read some bytes.
     Read,
-    /// Write eight bytes.
+    /// Write some bytes.
     Write,
     /// Execute one instruction, [`Walker::instruction`].
     Execute,
 }
 
-/// What became of it.
+/// Who tries it. All pages of the library are those of users.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Privilege {
+    /// A kernel that may use the pages of users; a device.
+    Supervisor,
+    /// A kernel that keeps itself from using the pages of users: SMAP and SMEP, PAN, no SUM.
+    Guarded,
+    /// A user: ring 3, EL0, U-mode.
+    User,
+}
+
+/// An access.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Where.
+    pub va: u64,
+    /// What.
+    pub access: Access,
+    /// By whom.
+    pub privilege: Privilege,
+    /// How many bytes, up to eight; not of executions.
+    pub bytes: u64,
+    /// What a write writes.
+    pub value: u64,
+}
+
+/// Why hardware refuses an access.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// There is no page.
+    NotMapped,
+    /// There is one, which may not be used so.
+    NotPermitted,
+    /// The tables do not reach so far, or the address is not canonical.
+    OutOfRange,
+}
+
+/// The reasons that one code of a machine stands for; none if it tells nothing.
+pub type Reasons = &'static [Reason];
+
+/// A machine that refuses without telling why.
+pub const UNTOLD: Reasons = &[];
+
+/// Numbers of bytes that an access can have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Widths {
+    /// Those of the plan.
+    OfThePlan,
+    /// One to eight, at any address: of a device.
+    Any,
+}
+
+/// What became of an access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// It was done; what was read.
@@ -28,7 +80,7 @@ pub enum Outcome {
     /// The walker tells nothing: memory shows it.
     Untold,
     /// The walker refused it.
-    Fault,
+    Fault(Reasons),
 }
 
 /// A machine with a table.
@@ -39,14 +91,19 @@ pub trait Walker {
     /// The machine does not work.
     fn translate(&mut self, va: u64) -> io::Result<Option<u64>>;
 
-    /// Whether an access may be tried that has to be refused for its protection.
-    fn survives_refusing(&self) -> bool {
-        true
-    }
-
     /// An instruction that [`Access::Execute`] executes, if the walker can be made to execute what is mapped.
     fn instruction(&self) -> Option<&'static [u8]> {
         None
+    }
+
+    /// Who can try something.
+    fn privileges(&self) -> &'static [Privilege] {
+        &[Privilege::Supervisor]
+    }
+
+    /// How many bytes one access can have.
+    fn widths(&self) -> Widths {
+        Widths::OfThePlan
     }
 
     /// Whether it can be asked about an address that goes there, or nowhere.
@@ -73,12 +130,17 @@ pub trait Walker {
         true
     }
 
-    /// Tries an access; `value` is what a write writes.
+    /// Tries an access.
     ///
     /// # Errors
     /// The machine does not work.
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome>;
+    fn access(&mut self, request: &Request) -> io::Result<Outcome>;
+
+    /// Whether an access may be tried that has to be refused for its protection.
+    fn survives_refusing(&self) -> bool {
+        true
+    }
 
     /// Whether a mapping with that protection permits the access.
-    fn permits(&self, prot: Prot, access: Access) -> bool;
+    fn permits(&self, prot: Prot, access: Access, privilege: Privilege) -> bool;
 }

@@ -1,13 +1,13 @@
 //! x86: the MMU of a CPU, with four or five levels, or with PAE.
 
 use crate::gdb::Gdb;
+use crate::plan::Window;
 use crate::ram::Ram;
-use crate::scenario::Window;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Where RAM begins.
 pub const RAM_PA: u64 = 0;
@@ -19,8 +19,17 @@ const HANDLERS: u64 = 0x1800;
 const READ_AT: u64 = 0x1000;
 const WRITE_AT: u64 = 0x1010;
 const STACK: u64 = 0x3ff0;
-const CODE_SELECTOR: u64 = 0x08;
-const DATA_SELECTOR: u64 = 0x10;
+/// Descriptors: code and data of the kernel, and of users, with the privilege level in the selector.
+const KERNEL_CODE: u64 = 2;
+const KERNEL_DATA: u64 = 3;
+const USER_CODE: u64 = 6;
+const USER_DATA: u64 = 7;
+/// The task register's base and that of the descriptors are 0 after a reset, so both lie in each other: the stacks of a task state
+/// segment are where no descriptor is used. The kernel's stack of 32-bit code, its selector, and the first of the interrupts' stacks
+/// in 64-bit code.
+const TASK_STACK_32: u64 = 4;
+const TASK_STACK_SELECTOR_32: u64 = 8;
+const TASK_INTERRUPT_STACK: u64 = 36;
 const NOP: &[u8] = &[0x90];
 const PAGE_FAULT: u64 = 14;
 const GENERAL_PROTECTION: u64 = 13;
@@ -34,6 +43,12 @@ const CR4_LA57: u64 = 1 << 12;
 const ACCESSED: u64 = 1 << 5;
 const EFER_LONG_MODE_AND_NX: u64 = 0xd01;
 const EFER_NX: u64 = 1 << 11;
+
+/// The error code of a page fault: there is a page; a write; a user; a fetch. Reserved bits are another.
+const PRESENT: u64 = 1;
+const OF_WRITE: u64 = 1 << 1;
+const OF_USER: u64 = 1 << 2;
+const OF_FETCH: u64 = 1 << 4;
 
 /// The kinds of paging.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,18 +75,24 @@ impl<'r> Cpu<'r> {
     ///
     /// # Errors
     /// The machine does not start.
-    pub fn new(program: &PathBuf, paging: Paging, ram: &'r Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, paging: Paging, ram: &'r Ram) -> io::Result<Self> {
         let cpu = if paging == Paging::Five { "max,la57=on,phys-bits=52" } else { "max,phys-bits=52" };
         let is_32_bit = paging == Paging::Pae;
-        // Descriptors: none, code, data.
         let code: u64 = if is_32_bit { 0x00cf_9b00_0000_ffff } else { 0x00af_9b00_0000_ffff };
-        for (n, descriptor) in [0, code, 0x00cf_9300_0000_ffff].into_iter().enumerate() {
-            ram.write(8 * n as u64, &descriptor.to_le_bytes())?;
+        let data: u64 = 0x00cf_9300_0000_ffff;
+        let of_user = 3 << 45;
+        let descriptors =
+            [(KERNEL_CODE, code), (KERNEL_DATA, data), (USER_CODE, code | of_user), (USER_DATA, data | of_user)];
+        for (n, descriptor) in descriptors {
+            ram.write(8 * n, &descriptor.to_le_bytes())?;
         }
-        // Gates are twice as large in 64-bit code; handlers are below 64 KiB.
-        let gate_bytes = if is_32_bit { 8 } else { 16 };
+        ram.write(TASK_STACK_32, &(STACK as u32).to_le_bytes())?;
+        ram.write(TASK_STACK_SELECTOR_32, &(8 * KERNEL_DATA as u16).to_le_bytes())?;
+        ram.write(TASK_INTERRUPT_STACK, &STACK.to_le_bytes())?;
+        // Gates are twice as large in 64-bit code, and name a stack; handlers are below 64 KiB.
+        let (gate_bytes, stack) = if is_32_bit { (8, 0) } else { (16, 1 << 32) };
         for vector in [6, 8, GENERAL_PROTECTION, PAGE_FAULT] {
-            let gate = (HANDLERS + 16 * vector) | CODE_SELECTOR << 16 | 0x8e << 40;
+            let gate = (HANDLERS + 16 * vector) | (8 * KERNEL_CODE) << 16 | stack | 0x8e << 40;
             ram.write(gate_bytes * vector, &gate.to_le_bytes())?;
         }
         // mov rax, [rbx] and mov [rbx], rcx; without the prefix of 64 bits eax, [ebx] and ecx.
@@ -91,8 +112,8 @@ impl<'r> Cpu<'r> {
         gdb.set("cr0", CR0_PROTECTED)?;
         gdb.set("cr4", if self.paging == Paging::Five { CR4_PAE | CR4_LA57 } else { CR4_PAE })?;
         gdb.set("efer", if self.paging == Paging::Pae { EFER_NX } else { EFER_LONG_MODE_AND_NX })?;
-        gdb.set("cs", CODE_SELECTOR)?;
-        gdb.set("ss", DATA_SELECTOR)?;
+        gdb.set("cs", 8 * KERNEL_CODE)?;
+        gdb.set("ss", 8 * KERNEL_DATA)?;
         gdb.set("cr3", cr3)?;
         gdb.set("cr0", CR0_PAGING)
     }
@@ -112,7 +133,8 @@ impl Walker for Cpu<'_> {
         self.gdb.physical(va)
     }
 
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        let Request { va, access, privilege, value, .. } = *request;
         let gdb = &mut self.gdb;
         let move_bytes = if self.paging == Paging::Pae { 2 } else { 3 };
         let (at, bytes) = match access {
@@ -120,15 +142,13 @@ impl Walker for Cpu<'_> {
             Access::Write => (WRITE_AT, move_bytes),
             Access::Execute => (va, NOP.len() as u64),
         };
-        for (register, value) in [
-            ("cs", CODE_SELECTOR),
-            ("ss", DATA_SELECTOR),
-            ("rbx", va),
-            ("rcx", value),
-            ("rsp", STACK),
-            ("eflags", 2),
-            ("rip", at),
-        ] {
+        let (cs, ss) = match privilege {
+            Privilege::User => ((8 * USER_CODE) | 3, (8 * USER_DATA) | 3),
+            Privilege::Supervisor | Privilege::Guarded => (8 * KERNEL_CODE, 8 * KERNEL_DATA),
+        };
+        for (register, value) in
+            [("cs", cs), ("ss", ss), ("rbx", va), ("rcx", value), ("rsp", STACK), ("eflags", 2), ("rip", at)]
+        {
             gdb.set(register, value)?;
         }
         gdb.step()?;
@@ -141,10 +161,23 @@ impl Walker for Cpu<'_> {
             return Ok(Outcome::Done(gdb.get("rax")?));
         }
         match rip.checked_sub(HANDLERS).map(|offset| offset / 16) {
-            Some(PAGE_FAULT) if gdb.get("cr2")? == va => Ok(Outcome::Fault),
+            Some(PAGE_FAULT) if gdb.get("cr2")? == va => {
+                // The stack is where it is mapped to.
+                let code = self.ram.read_u64(gdb.get("rsp")?)? & 0xffff_ffff;
+                reasons(request, code).map(Outcome::Fault)
+            }
             // An address that is not canonical.
-            Some(GENERAL_PROTECTION) => Ok(Outcome::Fault),
-            _ => Err(io::Error::other(format!("{access:?} at {va:#x}: went to {rip:#x}"))),
+            Some(GENERAL_PROTECTION) => Ok(Outcome::Fault(&[Reason::OutOfRange])),
+            _ => Err(io::Error::other(format!("{request:x?}: went to {rip:#x}"))),
+        }
+    }
+
+    fn privileges(&self) -> &'static [Privilege] {
+        // The instructions' own pages are those of users, so a guarded kernel could not execute them.
+        match self.paging {
+            // Users of 32-bit code are not tried: this machine's own set-up for them does not work yet.
+            Paging::Pae => &[Privilege::Supervisor],
+            Paging::Four | Paging::Five => &[Privilege::Supervisor, Privilege::User],
         }
     }
 
@@ -157,12 +190,26 @@ impl Walker for Cpu<'_> {
         Some(NOP)
     }
 
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match access {
             Access::Read => true,
             Access::Write => prot.contains(Prot::WRITE),
             // The format of the others has no such permission.
             Access::Execute => self.paging != Paging::Pae || !prot.contains(Prot::NOEXEC),
         }
+    }
+}
+
+/// What the error code of a page fault says. It has to tell what was tried, too.
+fn reasons(request: &Request, code: u64) -> io::Result<Reasons> {
+    let tried = match request.access {
+        Access::Read => 0,
+        Access::Write => OF_WRITE,
+        Access::Execute => OF_FETCH,
+    } | if request.privilege == Privilege::User { OF_USER } else { 0 };
+    match code ^ tried {
+        PRESENT => Ok(&[Reason::NotPermitted]),
+        0 => Ok(&[Reason::NotMapped]),
+        _ => Err(io::Error::other(format!("{request:x?}: page fault with error code {code:#x}"))),
     }
 }

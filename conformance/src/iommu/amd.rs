@@ -6,11 +6,11 @@ use super::permits_each;
 use crate::edu;
 use crate::ram::Ram;
 use crate::vm;
-use crate::walker::{Access, Outcome, Walker};
+use crate::walker::{Access, Outcome, Privilege, Request, Walker, Widths};
 use generic_pt::format::Top;
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 const REGISTERS: u64 = 0xfed8_0000;
 const COMMANDS_HEAD: u64 = REGISTERS + 0x2000;
@@ -46,7 +46,7 @@ impl<'r> Amd<'r> {
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &PathBuf, root: u64, mode: u32, ram: &'r Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, root: u64, mode: u32, ram: &'r Ram) -> io::Result<Self> {
         let device = match vm::major(program)? {
             ..=9 => "amd-iommu",
             10 => "amd-iommu,pt=off",
@@ -98,13 +98,17 @@ impl Walker for Amd<'_> {
     fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
         self.board.reaches(va, pa) && va.checked_shr(self.va_bits).unwrap_or(0) == 0
     }
+    fn widths(&self) -> Widths {
+        Widths::Any
+    }
     fn sees(&self, prot: Prot) -> bool {
-        self.permits(prot, Access::Read)
+        self.permits(prot, Access::Read, Privilege::Supervisor)
     }
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
-        self.board.access(va, access, value)
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        // The model records no faults of tables.
+        self.board.access(request)
     }
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         permits_each(prot, access)
     }
     fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {

@@ -1,22 +1,22 @@
 //! A machine whose CPU sleeps, so that nobody but the device uses its memory.
 
 use crate::edu::{self, Config, Edu, Exchange};
+use crate::plan::Window;
 use crate::qtest::Qtest;
-use crate::ram::Ram;
-use crate::scenario::Window;
+use crate::ram::{Layout, Ram};
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome};
+use crate::walker::{Access, Outcome, Reasons, Request, UNTOLD};
 use generic_pt::Prot;
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// What differs from machine to machine.
 #[derive(Clone, Copy, Debug)]
 pub struct Model {
     /// What QEMU calls it, with its properties.
     machine: &'static str,
-    /// Where RAM begins.
-    pub ram_pa: u64,
+    /// Where RAM is.
+    pub layout: Layout,
     window_pa: u64,
     /// Where the IOMMU's own structures can be: 512 KiB of RAM.
     pub structures_pa: u64,
@@ -46,7 +46,7 @@ enum Boot {
 /// A PC: hlt everywhere; at the reset vector cli, hlt, and back to it.
 pub const PC: Model = Model {
     machine: "q35",
-    ram_pa: 0,
+    layout: Layout::PC,
     window_pa: 0,
     structures_pa: 0x10_0000,
     boot: Boot::Firmware { bytes: 64 << 10, everywhere: 0xf4, at: (64 << 10) - 16, code: &[0xfa, 0xf4, 0xeb, 0xfd] },
@@ -58,7 +58,7 @@ pub const PC: Model = Model {
 /// An AArch64 machine with an SMMU: wfi, and back to it.
 pub const ARM: Model = Model {
     machine: "virt,iommu=smmuv3",
-    ram_pa: crate::arm::RAM_PA,
+    layout: Layout::large(crate::arm::RAM_PA),
     window_pa: crate::arm::RAM_PA + 0x10_0000,
     structures_pa: crate::arm::RAM_PA + 0x18_0000,
     boot: Boot::Firmware {
@@ -75,7 +75,7 @@ pub const ARM: Model = Model {
 /// A RISC-V machine with an IOMMU of its own: wfi, and back to it.
 pub const RISCV: Model = Model {
     machine: "virt,iommu-sys=on",
-    ram_pa: crate::riscv::RAM_PA,
+    layout: Layout::large(crate::riscv::RAM_PA),
     window_pa: crate::riscv::RAM_PA + 0x10_0000,
     structures_pa: crate::riscv::RAM_PA + 0x18_0000,
     boot: Boot::Ram(&[0x1050_0073, 0xffdf_f06f]),
@@ -105,7 +105,7 @@ impl<'r> Board<'r> {
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &PathBuf, model: &Model, arguments: &[&str], window_va: u64, ram: &'r Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, model: &Model, arguments: &[&str], window_va: u64, ram: &'r Ram) -> io::Result<Self> {
         let firmware = tempfile::NamedTempFile::new()?;
         let mut bios = firmware.path().display().to_string();
         match model.boot {
@@ -115,7 +115,7 @@ impl<'r> Board<'r> {
                 std::fs::write(firmware.path(), &content)?;
             }
             Boot::Ram(code) => {
-                ram.write_words(model.ram_pa, code)?;
+                ram.write_words(model.layout.base_pa, code)?;
                 "none".clone_into(&mut bios);
             }
         }
@@ -129,19 +129,20 @@ impl<'r> Board<'r> {
         Ok(Self { _vm: vm, _firmware: firmware, qtest, ram, edu, interrupts_mib: model.interrupts_mib })
     }
 
-    /// DMA of eight bytes.
+    /// DMA, which tells no reasons.
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn access(&mut self, iova: u64, access: Access, value: u64) -> io::Result<Outcome> {
+    pub fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        let Request { va, access, bytes, value, .. } = *request;
         match access {
             // A refused read gives zeros, which are nowhere in the memory that is looked at.
-            Access::Read => Ok(match self.edu.read(&mut self.qtest, self.ram, iova)? {
-                0 => Outcome::Fault,
+            Access::Read => Ok(match self.edu.read(&mut self.qtest, self.ram, va, bytes)? {
+                0 => Outcome::Fault(UNTOLD),
                 value => Outcome::Done(value),
             }),
             Access::Write => {
-                self.edu.write(&mut self.qtest, self.ram, iova, value)?;
+                self.edu.write(&mut self.qtest, self.ram, va, bytes, value)?;
                 Ok(Outcome::Untold)
             }
             Access::Execute => Err(io::Error::other("DMA does not execute")),
@@ -153,11 +154,21 @@ impl<'r> Board<'r> {
     /// # Errors
     /// The machine does not work.
     pub fn translate(&mut self, iova: u64) -> io::Result<Option<u64>> {
-        self.edu.read(&mut self.qtest, self.ram, iova).map(|pa| (pa != 0).then_some(pa))
+        self.edu.read(&mut self.qtest, self.ram, iova, 8).map(|pa| (pa != 0).then_some(pa))
     }
 
     /// Not the range of interrupts, and only RAM.
     pub fn reaches(&self, iova: u64, pa: Option<u64>) -> bool {
         self.interrupts_mib != Some(iova >> 20) && iova & 7 == 0 && pa.is_none_or(|pa| self.ram.is_data(pa))
+    }
+}
+
+/// An outcome, with what the IOMMU recorded.
+pub fn with_record(outcome: Outcome, recorded: Option<Reasons>) -> io::Result<Outcome> {
+    match (outcome, recorded) {
+        (outcome, None) => Ok(outcome),
+        // A part of what was read may have been permitted.
+        (Outcome::Fault(_) | Outcome::Untold, Some(reasons)) => Ok(Outcome::Fault(reasons)),
+        (outcome, Some(_)) => Ok(outcome),
     }
 }

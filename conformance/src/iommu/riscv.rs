@@ -1,13 +1,13 @@
 //! The RISC-V IOMMU, first stage or second stage (RISC-V IOMMU architecture, 2 to 5).
 
-use super::board::{Board, RISCV};
+use super::board::{Board, RISCV, with_record};
 use crate::edu;
 use crate::ram::Ram;
-use crate::riscv::Xlen;
-use crate::walker::{Access, Outcome, Walker};
+use crate::riscv::{PAGE_FAULT, Xlen};
+use crate::walker::{Access, Outcome, Privilege, Reasons, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Which table is walked: its mode and the page number of its top, as the library tells.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +26,8 @@ const COMMANDS_HEAD: u64 = REGISTERS + 0x20;
 const COMMANDS_TAIL: u64 = REGISTERS + 0x24;
 const COMMANDS_CONTROL: u64 = REGISTERS + 0x48;
 const FAULTS_BASE: u64 = REGISTERS + 0x28;
+const FAULTS_HEAD: u64 = REGISTERS + 0x30;
+const FAULTS_TAIL: u64 = REGISTERS + 0x34;
 const FAULTS_CONTROL: u64 = REGISTERS + 0x4c;
 
 /// Of a queue: on, and what says that it is.
@@ -71,7 +73,7 @@ impl<'r> Iommu<'r> {
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &PathBuf, table: Table, ram: &'r Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, table: Table, ram: &'r Ram) -> io::Result<Self> {
         let mut iommu = Self { board: Board::new(program, &RISCV, &["-cpu", "rv64"], 0, ram)?, table, tail: 0 };
         let qtest = &mut iommu.board.qtest;
         let entry_bytes = if qtest.read_u64(CAPABILITIES)? & MSI_FLAT == 0 { 32 } else { 64 };
@@ -95,6 +97,23 @@ impl<'r> Iommu<'r> {
         qtest.wait_u32(DEVICES_POINTER, |pointer| pointer & BUSY == 0)?;
         iommu.invalidate(&Invalidation::EVERYTHING)?;
         Ok(iommu)
+    }
+
+    /// The reason of the last fault since this was asked last.
+    fn take_fault(&mut self) -> io::Result<Option<Reasons>> {
+        let qtest = &mut self.board.qtest;
+        let (head, tail) = (qtest.read_u32(FAULTS_HEAD)?, qtest.read_u32(FAULTS_TAIL)?);
+        if head == tail {
+            return Ok(None);
+        }
+        qtest.write_u32(FAULTS_HEAD, tail)?;
+        let last = u64::from(tail.wrapping_sub(1)) % (1 << QUEUE_LG2);
+        let cause = self.board.ram.read_u64(FAULTS + 32 * last)? & 0xfff;
+        match (self.table, cause) {
+            // Page faults, of reads and writes; guest page faults. They are of one kind for all reasons.
+            (Table::First(..), 13 | 15) | (Table::Second(..), 21 | 23) => Ok(Some(PAGE_FAULT)),
+            _ => Err(io::Error::other(format!("fault with cause {cause}"))),
+        }
     }
 
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
@@ -121,16 +140,21 @@ impl Walker for Iommu<'_> {
     fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
         self.board.reaches(va, pa)
     }
+    fn widths(&self) -> Widths {
+        Widths::Any
+    }
     fn sees(&self, prot: Prot) -> bool {
-        self.permits(prot, Access::Read)
+        self.permits(prot, Access::Read, Privilege::Supervisor)
     }
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
-        self.forget_aliases(va)?;
-        let outcome = self.board.access(va, access, value)?;
-        self.forget_aliases(va)?;
-        Ok(outcome)
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        self.forget_aliases(request.va)?;
+        self.take_fault()?;
+        let outcome = self.board.access(request)?;
+        let outcome = with_record(outcome, self.take_fault()?);
+        self.forget_aliases(request.va)?;
+        outcome
     }
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         crate::riscv::permits(prot, access)
     }
     fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {

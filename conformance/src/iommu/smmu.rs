@@ -1,15 +1,15 @@
 //! Arm's SMMUv3, stage 1 or stage 2 (IHI 0070, 4 to 6).
 
 use super::blocks::blocks;
-use super::board::{ARM, Board};
+use super::board::{ARM, Board, with_record};
 use super::permits_each;
 use crate::arm::{Registers, Stage};
 use crate::edu;
 use crate::ram::Ram;
-use crate::walker::{Access, Outcome, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 const REGISTERS: u64 = 0x0905_0000;
 const CONTROL: u64 = REGISTERS + 0x20;
@@ -20,6 +20,8 @@ const COMMANDS_BASE: u64 = REGISTERS + 0x90;
 const COMMANDS_PRODUCED: u64 = REGISTERS + 0x98;
 const COMMANDS_CONSUMED: u64 = REGISTERS + 0x9c;
 const EVENTS_BASE: u64 = REGISTERS + 0xa0;
+const EVENTS_PRODUCED: u64 = REGISTERS + 0x1_00a8;
+const EVENTS_CONSUMED: u64 = REGISTERS + 0x1_00ac;
 
 /// Control: command queue, event queue, translation.
 const COMMANDS_ON: u32 = 1 << 3;
@@ -63,7 +65,7 @@ impl<'r> Smmu<'r> {
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &PathBuf, stage: Stage, registers: Registers, ram: &'r Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, stage: Stage, registers: Registers, ram: &'r Ram) -> io::Result<Self> {
         let Registers { ttb, tcr, mair } = registers;
         // The granule's code, in that half.
         let granule_lg2 = match (stage, if stage == Stage::Upper { tcr >> 30 & 3 } else { tcr >> 14 & 3 }) {
@@ -94,6 +96,23 @@ impl<'r> Smmu<'r> {
     fn write_words(&self, at: u64, words: &[u64]) -> io::Result<()> {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
         self.board.ram.write(at, &bytes)
+    }
+
+    /// The reason of the last fault since this was asked last.
+    fn take_fault(&mut self) -> io::Result<Option<Reasons>> {
+        let qtest = &mut self.board.qtest;
+        let (produced, consumed) = (qtest.read_u32(EVENTS_PRODUCED)?, qtest.read_u32(EVENTS_CONSUMED)?);
+        if produced == consumed {
+            return Ok(None);
+        }
+        qtest.write_u32(EVENTS_CONSUMED, produced)?;
+        let last = u64::from(produced.wrapping_sub(1)) % (1 << QUEUE_LG2);
+        match self.board.ram.read_u64(EVENTS + 32 * last)? & 0xff {
+            // F_TRANSLATION, F_PERMISSION.
+            0x10 => Ok(Some(&[Reason::NotMapped, Reason::OutOfRange])),
+            0x13 => Ok(Some(&[Reason::NotPermitted])),
+            other => Err(io::Error::other(format!("event {other:#x}"))),
+        }
     }
 
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
@@ -139,13 +158,18 @@ impl Walker for Smmu<'_> {
     fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
         self.board.reaches(va, pa)
     }
+    fn widths(&self) -> Widths {
+        Widths::Any
+    }
     fn sees(&self, prot: Prot) -> bool {
-        self.permits(prot, Access::Read)
+        self.permits(prot, Access::Read, Privilege::Supervisor)
     }
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
-        self.board.access(va, access, value)
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        self.take_fault()?;
+        let outcome = self.board.access(request)?;
+        with_record(outcome, self.take_fault()?)
     }
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match self.stage {
             Stage::Second => permits_each(prot, access),
             // What can be written can be read.

@@ -6,10 +6,10 @@ use super::permits_each;
 use crate::edu;
 use crate::ram::Ram;
 use crate::vm;
-use crate::walker::{Access, Outcome, Walker};
+use crate::walker::{Access, Outcome, Privilege, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// Which tables are walked, with what the library tells of them.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,7 @@ impl<'r> Vtd<'r> {
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &PathBuf, va_bits: u32, tables: Tables, ram: &'r Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, va_bits: u32, tables: Tables, ram: &'r Ram) -> io::Result<Self> {
         let is_old = vm::major(program)? <= 10;
         let mode = match (tables, is_old) {
             (Tables::Legacy(..), _) => "",
@@ -158,13 +158,16 @@ impl Walker for Vtd<'_> {
     fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
         self.board.reaches(va, pa)
     }
+    fn widths(&self) -> Widths {
+        Widths::Any
+    }
     fn sees(&self, prot: Prot) -> bool {
-        self.permits(prot, Access::Read)
+        self.permits(prot, Access::Read, Privilege::Supervisor)
     }
-    fn access(&mut self, va: u64, access: Access, value: u64) -> io::Result<Outcome> {
-        self.board.access(va, access, value)
+    fn access(&mut self, request: &Request) -> io::Result<Outcome> {
+        self.board.access(request)
     }
-    fn permits(&self, prot: Prot, access: Access) -> bool {
+    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match self.tables {
             // What can be written can be read.
             Tables::First(..) => access == Access::Read || prot.contains(Prot::WRITE),

@@ -5,9 +5,10 @@ use conformance::arm::{self, Registers, Stage};
 use conformance::arm32;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use conformance::kvm::{self, Host, Vcpu};
+use conformance::plan::Plan;
+use conformance::ram::Layout;
 use conformance::riscv::{self, Hart, Xlen};
 use conformance::riscv_g::Guest;
-use conformance::scenario::Plan;
 use conformance::x86::{self, Paging};
 use generic_pt::Features;
 use generic_pt::fmt::{armv7s, riscv_32, riscv_32_g, riscv_64, riscv_64_g, x86_64, x86_pae};
@@ -38,7 +39,7 @@ fn riscv_64(jobs: &mut Jobs) {
         jobs.add("riscv_64", name, Needs::any("qemu-system-riscv64"), move |program, seed| {
             let config = config(riscv_64::FORCED | Features::SIGN_EXTEND | own, va, 56, riscv_64::Config {});
             let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
-            check::<riscv_64::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+            check::<riscv_64::Format>(Layout::large(riscv::RAM_PA), &config, plan, |ram, info| {
                 let mut hart = Hart::new(program, Xlen::Bits64, extensions, ram)?;
                 hart.install(info.fsc_iosatp_mode, info.ppn)?;
                 Ok(Box::new(hart))
@@ -51,7 +52,7 @@ fn riscv_32(jobs: &mut Jobs) {
     jobs.add("riscv_32", "Sv32", Needs::any("qemu-system-riscv32"), move |program, seed| {
         let config = config(riscv_32::FORCED, 32, 34, riscv_32::Config {});
         let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
-        check::<riscv_32::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+        check::<riscv_32::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
             let mut hart = Hart::new(program, Xlen::Bits32, &[], ram)?;
             hart.install(info.fsc_iosatp_mode, info.ppn.into())?;
             Ok(Box::new(hart))
@@ -73,7 +74,7 @@ fn riscv_64_g(jobs: &mut Jobs) {
         jobs.add("riscv_64_g", name, Needs::any("qemu-system-riscv64"), move |program, seed| {
             let config = config(riscv_64_g::FORCED | own, va, 56, riscv_64_g::Config {});
             let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
-            check::<riscv_64_g::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+            check::<riscv_64_g::Format>(Layout::large(riscv::RAM_PA), &config, plan, |ram, info| {
                 let top = (info.iohgatp_mode, info.ppn);
                 Ok(Box::new(Guest::new(program, Xlen::Bits64, extensions, va, top, ram)?))
             })
@@ -85,7 +86,7 @@ fn riscv_32_g(jobs: &mut Jobs) {
     jobs.add("riscv_32_g", "Sv32x4", Needs::any("qemu-system-riscv32"), |program, seed| {
         let config = config(riscv_32_g::FORCED, 34, 34, riscv_32_g::Config {});
         let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
-        check::<riscv_32_g::Format>(riscv::RAM_PA, &config, plan, |ram, info| {
+        check::<riscv_32_g::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
             let top = (info.iohgatp_mode, info.ppn.into());
             Ok(Box::new(Guest::new(program, Xlen::Bits32, &[], 34, top, ram)?))
         })
@@ -98,7 +99,7 @@ fn x86_64(jobs: &mut Jobs) {
             let features = x86_64::FORCED | Features::SIGN_EXTEND;
             let config = config(features, va, 52, x86_64::Config { top_level, encryption_mask: 0 });
             let plan = Plan { window: x86::WINDOW, pa_bits: 52, ..Plan::new(seed) };
-            check::<x86_64::Format>(x86::RAM_PA, &config, plan, |ram, info| {
+            check::<x86_64::Format>(Layout::PC, &config, plan, |ram, info| {
                 let mut cpu = x86::Cpu::new(program, paging, ram)?;
                 cpu.install(info.gcr3_pt)?;
                 Ok(Box::new(cpu))
@@ -118,7 +119,9 @@ fn x86_64_of_kvm(jobs: &mut Jobs) {
             x86_64::Config { top_level: 3, encryption_mask: 0 },
         );
         let plan = Plan { window: kvm::WINDOW, pa_bits: host.pa_bits, sizes: host.sizes, ..Plan::new(seed) };
-        check::<x86_64::Format>(x86::RAM_PA, &config, plan, |ram, info| Ok(Box::new(Vcpu::new(info.gcr3_pt, ram)?)))
+        check::<x86_64::Format>(Layout::small(x86::RAM_PA), &config, plan, |ram, info| {
+            Ok(Box::new(Vcpu::new(info.gcr3_pt, ram)?))
+        })
     });
 }
 
@@ -126,7 +129,7 @@ fn x86_pae(jobs: &mut Jobs) {
     jobs.add("x86_pae", "XD", Needs::any("qemu-system-x86_64"), move |program, seed| {
         let config = config(x86_pae::FORCED | x86_pae::EXECUTE_DISABLE, 32, 52, x86_pae::Config {});
         let plan = Plan { access_bytes: 4, window: x86::WINDOW, pa_bits: 52, ..Plan::new(seed) };
-        check::<x86_pae::Format>(x86::RAM_PA, &config, plan, |ram, info| {
+        check::<x86_pae::Format>(Layout::PC, &config, plan, |ram, info| {
             let mut cpu = x86::Cpu::new(program, Paging::Pae, ram)?;
             cpu.install(info.cr3.into())?;
             Ok(Box::new(cpu))
@@ -143,7 +146,7 @@ macro_rules! armv8 {
             let features: Features = FORCED.union($features);
             let config = config(features, $va, $oa, Config {});
             let plan = Plan { pa_bits: $oa, window: arm::WINDOW, accesses_of_a_page: 2, ..Plan::new(seed) };
-            check::<Format>(arm::RAM_PA, &config, plan, |ram, HwInfo { ttb, tcr, mair }| {
+            check::<Format>(Layout::large(arm::RAM_PA), &config, plan, |ram, HwInfo { ttb, tcr, mair }| {
                 let registers = Registers { ttb, tcr, mair };
                 Ok(Box::new(arm::Cpu::new(program, Stage::$stage, registers, ram)?))
             })
@@ -199,7 +202,7 @@ fn armv7s(jobs: &mut Jobs) {
                 accesses_of_a_page: 2,
                 ..Plan::new(seed)
             };
-            check::<armv7s::Format>(arm::RAM_PA, &config, plan, |ram, info| {
+            check::<armv7s::Format>(Layout::small(arm::RAM_PA), &config, plan, |ram, info| {
                 let armv7s::HwInfo { ttbr, ttbcr, prrr, nmrr } = info;
                 let registers = arm32::Registers { ttbr, ttbcr, prrr, nmrr };
                 Ok(Box::new(arm32::Cpu::new(program, registers, ram)?))

@@ -7,15 +7,15 @@ use conformance::iommu::board::{ARM, Model, PC, RISCV};
 use conformance::iommu::riscv::{Iommu, Table};
 use conformance::iommu::smmu::Smmu;
 use conformance::iommu::vtd::{Tables, Vtd};
+use conformance::plan::{FirstTop, Plan};
 use conformance::ram::Ram;
 use conformance::riscv::Xlen;
-use conformance::scenario::{FirstTop, Plan};
 use conformance::walker::Walker;
 use generic_pt::fmt::{amdv1, riscv_32, riscv_64, riscv_64_g, vtdss, x86_64};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, TableConfig};
 use std::io;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// All of them.
 pub fn all(jobs: &mut Jobs) {
@@ -46,16 +46,12 @@ fn rows<F: Walkers>(
     jobs: &mut Jobs,
     Subject { format, name, needs, model, pa_bits, top }: Subject<'_>,
     config: impl Fn(Features) -> TableConfig<F::Config> + Copy + Send + Sync + 'static,
-    machine: impl for<'r> Fn(&PathBuf, &'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>
-    + Copy
-    + Send
-    + Sync
-    + 'static,
+    machine: impl for<'r> Fn(&Path, &'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>> + Copy + Send + Sync + 'static,
 ) {
     let plan = move |seed| Plan { window: model.window(), pa_bits, top, ..Plan::dma(seed) };
     jobs.add(format, name, needs, move |program, seed| {
         let config = config(Features::FLUSH_RANGE);
-        check::<F>(model.ram_pa, &config, plan(seed), |ram, info| machine(program, ram, info))
+        check::<F>(model.layout, &config, plan(seed), |ram, info| machine(program, ram, info))
     });
     let mut policies = vec![
         ("ranges", Features::FLUSH_RANGE),
@@ -69,7 +65,7 @@ fn rows<F: Walkers>(
     policies.truncate(if cfg!(debug_assertions) { 1 } else { policies.len() });
     for (policy, feature) in policies {
         jobs.add(format, &format!("{name}: {policy}"), needs, move |program, seed| {
-            check_live::<F>(model.ram_pa, &config(feature), plan(seed), |ram, info| machine(program, ram, info))
+            check_live::<F>(model.layout, &config(feature), plan(seed), |ram, info| machine(program, ram, info))
         });
     }
 }

@@ -3,8 +3,9 @@
 use conformance::hardware::Hardware;
 use conformance::live::Live;
 use conformance::matrix::{Counts, Matrix, Row, Trouble};
-use conformance::ram::Ram;
-use conformance::scenario::{Plan, Scene};
+use conformance::plan::Plan;
+use conformance::ram::{Layout, Ram};
+use conformance::scenario::Scene;
 use conformance::vm;
 use conformance::walker::Walker;
 use generic_pt::iommu::Walkers;
@@ -13,7 +14,7 @@ use generic_pt::{Domain, Features, PtIommu, TableConfig};
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -58,7 +59,7 @@ struct Job {
 }
 
 /// What is done on the machine of that program, with that seed.
-type Test = Box<dyn Fn(&PathBuf, u64) -> io::Result<Counts> + Send + Sync>;
+type Test = Box<dyn Fn(&Path, u64) -> io::Result<Counts> + Send + Sync>;
 
 /// All jobs, in the order of their rows.
 #[derive(Default)]
@@ -71,7 +72,7 @@ impl Jobs {
         format: &'static str,
         config: &str,
         needs: Needs,
-        test: impl Fn(&PathBuf, u64) -> io::Result<Counts> + Send + Sync + 'static,
+        test: impl Fn(&Path, u64) -> io::Result<Counts> + Send + Sync + 'static,
     ) {
         self.0.push(Job { format, config: config.to_owned(), needs, test: Box::new(test) });
     }
@@ -136,7 +137,7 @@ impl Job {
     fn on_kvm(&self) -> Result<Counts, Trouble> {
         let host = conformance::kvm::Host::probe();
         host.map_err(|error| Trouble::Optional(format!("KVM does not work here: {error}")))?;
-        run_seeds(|seed| (self.test)(&PathBuf::from("/dev/kvm"), seed))
+        run_seeds(|seed| (self.test)(Path::new("/dev/kvm"), seed))
     }
 }
 
@@ -152,36 +153,42 @@ fn run_seeds(test: impl Fn(u64) -> io::Result<Counts>) -> Result<Counts, Trouble
 /// Makes a table in RAM from `ram_pa` on, gives it to the machine, and compares; changes it while the machine has it, and compares
 /// again.
 pub fn check<F: Walkers>(
-    ram_pa: u64,
+    layout: Layout,
     config: &TableConfig<F::Config>,
     plan: Plan,
     machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
 ) -> io::Result<Counts> {
-    let ram = Ram::new(ram_pa)?;
+    let ram = Ram::new(layout)?;
     let mut tables = ram.tables()?;
     let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
     let domain = Domain::new(arena, Hardware::default());
     let mut scene = Scene::<F>::new(&domain, config, &ram, plan)?;
     domain.driver.attach(machine(&ram, scene.hw_info())?);
-    scene.check(&ram)?;
-    scene.change(&ram)?;
-    scene.check(&ram)?;
-    Ok(scene.counts())
+    let counts = scene.check(&ram).and_then(|()| scene.change(&ram)).and_then(|()| scene.check(&ram));
+    counts.map(|()| scene.counts()).map_err(|error| with_messages(error, &ram))
 }
 
 /// Looks at a table through the machine, before and after each sync.
 pub fn check_live<F: Walkers>(
-    ram_pa: u64,
+    layout: Layout,
     config: &TableConfig<F::Config>,
     plan: Plan,
     machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
 ) -> io::Result<Counts> {
-    let ram = Ram::new(ram_pa)?;
+    let ram = Ram::new(layout)?;
     let mut tables = ram.tables()?;
     let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
     let domain = Domain::new(arena, Hardware::default());
     let table = PtIommu::<F, _>::new(&domain, config).map_err(io::Error::other)?;
     let live = Live::new(&domain, table, &plan, &ram)?;
     domain.driver.attach(machine(&ram, live.hw_info())?);
-    live.check()
+    live.check().map_err(|error| with_messages(error, &ram))
+}
+
+/// With what the machine said, which may tell why.
+fn with_messages(error: io::Error, ram: &Ram) -> io::Error {
+    match ram.last_messages().as_str() {
+        "" => error,
+        messages => io::Error::other(format!("{error} (the machine says: {messages})")),
+    }
 }

@@ -1,0 +1,163 @@
+//! What accesses do: by whom, with which protection, and why not.
+
+use super::{Scene, wrong};
+use crate::ram::Ram;
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, UNTOLD, Walker};
+use generic_pt::iommu::Walkers;
+use generic_pt::{Features, Prot};
+use std::io;
+
+/// A page's place that an access goes to.
+#[derive(Clone, Copy)]
+struct Place {
+    va: u64,
+    pa: u64,
+    prot: Prot,
+}
+
+impl<F: Walkers> Scene<'_, '_, F> {
+    /// Tries accesses at the ends and in the middle of every part of the data that is mapped, and beside every mapping; nothing but
+    /// what was written may have changed.
+    pub(super) fn check_accesses(&mut self, walker: &mut dyn Walker, ram: &Ram) -> io::Result<()> {
+        let bytes = self.plan.access_bytes;
+        for (start, mapping) in self.mappings.clone() {
+            for part in Self::data_of(mapping, ram) {
+                let inside = (part.start + self.rng.below(part.end - part.start)) & !(bytes - 1);
+                for pa in [part.start, part.end - bytes, inside].into_iter().take(self.plan.accesses_of_a_page) {
+                    let va = start + (pa - mapping.pa);
+                    if walker.reaches(va, Some(pa)) {
+                        self.check_place(walker, ram, Place { va, pa, prot: mapping.prot })?;
+                    }
+                }
+            }
+            // Where nothing is: at its end, and elsewhere.
+            self.check_nothing(walker, start.wrapping_add(mapping.bytes))?;
+            self.check_transfers(walker, ram, start, mapping)?;
+        }
+        // What lies outside of the tables' reach.
+        let last = self.table.info().aperture.last;
+        for va in [last.wrapping_add(1), last.wrapping_mul(2).wrapping_add(1) & !7] {
+            self.check_nothing(walker, va)?;
+        }
+        match ram.first_changed()? {
+            None => Ok(()),
+            Some((pa, found)) => Err(wrong(format!("accesses changed {pa:#x}, where none should go, to {found:#x}"))),
+        }
+    }
+
+    fn request(&mut self, walker: &dyn Walker, va: u64, access: Access, value: u64) -> Request {
+        let privilege = self.rng.one_of(walker.privileges());
+        Request { va, access, privilege, bytes: self.plan.access_bytes, value }
+    }
+
+    fn check_place(&mut self, walker: &mut dyn Walker, ram: &Ram, place: Place) -> io::Result<()> {
+        let Place { va, pa, prot } = place;
+        let bytes = self.plan.access_bytes;
+        let mask = u64::MAX >> (u64::BITS - 8 * bytes as u32);
+        let before = ram.read_u64(pa & !7)?;
+        let value = self.rng.any() & mask;
+        ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;
+        let request = self.request(walker, va, Access::Read, 0);
+        if can_be_tried(walker, &request, prot) {
+            let outcome = walker.access(&request)?;
+            self.judge(walker, &request, place, outcome, Some(value))?;
+        }
+
+        let new = !value & mask;
+        let request = self.request(walker, va, Access::Write, new);
+        if can_be_tried(walker, &request, prot) {
+            let mut outcome = walker.access(&request)?;
+            let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
+            if outcome == Outcome::Untold {
+                outcome = if left == value { Outcome::Fault(UNTOLD) } else { Outcome::Done(0) };
+            }
+            self.judge(walker, &request, place, outcome, None)?;
+            let expected = if matches!(outcome, Outcome::Done(_)) { new } else { value };
+            if left != expected {
+                return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
+            }
+        }
+        if let Some(instruction) = walker.instruction() {
+            ram.write(pa, instruction)?;
+            let request = self.request(walker, va, Access::Execute, 0);
+            let outcome = walker.access(&request)?;
+            self.judge(walker, &request, place, outcome, None)?;
+        }
+        ram.write(pa & !7, &before.to_le_bytes())
+    }
+
+    /// Tries everything at an address, if nothing is mapped there.
+    fn check_nothing(&mut self, walker: &mut dyn Walker, va: u64) -> io::Result<()> {
+        if !self.can_be_asked(va) || self.expected(va).is_some() || !walker.reaches(va, None) {
+            return Ok(());
+        }
+        let accesses = [Access::Read, Access::Write, Access::Execute];
+        let count = accesses.len() - usize::from(walker.instruction().is_none());
+        for access in accesses.into_iter().take(count) {
+            let value = self.rng.any();
+            let request = self.request(walker, va, access, value);
+            self.counts.accesses += 1;
+            match walker.access(&request)? {
+                Outcome::Fault(reasons) => self.refused(&request, reasons, self.reason(va))?,
+                // In the end all of the data are looked at.
+                Outcome::Untold if access == Access::Write => self.counts.faults += 1,
+                outcome => return Err(wrong(format!("{request:x?}: nothing is mapped, and it came to {outcome:x?}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// Why an address where nothing is mapped is refused.
+    pub(super) fn reason(&self, va: u64) -> Reason {
+        let aperture = self.table.info().aperture;
+        let is_inside = |va| (aperture.va..=aperture.last).contains(&va);
+        let mirrors = self.table.common().has(Features::SIGN_EXTEND) && is_inside(!va);
+        if is_inside(va) || mirrors { Reason::NotMapped } else { Reason::OutOfRange }
+    }
+
+    /// Counts a refusal, which has to be for that reason if the walker tells.
+    pub(super) fn refused(&mut self, request: &Request, reasons: Reasons, reason: Reason) -> io::Result<()> {
+        self.counts.faults += 1;
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        if !reasons.contains(&reason) {
+            return Err(wrong(format!("{request:x?} was refused as {reasons:?}, and not as {reason:?}")));
+        }
+        self.counts.reasons += 1;
+        Ok(())
+    }
+
+    fn judge(
+        &mut self,
+        walker: &dyn Walker,
+        request: &Request,
+        Place { pa, prot, .. }: Place,
+        outcome: Outcome,
+        value: Option<u64>,
+    ) -> io::Result<()> {
+        let permitted = walker.permits(prot, request.access, request.privilege);
+        self.counts.accesses += 1;
+        self.counts.of_users += u64::from(request.privilege != Privilege::Supervisor);
+        match outcome {
+            Outcome::Fault(_) if permitted => Err(wrong(format!("{request:x?} with {prot:?} was refused"))),
+            Outcome::Fault(reasons) => self.refused(request, reasons, Reason::NotPermitted),
+            Outcome::Done(_) | Outcome::Permitted { .. } if !permitted => {
+                Err(wrong(format!("{request:x?} with {prot:?} was done")))
+            }
+            Outcome::Done(read) if value.is_some_and(|value| value != read) => {
+                Err(wrong(format!("{request:x?} read {read:#x}, where {value:x?} is")))
+            }
+            Outcome::Permitted { pa: found } if found != pa => {
+                Err(wrong(format!("{request:x?} goes to {found:#x}, not {pa:#x}")))
+            }
+            Outcome::Done(_) | Outcome::Permitted { .. } => Ok(()),
+            Outcome::Untold => Err(wrong(format!("{request:x?}: the walker does not tell what became of it"))),
+        }
+    }
+}
+
+/// Whether the walker survives it.
+fn can_be_tried(walker: &dyn Walker, request: &Request, prot: Prot) -> bool {
+    walker.survives_refusing() || walker.permits(prot, request.access, request.privilege)
+}

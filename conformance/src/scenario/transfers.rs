@@ -1,0 +1,117 @@
+//! Transfers of any length at any address, across boundaries: of devices.
+
+use super::{Mapping, Scene, wrong};
+use crate::ram::Ram;
+use crate::walker::{Access, Outcome, Privilege, Request, Walker, Widths};
+use generic_pt::iommu::Walkers;
+use std::io;
+
+/// The most bytes of a transfer.
+const MOST_BYTES: usize = 8;
+
+/// One byte of a transfer.
+#[derive(Clone, Copy)]
+struct Byte {
+    /// Where it is, if something is mapped there.
+    pa: Option<u64>,
+    permitted: bool,
+}
+
+impl<F: Walkers> Scene<'_, '_, F> {
+    /// Around both ends of a mapping: the byte inside, the byte outside, and bytes on both sides at once.
+    pub(super) fn check_transfers(
+        &mut self,
+        walker: &mut dyn Walker,
+        ram: &Ram,
+        start: u64,
+        mapping: Mapping,
+    ) -> io::Result<()> {
+        if walker.widths() == Widths::OfThePlan {
+            return Ok(());
+        }
+        let last = start + (mapping.bytes - 1);
+        for (va, bytes) in [
+            (start.wrapping_sub(1), 1),
+            (start, 1),
+            (last, 1),
+            (last.wrapping_add(1), 1),
+            (start.wrapping_sub(3), 8),
+            (last - 4, 8),
+            (last - 6, 7),
+        ] {
+            for access in [Access::Read, Access::Write] {
+                self.transfer(walker, ram, (va, bytes), access)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes of a transfer, if the walker can be asked for all of them.
+    fn bytes(&self, walker: &dyn Walker, ram: &Ram, va: u64, bytes: u64, access: Access) -> Option<Vec<Byte>> {
+        let byte = |va: u64| {
+            let mapped = self.mapping_of(va).map(|(start, mapping)| (mapping.pa + (va - start), mapping.prot));
+            let pa = mapped.map(|(pa, _)| pa);
+            // The plan's alignment is not asked for here.
+            let is_asked = self.can_be_asked(va) && walker.reaches(va & !7, pa.map(|pa| pa & !7));
+            (is_asked && pa.is_none_or(|pa| ram.is_data(pa))).then(|| Byte {
+                pa,
+                permitted: mapped.is_some_and(|(_, prot)| walker.permits(prot, access, Privilege::Supervisor)),
+            })
+        };
+        (0..bytes).map(|n| va.checked_add(n).and_then(byte)).collect()
+    }
+
+    /// All of it is permitted, and moved; or what is not permitted is not moved.
+    fn transfer(
+        &mut self,
+        walker: &mut dyn Walker,
+        ram: &Ram,
+        (va, count): (u64, u64),
+        access: Access,
+    ) -> io::Result<()> {
+        let Some(bytes) = self.bytes(walker, ram, va, count, access) else { return Ok(()) };
+        // No byte is zero, so that what is not moved can be told; nor are all bits set.
+        let mut value = [0; MOST_BYTES];
+        for (n, byte) in bytes.iter().enumerate() {
+            value[n] = 1 + self.rng.below(0xfe) as u8;
+            if let Some(pa) = byte.pa {
+                // Of what a write writes, nothing is there.
+                ram.write(pa, &[if access == Access::Read { value[n] } else { !value[n] }])?;
+            }
+        }
+        let request =
+            Request { va, access, privilege: Privilege::Supervisor, bytes: count, value: u64::from_le_bytes(value) };
+        let outcome = walker.access(&request)?;
+        let mut moved = match outcome {
+            Outcome::Done(read) => read.to_le_bytes(),
+            _ => [0; MOST_BYTES],
+        };
+        if access == Access::Write {
+            for (n, byte) in bytes.iter().enumerate() {
+                moved[n] = if let Some(pa) = byte.pa { ram.read_u8(pa)? } else { 0 };
+                moved[n] = if moved[n] == !value[n] { 0 } else { moved[n] };
+            }
+        }
+        let is_whole = bytes.iter().all(|byte| byte.permitted);
+        for (n, byte) in bytes.iter().enumerate() {
+            let is_right = moved[n] == value[n] && byte.permitted || moved[n] == 0 && !is_whole;
+            if !is_right {
+                let (found, expected) = (moved[n], value[n]);
+                let what = format!("{request:x?}: {found:#x} was moved as byte {n}, not {expected:#x}");
+                return Err(wrong(format!("{what} (permitted: {})", byte.permitted)));
+            }
+        }
+        self.counts.accesses += 1;
+        match outcome {
+            Outcome::Fault(_) if is_whole => return Err(wrong(format!("{request:x?} was refused"))),
+            Outcome::Fault(reasons) if count == 1 && bytes.iter().all(|byte| byte.pa.is_none()) => {
+                self.refused(&request, reasons, self.reason(va))?;
+            }
+            _ => self.counts.faults += u64::from(!is_whole),
+        }
+        for pa in bytes.iter().filter_map(|byte| byte.pa) {
+            ram.restore(pa)?;
+        }
+        Ok(())
+    }
+}
