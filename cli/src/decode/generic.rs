@@ -2,17 +2,19 @@
 //!
 //! What a description does not say is found by trying its functions. *Permissions*: a protection with and one without
 //! WRITE make two leaves that differ in some field; that is the field which permits writing, and the value with WRITE is the
-//! one that does. Pointers to tables take part if they have the field and the format sets it as permitting there.
-//! *Attributes*: a field says what or where a mapping is (present, page size) if changing it makes something else of the
-//! item and not other attributes; all other fields are attributes.
+//! one that does. *Attributes*: a field says what or where a mapping is (present, page size) if changing it makes something
+//! else of the item and not other attributes, or a page of another size; all other fields are attributes.
+//!
+//! How pointers and leaves combine is in the description ([`Below`]): what pointers say is put into the leaf, and the leaf is
+//! looked at then. Pointers that the library does not follow, because it never writes such a field, are followed here.
 
 use super::fields::{Access, Attributes, FieldValue};
 use super::options::{Options, table_config};
-use super::{Decoder, Item, LevelShape, Masks, Meaning, Shape, index_of};
+use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Shape, index_of};
 use crate::formats;
 use crate::inspect::InspectError;
 use crate::table::feature_names;
-use generic_pt::field::{FieldInfo, FieldKind, ItemKind, Piece};
+use generic_pt::field::{Below, FieldInfo, FieldKind, ItemKind, Piece};
 use generic_pt::format::{Common, Endian, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
 use generic_pt::iommu::Blueprint;
 use generic_pt::item::Item as Word;
@@ -51,8 +53,12 @@ struct Rule {
 struct Generic<F: Groups> {
     common: Common<F>,
     shape: Shape,
-    /// For leaves and for pointers of each level.
-    rules: Vec<[Vec<Rule>; 3]>,
+    /// For plain leaves, and for those of several items, of each level.
+    rules: Vec<[Vec<Rule>; 2]>,
+    /// For each level, what fields of pointers do to the leaves below: their bits, and how.
+    below: Vec<Vec<(u64, Below)>>,
+    /// For each level, the bits of pointers that only say something about all below: without them the library follows.
+    followed: Vec<u64>,
     /// Attributes inside of the address field: an encryption bit. For each level.
     hidden: Vec<u64>,
 }
@@ -75,13 +81,18 @@ impl<F: Groups> Generic<F> {
                 }),
             }
         });
-        let rules_of = |level| {
-            let [plain, contiguous] =
-                [ItemKind::PlainLeaf, ItemKind::ContiguousLeaf].map(|kind| leaf_rules::<F>(&common, level, kind));
-            [table_rules::<F>(&common, level), plain, contiguous]
+        let rules_of =
+            |level| [ItemKind::PlainLeaf, ItemKind::ContiguousLeaf].map(|kind| leaf_rules::<F>(&common, level, kind));
+        let rules: Vec<[Vec<Rule>; 2]> = (0..=top).map(rules_of).collect();
+        let stored = rules.iter().flat_map(|rules| &rules[0]).fold(0, |all, rule| all | rule.permission.0);
+        let below_of = |level| -> Vec<(u64, Below)> {
+            let fields = fields_of::<F>(&common, level, ItemKind::Table);
+            fields.filter(|info| info.below != Below::Nothing).map(|info| (info.mask(), info.below)).collect()
         };
-        let rules: Vec<[Vec<Rule>; 3]> = (0..=top).map(rules_of).collect();
-        let stored = rules.iter().flat_map(|rules| &rules[1]).fold(0, |all, rule| all | rule.permission.0);
+        let below: Vec<Vec<(u64, Below)>> = (0..=top).map(below_of).collect();
+        let only_adds = |(_, below): &&(u64, Below)| *below != Below::And;
+        let followed = below.iter().map(|fields| fields.iter().filter(only_adds).fold(0, |all, (mask, _)| all | mask));
+        let followed = followed.collect();
         let shape = Shape {
             format: F::NAME,
             documentation: F::DOC,
@@ -97,15 +108,29 @@ impl<F: Groups> Generic<F> {
             // Every format can tell whether something may be read at all.
             permissions: Access(stored | Access::READ.0),
         };
-        Self { common, shape, rules, hidden }
+        Self { common, shape, rules, below, followed, hidden }
+    }
+
+    /// What an item is, and, if only what it says about all below keeps the library from following it, the pointer without
+    /// that.
+    #[inline(always)]
+    fn kind(&self, level: u32, raw: F::Item) -> (Kind, F::Item) {
+        let kind = F::kind(&self.common, level, raw);
+        if kind != Kind::Foreign {
+            return (kind, raw);
+        }
+        let plain = raw & !F::Item::from_u64(self.followed[level as usize]);
+        let is_table = level > 0 && F::kind(&self.common, level, plain) == Kind::Table;
+        if is_table { (Kind::Table, plain) } else { (kind, raw) }
     }
 
     #[inline(always)]
     fn decoded(&self, level: u32, index: u64, raw: F::Item) -> Item {
         let item_lg2 = item_size_lg2::<F>(level);
-        let (meaning, pa, entry_lg2) = match F::kind(&self.common, level, raw) {
+        let (kind, followed) = self.kind(level, raw);
+        let (meaning, pa, entry_lg2) = match kind {
             Kind::Empty => (Meaning::Empty, 0, item_lg2),
-            Kind::Table => (Meaning::Table, F::table_pa(&self.common, level, raw), item_lg2),
+            Kind::Table => (Meaning::Table, F::table_pa(&self.common, level, followed), item_lg2),
             Kind::Leaf => {
                 let entry_lg2 = F::entry_size_lg2(&self.common, level, raw);
                 let pa = F::exact_oa(&self.common, level, raw, lg2::shl(index, item_lg2));
@@ -120,10 +145,25 @@ impl<F: Groups> Generic<F> {
     fn is_structure(&self, level: u32, raw: u64, bit: u64) -> bool {
         let of = |raw: u64| {
             let word = F::Item::from_u64(raw);
-            (F::kind(&self.common, level, word), F::contig_lg2(&self.common, level, word))
+            (self.kind(level, word).0, F::contig_lg2(&self.common, level, word))
         };
         let attrs = |raw: u64| F::attrs_of(&self.common, level, F::Item::from_u64(raw));
-        of(raw) != of(raw ^ bit) && (of(raw).0 == Kind::Table || attrs(raw) == attrs(raw ^ bit))
+        let (this, other) = (of(raw), of(raw ^ bit));
+        let is_other_size = this.0 == Kind::Leaf && other.0 == Kind::Leaf;
+        this != other && (this.0 == Kind::Table || is_other_size || attrs(raw) == attrs(raw ^ bit))
+    }
+
+    /// What of `r`, `w` and `x` a leaf permits.
+    fn access(&self, level: u32, kind: ItemKind, raw: u64) -> Access {
+        let Some(rules) = index_of(kind).checked_sub(1).map(|of_leaves| &self.rules[level as usize][of_leaves]) else {
+            return Access::ALL;
+        };
+        let permits = |permission: Access| {
+            let mut rules = rules.iter().filter(|rule| rule.permission == permission).peekable();
+            rules.peek().is_none() || rules.any(|rule| raw & rule.mask == rule.granted)
+        };
+        let each = [Access::READ, Access::WRITE, Access::EXECUTE].into_iter().filter(|permission| permits(*permission));
+        Access(each.fold(0, |access, permission| access | permission.0))
     }
 }
 
@@ -151,29 +191,37 @@ impl<F: Groups> Decoder for Generic<F> {
         self.decoded(level, index, F::Item::from_u64(raw))
     }
 
-    fn attributes(&self, level: u32, item: &Item) -> Attributes {
+    fn inherit(&self, level: u32, pointer: u64, above: Inherited) -> Inherited {
+        self.below[level as usize].iter().fold(above, |all, (mask, below)| match *below {
+            Below::And => all.and(Inherited { set: 0, clear: mask & !pointer }),
+            Below::Or => all.and(Inherited { set: mask & pointer, clear: 0 }),
+            Below::Sets(bits) if pointer & mask != 0 => all.and(Inherited { set: bits, clear: 0 }),
+            Below::Clears(bits) if pointer & mask != 0 => all.and(Inherited { set: 0, clear: bits }),
+            Below::Sets(_) | Below::Clears(_) | Below::Limits | Below::Nothing => all,
+        })
+    }
+
+    fn attributes(&self, level: u32, item: &Item, inherited: Inherited) -> Attributes {
         let kind = self.shape.kind(level, item);
+        let (own, raw) = (item.raw, inherited.applied(item.raw));
         let mut fields = Vec::new();
         for (field, info) in F::FIELDS.iter().enumerate() {
             let applies = info.scope.allows(self.common.features) && info.scope.contains(level, kind);
-            if !applies || info.kind == FieldKind::Address || info.get(item.raw) == 0 {
+            if !applies || info.kind == FieldKind::Address || info.get(raw) == 0 {
                 continue;
             }
-            let set = bits(mask(info.pieces) & item.raw);
-            if set.into_iter().any(|bit| !self.is_structure(level, item.raw, bit)) {
-                fields.push(FieldValue { name: info.name, field, value: info.get(item.raw) });
+            let set = bits(info.mask() & raw);
+            if set.into_iter().any(|bit| own & bit == 0 || !self.is_structure(level, own, bit)) {
+                fields.push(FieldValue { name: info.name, field, value: info.get(raw) });
             }
         }
         for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.kind == FieldKind::Address) {
-            let value = mask(info.pieces) & item.raw & self.hidden[level as usize];
+            let value = info.mask() & own & self.hidden[level as usize];
             if value != 0 {
                 fields.push(FieldValue { name: info.name, field, value });
             }
         }
-        let rules = &self.rules[level as usize][index_of(kind)];
-        let denied = rules.iter().filter(|rule| item.raw & rule.mask != rule.granted);
-        let access = Access(denied.fold(Access::ALL.0, |access, rule| access & !rule.permission.0));
-        Attributes { fields, access }
+        Attributes { fields, access: self.access(level, kind, raw), way: Vec::new() }
     }
 
     fn nearest(&self, level: u32, raw: u64) -> Vec<String> {
@@ -186,7 +234,7 @@ impl<F: Groups> Decoder for Generic<F> {
                 continue;
             }
             for value in 0..=lg2::low_mask(hi - lo + 1) {
-                let other = raw & !mask(info.pieces) | value << lo;
+                let other = raw & !info.mask() | value << lo;
                 let what = match F::kind(&self.common, level, F::Item::from_u64(other)) {
                     Kind::Table => "a pointer to a table",
                     Kind::Leaf => "a page",
@@ -231,11 +279,6 @@ fn word<F: Groups>(bytes: &[u8]) -> F::Item {
     if F::QUIRKS.endian == Endian::Big { word.swap_bytes() } else { word }
 }
 
-/// The item bits of some pieces.
-fn mask(pieces: &[Piece]) -> u64 {
-    pieces.iter().fold(0, |mask, piece| mask | lg2::bit_range_mask(piece.lo, piece.hi))
-}
-
 /// The bits of a mask, each by itself.
 fn bits(mask: u64) -> Vec<u64> {
     (0..u64::BITS).map(|n| 1 << n).filter(|bit| mask & bit != 0).collect()
@@ -251,13 +294,13 @@ fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
     let (mut address, mut attributes, mut low) = (0, 0, 0);
     for info in fields_of::<F>(common, level, kind) {
         if info.kind == FieldKind::Attribute {
-            attributes |= mask(info.pieces);
+            attributes |= info.mask();
             continue;
         }
-        address |= mask(info.pieces);
+        address |= info.mask();
         for piece in info.pieces {
             let value_bits = lg2::low_mask(item_size_lg2::<F>(level)) >> piece.value_lo.min(63);
-            low |= (value_bits << piece.lo) & mask(&[*piece]);
+            low |= (value_bits << piece.lo) & lg2::bit_range_mask(piece.lo, piece.hi);
         }
     }
     let software = F::software_bits(common).iter().fold(0, |mask, bit| mask | lg2::pow2(*bit));
@@ -300,28 +343,16 @@ fn leaf_rules<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Vec<
         };
         let clean = |raw: u64| F::clean_item(common, level, F::Item::from_u64(raw)).to_u64();
         let differing = clean(with) ^ clean(without);
-        let field = fields_of::<F>(common, level, kind)
-            .find(|info| info.kind == FieldKind::Attribute && mask(info.pieces) & differing != 0);
-        if let Some(info) = field
-            && rules.iter().all(|rule| rule.permission != permission)
-        {
-            let mask = mask(info.pieces) & differing;
-            rules.push(Rule { permission, mask, granted: with & mask });
+        if rules.iter().any(|rule| rule.permission == permission) {
+            continue;
         }
+        let fields = fields_of::<F>(common, level, kind)
+            .map(|info| if info.kind == FieldKind::Attribute { info.mask() & differing } else { 0 })
+            .filter(|mask| *mask != 0);
+        // Execution has a field for each privilege level in some formats: who may at all, may.
+        let count = if permission == Access::EXECUTE { usize::MAX } else { 1 };
+        rules.extend(fields.take(count).map(|mask| Rule { permission, mask, granted: with & mask }));
     }
-    rules
-}
-
-/// The fields of pointers that decide permissions.
-fn table_rules<F: Groups>(common: &Common<F>, level: u32) -> Vec<Rule> {
-    if level == 0 {
-        return Vec::new();
-    }
-    let pointer = F::table_item(common, level, 0).to_u64();
-    let lowest = *F::GEOMETRY.leaf_levels.start();
-    let in_pointers = fields_of::<F>(common, level, ItemKind::Table).fold(0, |all, info| all | mask(info.pieces));
-    let mut rules = leaf_rules::<F>(common, lowest, ItemKind::PlainLeaf);
-    rules.retain(|rule| in_pointers & rule.mask == rule.mask && pointer & rule.mask == rule.granted);
     rules
 }
 
