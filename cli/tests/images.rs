@@ -500,12 +500,12 @@ fn hierarchical_permissions_of_arm() {
     let bench = Bench::new(SPEC, &["--format", "armv8_4k"]);
     let runs = |text: &str| text.lines().filter(|line| line.contains("..=")).map(str::to_owned).collect::<Vec<_>>();
     let (before, _) = on("dump", &bench.path("image"), &[]);
-    assert!(runs(&before)[0].contains(" rw- AP_EL0 SH=0x3 AF NG PXN UXN"), "{before}");
+    assert!(runs(&before)[0].contains(" rw- ATTR_INDX AP_EL0 SH=0x3 AF NG PXN UXN"), "{before}");
     // APTable: read-only, and none for EL0.
     bench.poke(0, bench.peek(0) | 0b11 << 61);
     let (after, code) = on("dump", &bench.path("image"), &[]);
     assert_eq!((code, runs(&after).len()), (0, runs(&before).len()), "{after}");
-    assert!(runs(&after)[0].contains(" r-- AP_RO SH=0x3 AF NG PXN UXN"), "{after}");
+    assert!(runs(&after)[0].contains(" r-- ATTR_INDX AP_RO SH=0x3 AF NG PXN UXN"), "{after}");
     let (report, code) = on("check", &bench.path("image"), &[]);
     assert_eq!(code, 0, "{report}");
     // Still foreign: what no field of a pointer has.

@@ -3,7 +3,9 @@
 //! Each table is looked at once for each level at which it is used, however many pointers lead to it, so a hostile image ends
 //! early: the pairs of table and level are remembered, which are no more than the items that may be decoded.
 
-use super::rules::{Rule, Severity};
+pub use super::rules::Severity;
+
+use super::rules::Rule;
 use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan, TableAt};
 use super::source::Source;
 use crate::decode::{Access, Inherited, Item, Meaning, Shape};
