@@ -8,17 +8,18 @@
 //! How pointers and leaves combine is in the description ([`Below`]): what pointers say is put into the leaf, and the leaf is
 //! looked at then. Pointers that the library does not follow, because it never writes such a field, are followed here.
 
-use super::fields::{Access, Attributes, FieldValue};
+use super::fields::{Attributes, FieldValue};
 use super::options::{Options, table_config};
-use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Shape, index_of};
+use super::permissions::{Permissions, fields_of, leaf};
+use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Shape};
 use crate::formats;
 use crate::inspect::InspectError;
 use crate::table::feature_names;
-use generic_pt::field::{Below, FieldInfo, FieldKind, ItemKind, Piece};
-use generic_pt::format::{Common, Endian, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
+use generic_pt::field::{Below, FieldKind, ItemKind, Piece};
+use generic_pt::format::{Common, Endian, Groups, Kind, OaStyle, item_size_lg2, items_lg2};
 use generic_pt::iommu::Blueprint;
 use generic_pt::item::Item as Word;
-use generic_pt::{Features, Prot, lg2};
+use generic_pt::{Prot, lg2};
 
 /// Most bits of a field whose values are all tried.
 const TRIED_BITS: u32 = 4;
@@ -40,21 +41,11 @@ pub fn decoder<F: Groups>(
     Ok(Box::new(Generic::new(&blueprint)))
 }
 
-/// The bits of an item that decide a permission.
-#[derive(Clone, Copy, Debug)]
-struct Rule {
-    permission: Access,
-    mask: u64,
-    /// What they are where it is permitted.
-    granted: u64,
-}
-
 /// The decoder of format `F`.
 struct Generic<F: Groups> {
     common: Common<F>,
     shape: Shape,
-    /// For plain leaves, and for those of several items, of each level.
-    rules: Vec<[Vec<Rule>; 2]>,
+    permissions: Permissions,
     /// For each level, what fields of pointers do to the leaves below: their bits, and how.
     below: Vec<Vec<(u64, Below)>>,
     /// For each level, the bits of pointers that only say something about all below: without them the library follows.
@@ -81,10 +72,7 @@ impl<F: Groups> Generic<F> {
                 }),
             }
         });
-        let rules_of =
-            |level| [ItemKind::PlainLeaf, ItemKind::ContiguousLeaf].map(|kind| leaf_rules::<F>(&common, level, kind));
-        let rules: Vec<[Vec<Rule>; 2]> = (0..=top).map(rules_of).collect();
-        let stored = rules.iter().flat_map(|rules| &rules[0]).fold(0, |all, rule| all | rule.permission.0);
+        let permissions = Permissions::new::<F>(&common, top);
         let below_of = |level| -> Vec<(u64, Below)> {
             let fields = fields_of::<F>(&common, level, ItemKind::Table);
             fields.filter(|info| info.below != Below::Nothing).map(|info| (info.mask(), info.below)).collect()
@@ -105,10 +93,9 @@ impl<F: Groups> Generic<F> {
             features: common.features,
             supported_names: feature_names::<F>(F::SUPPORTED),
             fields: F::FIELDS,
-            // Every format can tell whether something may be read at all.
-            permissions: Access(stored | Access::READ.0),
+            permissions: permissions.stored(),
         };
-        Self { common, shape, rules, below, followed, hidden }
+        Self { common, shape, permissions, below, followed, hidden }
     }
 
     /// What an item is, and, if only what it says about all below keeps the library from following it, the pointer without
@@ -151,19 +138,6 @@ impl<F: Groups> Generic<F> {
         let (this, other) = (of(raw), of(raw ^ bit));
         let is_other_size = this.0 == Kind::Leaf && other.0 == Kind::Leaf;
         this != other && (this.0 == Kind::Table || is_other_size || attrs(raw) == attrs(raw ^ bit))
-    }
-
-    /// What of `r`, `w` and `x` a leaf permits.
-    fn access(&self, level: u32, kind: ItemKind, raw: u64) -> Access {
-        let Some(rules) = index_of(kind).checked_sub(1).map(|of_leaves| &self.rules[level as usize][of_leaves]) else {
-            return Access::ALL;
-        };
-        let permits = |permission: Access| {
-            let mut rules = rules.iter().filter(|rule| rule.permission == permission).peekable();
-            rules.peek().is_none() || rules.any(|rule| raw & rule.mask == rule.granted)
-        };
-        let each = [Access::READ, Access::WRITE, Access::EXECUTE].into_iter().filter(|permission| permits(*permission));
-        Access(each.fold(0, |access, permission| access | permission.0))
     }
 }
 
@@ -221,7 +195,7 @@ impl<F: Groups> Decoder for Generic<F> {
                 fields.push(FieldValue { name: info.name, field, value });
             }
         }
-        Attributes { fields, access: self.access(level, kind, raw), way: Vec::new() }
+        Attributes { fields, access: self.permissions.access(level, kind, raw), way: Vec::new() }
     }
 
     fn nearest(&self, level: u32, raw: u64) -> Vec<String> {
@@ -284,12 +258,6 @@ fn bits(mask: u64) -> Vec<u64> {
     (0..u64::BITS).map(|n| 1 << n).filter(|bit| mask & bit != 0).collect()
 }
 
-/// The fields that items of this level and kind have.
-fn fields_of<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> impl Iterator<Item = &'static FieldInfo> {
-    let features: Features = common.features;
-    F::FIELDS.iter().filter(move |info| info.scope.allows(features) && info.scope.contains(level, kind))
-}
-
 fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
     let (mut address, mut attributes, mut low) = (0, 0, 0);
     for info in fields_of::<F>(common, level, kind) {
@@ -308,52 +276,6 @@ fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
     // Where an attribute lies in the address, below the size of a page, it is no address. Pointers are looked at themselves.
     let low = if kind == ItemKind::PlainLeaf { low & !attributes } else { 0 };
     Masks { address: address & !attributes, unnamed, low }
-}
-
-/// A leaf, of one item or of the fewest that there are several of, if the format stores the protection and has such leaves.
-fn leaf<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind, prot: Prot) -> Option<u64> {
-    let attrs = F::attrs(common, prot).ok()?;
-    let item_lg2 = item_size_lg2::<F>(level);
-    let size_lg2 = if kind == ItemKind::ContiguousLeaf {
-        let larger = F::possible_sizes(common, level) & !lg2::low_mask(item_lg2 + 1);
-        (larger != 0).then(|| larger.trailing_zeros())?
-    } else {
-        item_lg2
-    };
-    Some(F::leaf_item(common, LeafRequest { level, size_lg2, oa: 0, attrs }).to_u64())
-}
-
-/// The fields of leaves that decide permissions.
-fn leaf_rules<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Vec<Rule> {
-    let memory = Prot::CACHE;
-    let both = memory | Prot::READ | Prot::WRITE;
-    let pairs = [
-        (Access::READ, both, memory | Prot::WRITE),
-        // Where what may be written may be read.
-        (Access::READ, memory | Prot::READ, memory),
-        (Access::WRITE, both, memory | Prot::READ),
-        (Access::EXECUTE, both, both | Prot::NOEXEC),
-    ];
-    let mut rules: Vec<Rule> = Vec::new();
-    for (permission, with, without) in pairs {
-        let (Some(with), Some(without)) =
-            (leaf::<F>(common, level, kind, with), leaf::<F>(common, level, kind, without))
-        else {
-            continue;
-        };
-        let clean = |raw: u64| F::clean_item(common, level, F::Item::from_u64(raw)).to_u64();
-        let differing = clean(with) ^ clean(without);
-        if rules.iter().any(|rule| rule.permission == permission) {
-            continue;
-        }
-        let fields = fields_of::<F>(common, level, kind)
-            .map(|info| if info.kind == FieldKind::Attribute { info.mask() & differing } else { 0 })
-            .filter(|mask| *mask != 0);
-        // Execution has a field for each privilege level in some formats: who may at all, may.
-        let count = if permission == Access::EXECUTE { usize::MAX } else { 1 };
-        rules.extend(fields.take(count).map(|mask| Rule { permission, mask, granted: with & mask }));
-    }
-    rules
 }
 
 /// Bits in the address field of leaves that are attributes.

@@ -7,6 +7,7 @@ mod args;
 mod fields;
 mod generic;
 mod options;
+mod permissions;
 
 pub use args::TableArgs;
 pub use fields::{Access, Attributes, Inherited, PointerFields};

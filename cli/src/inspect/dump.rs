@@ -2,7 +2,8 @@
 
 use super::InspectError;
 use super::args::{DumpArgs, Output};
-use super::runs::{Filter, Run, Runs, Seen};
+use super::runs::{Filter, Run, Runs};
+use super::seen::Seen;
 use super::source::Source;
 use crate::decode::{Attributes, Shape};
 use crate::human;

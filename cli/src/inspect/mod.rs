@@ -8,6 +8,7 @@ mod error;
 mod rules;
 pub mod runs;
 pub mod scan;
+mod seen;
 pub mod source;
 mod walk;
 

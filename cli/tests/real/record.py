@@ -10,7 +10,8 @@ this script:
     NAME.qemu.zst  what QEMU's monitor says: `info tlb` and `info mem`, or `gva2gpa` of each page, where there is neither
     NAME.json      format and options for genpt, kernel and QEMU
 
-With KEEP=DIR in the environment the whole memory stays there, to try the tool on.
+With KEEP=DIR in the environment the whole memory stays in that (empty) directory, to try the tool on. Needed: QEMU of the machine,
+zstd, and a kernel, as from `apt-get download linux-image-6.1.0-50-cloud-amd64 && dpkg-deb -x linux-image-*.deb .`
 """
 
 import json
