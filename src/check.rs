@@ -10,7 +10,7 @@
 //!   compiler shows the token, and the `on_unimplemented` message of the trait. [`geometry`] says which check fails.
 
 use crate::feature::Features;
-use crate::field::{FieldKind, ItemKind, Layout, MAX_PIECES, Piece, Placed, Scope};
+use crate::field::{Below, FieldKind, ItemKind, Layout, MAX_PIECES, Piece, Placed, Scope};
 use crate::format::{Description, Groups, MAX_LEVELS};
 use crate::item::Item;
 use crate::lg2;
@@ -296,6 +296,27 @@ pub(crate) const fn further(name: &str, layout: &Layout, call: &str) -> Option<M
     }
     let message = Message::new("the place of ").name(name).text(" begins with `").text(call);
     Some(message.text("`; it begins with `bit(..)`, `bits(..)` or `address(..)`"))
+}
+
+/// What is wrong with `call`, which says how a field combines with those of leaves below.
+pub(crate) const fn combination(name: &str, layout: &Layout, call: &str, shape: &Shape) -> Option<Message> {
+    if layout.pieces().is_empty() {
+        return further(name, layout, call);
+    }
+    if !matches!(layout.below, Below::Nothing) {
+        let message =
+            Message::new("the place of ").name(name).text(" says twice what the field does below, at last with ");
+        return Some(message.name(call));
+    }
+    let mut level = layout.scope.lowest_level;
+    while level <= layout.scope.highest_level && level <= shape.max_top_level {
+        if shape.has(level, ItemKind::Table) && layout.scope.contains(level, ItemKind::Table) {
+            return None;
+        }
+        level += 1;
+    }
+    let message = Message::new("`").text(call).text("` is for fields of table pointers, and none has the bit field ");
+    Some(message.name(name))
 }
 
 /// A place with limits only.

@@ -20,6 +20,13 @@
 //! | [`.in_contiguous_leaves()`](in_contiguous_leaves) | only leaves of several items have the field |
 //! | [`.with_feature(X)`](with_feature) | only items of tables with that feature have the field |
 //! | [`.without_feature(X)`](without_feature) | only items of tables without that feature have the field |
+//! | [`.and_below()`](and_below) | a bit that is clear in a table pointer counts as clear in all below |
+//! | [`.or_below()`](or_below) | a bit that is set in a table pointer counts as set in all below |
+//! | [`.sets_below(X)`](sets_below) | set in a table pointer, the field `X` counts as set in all leaves below |
+//! | [`.clears_below(X)`](clears_below) | set in a table pointer, the field `X` counts as clear in all leaves below |
+//! | [`.limits_below()`](limits_below) | says something about all leaves below that they have no field for |
+//!
+//! The last five tell tools how pointers and leaves combine; the library's own operations never look at that.
 //!
 //! An item bit belongs to one field. Two fields may share it only if no item has both, which is what the limits to
 //! levels, kinds of item and features of the table are for, or if it is an address bit below the size of a plain leaf, which holds nothing:
@@ -159,11 +166,29 @@ impl Scope {
     }
 }
 
+/// What a field of a table pointer does to the leaves below.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Below {
+    /// Nothing: it is about the pointer or its table.
+    Nothing,
+    /// Bits that are clear in it count as clear in the same field below: a permission.
+    And,
+    /// Bits that are set in it count as set in the same field below: a prohibition.
+    Or,
+    /// If it is set, these item bits count as set in leaves below.
+    Sets(u64),
+    /// If it is set, these item bits count as clear in leaves below.
+    Clears(u64),
+    /// It says something about them that they have no field for.
+    Limits,
+}
+
 /// Where a field lies, in which items, and what it holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
     pub(crate) kind: FieldKind,
     pub(crate) scope: Scope,
+    pub(crate) below: Below,
     pieces: [Piece; MAX_PIECES],
     used: usize,
 }
@@ -173,6 +198,7 @@ impl Layout {
     pub(crate) const EMPTY: Self = Self {
         kind: FieldKind::Attribute,
         scope: Scope::ALL,
+        below: Below::Nothing,
         pieces: [Piece { lo: 0, hi: 0, value_lo: 0 }; MAX_PIECES],
         used: 0,
     };
@@ -237,6 +263,11 @@ impl<I> Field<I> {
     /// Which items have the field.
     pub const fn scope(&self) -> Scope {
         self.layout.scope
+    }
+
+    /// What it does, in a table pointer, to the leaves below.
+    pub const fn below(&self) -> Below {
+        self.layout.below
     }
 
     /// The runs of bits, in the order of the description.
@@ -321,9 +352,16 @@ pub struct FieldInfo {
     pub kind: FieldKind,
     /// Which items have it.
     pub scope: Scope,
+    /// What it does, in a table pointer, to the leaves below.
+    pub below: Below,
 }
 
 impl FieldInfo {
+    /// The item bits.
+    pub fn mask(&self) -> u64 {
+        self.pieces.iter().fold(0, |mask, piece| mask | piece.mask())
+    }
+
     /// The field's value in an item (in CPU byte order, widened to 64 bits).
     pub fn get(&self, item: u64) -> u64 {
         self.pieces.iter().fold(0, |value, piece| {
@@ -520,6 +558,49 @@ pub const fn without_feature<S: Site>(features: Features) -> Call<S> {
     let mut layout = S::SO_FAR.0;
     layout.scope.without = layout.scope.without.union(features);
     limit(layout)
+}
+
+/// In table pointers and in leaves: a bit that is clear in a pointer counts as clear in all below. A permission that every
+/// item on the way has to give.
+#[track_caller]
+pub const fn and_below<S: Site>() -> Call<S> {
+    combine("and_below()", Below::And)
+}
+
+/// In table pointers and in leaves: a bit that is set in a pointer counts as set in all below. A prohibition.
+#[track_caller]
+pub const fn or_below<S: Site>() -> Call<S> {
+    combine("or_below()", Below::Or)
+}
+
+/// In table pointers: if the field is set, `field` counts as set in all leaves below.
+///
+/// If the format never writes it, items that have it set may be foreign to the format: tools follow them all the same.
+#[track_caller]
+pub const fn sets_below<S: Site>(field: Field<<S::Format as Description>::Item>) -> Call<S> {
+    combine("sets_below(..)", Below::Sets(field.mask_u64()))
+}
+
+/// In table pointers: if the field is set, `field` counts as clear in all leaves below; else as [`sets_below`].
+#[track_caller]
+pub const fn clears_below<S: Site>(field: Field<<S::Format as Description>::Item>) -> Call<S> {
+    combine("clears_below(..)", Below::Clears(field.mask_u64()))
+}
+
+/// In table pointers: the field says something about all leaves below that they have no field for; else as
+/// [`sets_below`].
+#[track_caller]
+pub const fn limits_below<S: Site>() -> Call<S> {
+    combine("limits_below()", Below::Limits)
+}
+
+/// How the field combines with those of the leaves below.
+#[track_caller]
+const fn combine<S: Site>(call: &str, below: Below) -> Call<S> {
+    let mut layout = S::SO_FAR.0;
+    let shape = check::Shape::of::<S::Format>(S::CONTIGUOUS);
+    layout.below = below;
+    Call::checked(layout, check::combination(S::NAME, &S::SO_FAR.0, call, &shape))
 }
 
 /// A limit to some items.

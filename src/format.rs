@@ -580,8 +580,8 @@ pub mod prelude {
     pub use crate::error::{Errno, Error};
     pub use crate::feature::{Features, Prot};
     pub use crate::field::{
-        Field, address, and, at_levels, bit, bits, from_bit, in_contiguous_leaves, in_leaves, in_plain_leaves,
-        in_tables, with_feature, without_feature,
+        Field, address, and, and_below, at_levels, bit, bits, clears_below, from_bit, in_contiguous_leaves, in_leaves,
+        in_plain_leaves, in_tables, limits_below, or_below, sets_below, with_feature, without_feature,
     };
     pub use crate::lg2;
     pub use crate::testing::TestConfig;

@@ -61,14 +61,18 @@ impl<F: Groups> TableView<'_, F> {
         (0..self.table.items()).filter_map(|index| self.item(index))
     }
 
+    #[inline]
     fn item(&self, index: usize) -> Option<ItemView> {
         let level = self.table.level();
         let entry = self.table.load(self.common, index);
+        // Most items of most tables, so nothing is worked out before.
+        if entry.kind == Kind::Empty {
+            return None;
+        }
         let item_lg2 = item_size_lg2::<F>(level);
         let va = self.item_va(index);
         let (entry_size_lg2, oa) = match entry.kind {
-            Kind::Empty => return None,
-            Kind::Foreign => (item_lg2, 0),
+            Kind::Empty | Kind::Foreign => (item_lg2, 0),
             Kind::Table => (item_lg2, F::table_pa(self.common, level, entry.raw)),
             Kind::Leaf => {
                 let entry_lg2 = F::entry_size_lg2(self.common, level, entry.raw);

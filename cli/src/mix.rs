@@ -31,21 +31,24 @@ pub fn over_time(plan: &Plan, sizes: u64, sampled: &[usize]) -> Mix {
     if larger == 0 || plan.longest_piece >> larger.trailing_zeros() == 0 {
         return of_one_size(plan, smallest);
     }
-    let mut mix = Mix::default();
     let mut counts = Counts::default();
     let mut rest = &plan.changes[..];
-    for (sample, (event, single_pages)) in sampled.iter().zip(&plan.single_pages.samples).enumerate() {
+    // Of every size that there can be; single pages are one of these.
+    let possible: Vec<u32> = (0..u64::BITS).filter(|lg2| (sizes | PAGE_BYTES) >> lg2 & 1 != 0).collect();
+    let mut columns: Vec<Vec<u64>> = possible.iter().map(|_| Vec::with_capacity(sampled.len())).collect();
+    for (event, single_pages) in sampled.iter().zip(&plan.single_pages.samples) {
         rest = counts.take(rest, sizes, *event);
-        for (size, count) in counts.leaves(*single_pages) {
-            let column = mix.samples.entry(size).or_default();
-            column.resize(sample, 0);
-            column.push(count);
+        for (size_lg2, column) in possible.iter().zip(&mut columns) {
+            column.push(counts.of(*size_lg2, *single_pages));
         }
     }
-    mix.samples.values_mut().for_each(|column| column.resize(sampled.len(), 0));
     counts.take(rest, sizes, usize::MAX);
-    mix.at_end = counts.leaves(plan.single_pages.end);
-    mix
+    let used = possible.iter().zip(columns).filter(|(_, column)| column.iter().any(|count| *count > 0));
+    let end = possible.iter().map(|size_lg2| (1 << size_lg2, counts.of(*size_lg2, plan.single_pages.end)));
+    Mix {
+        samples: used.map(|(size_lg2, column)| (1 << size_lg2, column)).collect(),
+        at_end: end.filter(|(_, count)| *count > 0).collect(),
+    }
 }
 
 /// Where no piece is as long as a larger page, bytes say how many leaves there are.
@@ -99,13 +102,9 @@ impl Counts {
         };
     }
 
-    /// All of them, with pieces of one page that were not added.
-    fn leaves(&self, single_pages: u64) -> Leaves {
-        let sizes = self.0.iter().enumerate().filter(|(_, count)| **count != 0);
-        let mut leaves: Leaves = sizes.map(|(size_lg2, count)| (1 << size_lg2, *count)).collect();
-        if single_pages > 0 {
-            *leaves.entry(PAGE_BYTES).or_default() += single_pages;
-        }
-        leaves
+    /// Those of a size, with pieces of one page that were not added.
+    fn of(&self, size_lg2: u32, single_pages: u64) -> u64 {
+        let added = self.0.get(size_lg2 as usize).copied().unwrap_or(0);
+        added.wrapping_add(if 1 << size_lg2 == PAGE_BYTES { single_pages } else { 0 })
     }
 }

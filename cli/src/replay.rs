@@ -17,7 +17,7 @@ use crate::trace::Trace;
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, Host, PtIommu};
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// When a table is compared with the trace.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,7 +129,9 @@ pub fn replay<F: Walkers>(
         batched_no_gaps: count(Policy::BatchedNoGaps)?,
         queued: count(Policy::Queued)?,
     };
-    let time_ns = ReplayTimes { replay_event: figures.ns_per_event, ..timing::measure(&case, &plan.steps)? };
+    let least = least_time(&case, plan, figures.elapsed)?;
+    let replay_event = timing::per_event(least, job.trace.events.len());
+    let time_ns = ReplayTimes { replay_event, ..timing::measure(&case, &plan.steps)? };
     job.progress.advance(job.events());
     let mut report = FormatReport::new(shape.name, shape.about, va_bits, job.trace, job.summary);
     report.add_anomalies(&plan.anomalies);
@@ -147,6 +149,24 @@ fn plan_with_tables<F: Walkers>(case: &Case<'_, F>) -> Result<Plan, ReplayError>
     let tables: Vec<_> = tables.collect::<Result<_, _>>()?;
     planner::plan(case.job, tables.into_iter()).map_err(|found| case.differs(found.line, found.text))
 }
+
+/// The least time of the strict pass, of the first and of more that are done only for that: the library's own time, beside which
+/// it is shown, is that of warm caches too.
+fn least_time<F: Walkers>(case: &Case<'_, F>, plan: &Plan, first: Duration) -> Result<Duration, ReplayError> {
+    let mut least = first;
+    let begin = Instant::now();
+    for _ in 1..timing::MOST_PASSES {
+        if begin.elapsed() + least > AGAIN {
+            break;
+        }
+        let again = run(case, plan, OnDeviation::GoOn)?;
+        least = again.map_or(least, |figures| least.min(figures.elapsed));
+    }
+    Ok(least)
+}
+
+/// No more passes than fit in this time. Where one takes longer, what caches do is little of it.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Does what is planned, with the strict policy, and looks at the tables meanwhile; `None` if they did otherwise and that was to
 /// end it.
@@ -176,7 +196,7 @@ fn run<F: Walkers>(case: &Case<'_, F>, plan: &Plan, on_deviation: OnDeviation) -
         .compare_with(&mix.at(peak_sample), &mix.at_end)
         .map_err(|difference| case.differs(job.trace.lines, difference))?;
     figures.samples.leaves = mix.samples;
-    figures.ns_per_event = timing::per_event(begin.elapsed(), job.trace.events.len());
+    figures.elapsed = begin.elapsed();
     Ok(Some(figures))
 }
 
@@ -202,7 +222,7 @@ struct Figures {
     samples: TableSamples,
     invalidations: Invalidations,
     domains: Vec<DomainFigures>,
-    ns_per_event: f64,
+    elapsed: Duration,
 }
 
 impl Figures {

@@ -64,15 +64,18 @@ pub fn expected_runs(model: &Model) -> Vec<Run> {
 /// # Errors
 /// The first difference, in words.
 pub fn inspect<F: Walkers, H: Host>(table: &PtIommu<F, H>, expected: &[Run]) -> Result<Leaves, String> {
-    let mut leaves = Leaves::new();
+    // By the logarithm of their size.
+    let mut leaves = [0u64; u64::BITS as usize];
     let mut runs: Vec<Run> = Vec::new();
     table.visit_tables(|view| {
         let item_bytes = 1u64.checked_shl(item_size_lg2::<F>(view.level())).unwrap_or(0);
         for item in view.used().filter(|item| item.kind == Kind::Leaf) {
             let entry_bytes = 1u64.checked_shl(item.entry_size_lg2).unwrap_or(0);
             // Every item of a contiguous entry is visited; its first stands for the leaf.
-            if item.va & entry_bytes.wrapping_sub(1) == 0 {
-                *leaves.entry(entry_bytes).or_default() += 1;
+            if item.va & entry_bytes.wrapping_sub(1) == 0
+                && let Some(of_size) = leaves.get_mut(item.entry_size_lg2 as usize)
+            {
+                *of_size += 1;
             }
             let Some(span) = Span::new(item.va, item_bytes) else { continue };
             let run = Run { span, paddr: item.oa };
@@ -85,7 +88,8 @@ pub fn inspect<F: Walkers, H: Host>(table: &PtIommu<F, H>, expected: &[Run]) -> 
     // A table is visited before those below it, so leaves of different levels are not in order yet.
     runs.sort_by_key(|run| run.span.first);
     compare(joined(runs.into_iter()), expected.iter().copied())?;
-    Ok(leaves)
+    let each = (0..).zip(leaves).filter(|(_, count)| *count > 0);
+    Ok(each.map(|(size_lg2, count): (u32, u64)| (1 << size_lg2, count)).collect())
 }
 
 /// Joins runs that continue each other.

@@ -150,7 +150,7 @@ fn broken_items_are_named() {
     let set = |bench: &Bench, at: usize, bit: u32| bench.poke(at, bench.peek(at) | 1 << bit);
     broken("x86_64", &|bench| set(bench, 0, 7), "0", "foreign", (5, 5));
     broken("x86_64", &|bench| bench.poke(0, 0x7_0000_0007), "0", "outside", (5, 5));
-    broken("x86_64", &|bench| set(bench, large, 14), "0x200000", "page-misaligned", (4, 5));
+    broken("x86_64", &|bench| set(bench, large, 14), "0x200000", "page-misaligned", (5, 5));
     broken("riscv_64", &|bench| set(bench, small, 55), "0x1ff000", "reserved-bits", (4, 4));
 }
 
@@ -322,6 +322,9 @@ fn a_large_image_opens_at_once() {
 
 #[test]
 fn sources_for_c_and_assembler() {
+    let bench = Bench::new(SPEC, &["--emit", "c"]);
+    let (code, text) = failure(&genpt(&["dump", &bench.text("image")]));
+    assert!(code == 1 && text.contains("C for a compiler") && text.contains("--emit raw"), "{text}");
     let bench = Bench::new(SPEC, &[]);
     let build = |name: &str, options: &[&str]| {
         let (spec, output) = (bench.text("spec.toml"), bench.text(name));
@@ -469,4 +472,82 @@ fn what_diff_cannot_look_at() {
     let (text, code) = on("diff", &image, &[&bench.text("image")]);
     assert_eq!(code, 5, "{text}");
     assert!(text.contains("not looked at in the first image: 1 item"), "{text}");
+}
+
+/// What pointers say about all below is put into the leaves: a permission that one of them lacks, a prohibition that one has.
+#[test]
+fn pointers_and_leaves_combine() {
+    let bench = Bench::new(SPEC, &[]);
+    let first_run = || {
+        let (text, code) = on("dump", &bench.path("image"), &["--ignore", "A,D"]);
+        assert_eq!(code, 0);
+        let line = text.lines().find(|line| line.contains("..=")).unwrap().to_owned();
+        line.split("MiB").last().unwrap().trim().to_owned()
+    };
+    assert_eq!(first_run(), "rw RW U");
+    let top = bench.peek(0);
+    bench.poke(0, top & !0b100);
+    assert_eq!(first_run(), "rw RW");
+    bench.poke(0, top & !0b10 | 1 << 63);
+    assert_eq!(first_run(), "r- U XD");
+    let (walk, code) = on("walk", &bench.path("image"), &["0x1ff000"]);
+    assert!(code == 0 && walk.contains("4 KiB, r-, U A D XD"), "{walk}");
+}
+
+/// Pointers that the library does not follow, because they take permissions from all below, are followed; so are they in check.
+#[test]
+fn hierarchical_permissions_of_arm() {
+    let bench = Bench::new(SPEC, &["--format", "armv8_4k"]);
+    let runs = |text: &str| text.lines().filter(|line| line.contains("..=")).map(str::to_owned).collect::<Vec<_>>();
+    let (before, _) = on("dump", &bench.path("image"), &[]);
+    assert!(runs(&before)[0].contains(" rw- ATTR_INDX AP_EL0 SH=0x3 AF NG PXN UXN"), "{before}");
+    // APTable: read-only, and none for EL0.
+    bench.poke(0, bench.peek(0) | 0b11 << 61);
+    let (after, code) = on("dump", &bench.path("image"), &[]);
+    assert_eq!((code, runs(&after).len()), (0, runs(&before).len()), "{after}");
+    assert!(runs(&after)[0].contains(" r-- ATTR_INDX AP_RO SH=0x3 AF NG PXN UXN"), "{after}");
+    let (report, code) = on("check", &bench.path("image"), &[]);
+    assert_eq!(code, 0, "{report}");
+    // Still foreign: what no field of a pointer has.
+    bench.poke(0, bench.peek(0) | 1 << 50);
+    assert_eq!(on("check", &bench.path("image"), &[]).1, 5);
+}
+
+/// A change of a pointer that says nothing of what is below is one if it is asked for.
+#[test]
+fn fields_of_pointers_are_compared() {
+    let (before, after) = (Bench::new(SPEC, &[]), Bench::new(SPEC, &[]));
+    after.poke(0, after.peek(0) | 1 << 9);
+    let after = after.text("image");
+    let (text, code) = on("diff", &before.path("image"), &[&after]);
+    assert_eq!((text.as_str(), code), ("0 changes\n", 0));
+    let (text, code) = on("diff", &before.path("image"), &[&after, "--pointers"]);
+    assert!(code == 3 && text.contains("level3[RW U A]") && text.contains("level3[RW U A AVL]"), "{text}");
+    let (text, code) = on("diff", &before.path("image"), &[&after, "--pointers", "--ignore", "AVL"]);
+    assert_eq!(code, 0, "{text}");
+    let (text, _) = on("dump", &before.path("image"), &["--pointers"]);
+    // One run has pages of two levels: below different pointers they are runs of their own.
+    assert!(text.contains("4 runs"), "{text}");
+}
+
+/// A page is counted once, whichever part of it a filter leaves.
+#[test]
+fn pages_that_a_filter_cuts_are_counted() {
+    let spec = "format = \"armv8_4k\"\n[[map]]\nva = 0\npa = 0\nlen = \"192K\"\n";
+    let bench = Bench::new(spec, &[]);
+    let pages = |options: &[&str]| {
+        let (text, _) = on("dump", &bench.path("image"), options);
+        text.lines().find(|line| line.contains(" of 64 KiB")).map(|line| line.trim().to_owned())
+    };
+    assert_eq!(pages(&[]).as_deref(), Some("3 pages of 64 KiB"));
+    assert_eq!(pages(&["--va", "0x1f000+0x2000"]).as_deref(), Some("2 pages of 64 KiB"));
+    assert_eq!(pages(&["--pa", "0x12345"]).as_deref(), Some("1 page of 64 KiB"));
+}
+
+/// What says that an item is a small page is no attribute of it.
+#[test]
+fn structure_is_no_attribute() {
+    let bench = Bench::new(SPEC, &["--format", "armv7s"]);
+    let (text, _) = on("dump", &bench.path("image"), &[]);
+    assert!(text.contains("XN_SMALL") && !text.contains(" SMALL"), "{text}");
 }

@@ -1,7 +1,7 @@
 //! What each check says, and that it says nothing when nothing is wrong.
 
 use super::*;
-use crate::field::FieldInfo;
+use crate::field::{Below, FieldInfo};
 use crate::format::Geometry;
 
 /// A format of three levels: 4 KiB, 2 MiB and 1 GiB; leaves everywhere, up to 48 VA bits.
@@ -219,8 +219,14 @@ mod geometry {
     use crate::format::{Quirks, Tables};
 
     const PIECES: &[Piece] = &[at(12, 47, 12)];
-    const OA: FieldInfo =
-        FieldInfo { name: "OA", doc: "", pieces: PIECES, kind: FieldKind::Address, scope: Scope::ALL };
+    const OA: FieldInfo = FieldInfo {
+        name: "OA",
+        doc: "",
+        pieces: PIECES,
+        kind: FieldKind::Address,
+        scope: Scope::ALL,
+        below: Below::Nothing,
+    };
     const GOOD: Geometry = Geometry {
         granule_lg2: 12,
         table_lg2: Tables::Uniform(12),

@@ -80,9 +80,9 @@ crate::define_pt_format!(
             /// Force coherent.
             FC = bit(60),
             /// Read permission.
-            IR = bit(61),
+            IR = bit(61).and_below(),
             /// Write permission.
-            IW = bit(62),
+            IW = bit(62).and_below(),
         }
 
         /// Configuration.

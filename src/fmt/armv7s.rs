@@ -64,11 +64,11 @@ crate::define_pt_format!(
             /// Address of a table.
             TABLE = address(10, 31).in_tables(),
             /// Domain of all below.
-            DOMAIN_TABLE = bits(5, 8).in_tables(),
+            DOMAIN_TABLE = bits(5, 8).in_tables().limits_below(),
             /// Non-secure address of the table, and of small and large pages in it.
-            NS_TABLE = bit(3).in_tables(),
+            NS_TABLE = bit(3).in_tables().limits_below(),
             /// Privileged execute never of all below. Never set.
-            PXN_TABLE = bit(2).in_tables(),
+            PXN_TABLE = bit(2).in_tables().limits_below(),
             /// Bufferable.
             B = bit(2).in_leaves(),
             /// Cacheable.

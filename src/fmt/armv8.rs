@@ -119,10 +119,16 @@ crate::define_pt_format!(
             SOFTWARE = bits(56, 58),
             /// Attributes of the page that memory makes of what it likes: FEAT_HPDS2. Never set.
             PBHA = bits(59, 62).in_leaves(),
-            /// PXNTable, UXNTable and APTable: permissions taken from all below. Never set.
-            LIMITS_TABLE = bits(59, 62).in_tables().without_feature(STAGE_2),
-            /// Non-secure address of the table.
-            NS_TABLE = bit(63).in_tables().without_feature(STAGE_2),
+            /// PXNTable: privileged execute never, for all below. Never set, as the three that follow.
+            PXN_TABLE = bit(59).in_tables().without_feature(STAGE_2).sets_below(PXN),
+            /// UXNTable: unprivileged execute never, for all below; in regimes of one privilege level XNTable.
+            UXN_TABLE = bit(60).in_tables().without_feature(STAGE_2).sets_below(UXN),
+            /// APTable\[0\]: no unprivileged access to all below.
+            AP_TABLE_PRIVILEGED = bit(61).in_tables().without_feature(STAGE_2).clears_below(AP_EL0),
+            /// APTable\[1\]: all below is read-only.
+            AP_TABLE_RO = bit(62).in_tables().without_feature(STAGE_2).sets_below(AP_RO),
+            /// Non-secure address of the table, and of all below.
+            NS_TABLE = bit(63).in_tables().without_feature(STAGE_2).sets_below(NS),
         }
 
         /// Configuration: features and widths say everything.

@@ -52,11 +52,11 @@ crate::define_pt_format!(
             FLUSH_RANGE | FLUSH_RANGE_NO_GAPS | ACCESSED_DIRTY | IGNORE_PAT | SUPPRESS_VE | MODE_BASED_EXECUTE;
         enum Bits {
             /// Read.
-            R = bit(0),
+            R = bit(0).and_below(),
             /// Write.
-            W = bit(1),
+            W = bit(1).and_below(),
             /// Execute; with mode-based execute control by the guest's supervisor.
-            X = bit(2),
+            X = bit(2).and_below(),
             /// Memory type: 0 uncacheable, 1 write-combining, 4 write-through, 5 write-protected, 6 write-back; others are
             /// reserved.
             MT = bits(3, 5).in_leaves(),
@@ -69,7 +69,7 @@ crate::define_pt_format!(
             /// Dirty; hardware sets it.
             D = bit(9).in_leaves(),
             /// Execute by the guest's users, with mode-based execute control; else ignored.
-            XU = bit(10),
+            XU = bit(10).and_below(),
             /// Output address, or the table's.
             OA = address(12, 51),
             /// Verify guest paging (ignored unless enabled); never set here.

@@ -102,7 +102,7 @@ crate::define_pt_format!(
             /// User.
             U = bit(4).in_leaves(),
             /// Global; never set here. The G-stage ignores it.
-            G = bit(5),
+            G = bit(5).or_below(),
             /// Accessed.
             A = bit(6).in_leaves(),
             /// Dirty; hardware sets it with Svadu.

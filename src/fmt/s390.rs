@@ -45,7 +45,7 @@ crate::define_pt_format!(
             /// Offset of the lower table, from region tables: 0, it is whole.
             OFFSET = bits(6, 7).at_levels(2..=4).in_tables(),
             /// Protected: no writes.
-            PROTECT = bit(9),
+            PROTECT = bit(9).or_below(),
             /// Invalid, in page tables.
             I_PAGE = bit(10).at_levels(0..=0),
             /// A large page, in CPUs' tables; never set here.

@@ -30,9 +30,9 @@ crate::define_pt_format!(
         const SUPPORTED: Features = FLUSH_RANGE | DMA_INCOHERENT | FORCE_COHERENCE | FORCE_WRITEABLE;
         enum Bits {
             /// Read.
-            R = bit(0),
+            R = bit(0).and_below(),
             /// Write.
-            W = bit(1),
+            W = bit(1).and_below(),
             /// Leaf, at levels 1 and 2.
             PS = bit(7),
             /// Accessed.

@@ -33,9 +33,9 @@ crate::define_pt_format!(
             /// Present.
             P = bit(0),
             /// Writable.
-            RW = bit(1),
+            RW = bit(1).and_below(),
             /// User.
-            U = bit(2),
+            U = bit(2).and_below(),
             /// PWT and PCD, write-through and cache disable: a part of the memory type; never set here.
             PCD_PWT = bits(3, 4),
             /// Accessed.
@@ -55,7 +55,7 @@ crate::define_pt_format!(
             /// Page attribute table, in a page of 2 MiB or 1 GiB: a part of the memory type; never set here.
             PAT_LARGE = bit(12).at_levels(1..=2).in_leaves(),
             /// Execute disable.
-            XD = bit(63),
+            XD = bit(63).or_below(),
         }
 
         /// Configuration.

@@ -44,9 +44,9 @@ crate::define_pt_format!(
             /// Present.
             P = bit(0),
             /// Writable.
-            RW = bit(1).at_levels(0..=1),
+            RW = bit(1).at_levels(0..=1).and_below(),
             /// User.
-            U = bit(2).at_levels(0..=1),
+            U = bit(2).at_levels(0..=1).and_below(),
             /// Page-level write-through: a part of the memory type; never set here.
             PWT = bit(3),
             /// Page-level cache disable: a part of the memory type; never set here.
@@ -66,7 +66,7 @@ crate::define_pt_format!(
             /// Page attribute table, in a page of 2 MiB: a part of the memory type; never set here.
             PAT_LARGE = bit(12).at_levels(1..=1).in_leaves(),
             /// Execute disable.
-            XD = bit(63).at_levels(0..=1),
+            XD = bit(63).at_levels(0..=1).or_below(),
         }
 
         /// Configuration: none.

@@ -157,5 +157,21 @@ macro_rules! __pt_place_doc {
             " *Without `", $crate::__private::stringify!($feature), "`.*", $crate::__pt_place_doc!(@items $($rest)*)
         )
     };
+    (@items [and_below $($call:tt)*] $($rest:tt)*) => {
+        $crate::__private::concat!(" *Clear: clear in all below.*", $crate::__pt_place_doc!(@items $($rest)*))
+    };
+    (@items [or_below $($call:tt)*] $($rest:tt)*) => {
+        $crate::__private::concat!(" *Set: set in all below.*", $crate::__pt_place_doc!(@items $($rest)*))
+    };
+    (@items [sets_below $call:tt ($field:expr)] $($rest:tt)*) => {
+        $crate::__private::concat!(
+            " *Sets `", $crate::__private::stringify!($field), "` below.*", $crate::__pt_place_doc!(@items $($rest)*)
+        )
+    };
+    (@items [clears_below $call:tt ($field:expr)] $($rest:tt)*) => {
+        $crate::__private::concat!(
+            " *Clears `", $crate::__private::stringify!($field), "` below.*", $crate::__pt_place_doc!(@items $($rest)*)
+        )
+    };
     (@items $other:tt $($rest:tt)*) => { $crate::__pt_place_doc!(@items $($rest)*) };
 }

@@ -86,6 +86,7 @@ macro_rules! __pt_emit {
                 pieces: $field.pieces(),
                 kind: $field.kind(),
                 scope: $field.scope(),
+                below: $field.below(),
             }),+];
 
             impl $crate::format::Description for Format {
@@ -168,6 +169,21 @@ macro_rules! __pt_settings {
         { $i:item $($rest:tt)* }
     ) => {
         $crate::__pt_settings! { HwInfo { $($body)* } }
+        $crate::__pt_settings! { @variant { $($rest)* } { $($rest)* } }
+    };
+    // Without names for its fields, or without fields: none of them can be set.
+    (@variant
+        { $(#[$($m:tt)*])* $v:vis struct Config $(($($tuple:tt)*))?; $($x:tt)* }
+        { $i:item $($rest:tt)* }
+    ) => {
+        $crate::__pt_settings! { Config {} }
+        $crate::__pt_settings! { @variant { $($rest)* } { $($rest)* } }
+    };
+    (@variant
+        { $(#[$($m:tt)*])* $v:vis struct HwInfo $(($($tuple:tt)*))?; $($x:tt)* }
+        { $i:item $($rest:tt)* }
+    ) => {
+        $crate::__pt_settings! { HwInfo {} }
         $crate::__pt_settings! { @variant { $($rest)* } { $($rest)* } }
     };
     (@variant $tokens:tt { $i:item $($rest:tt)* }) => {

@@ -1,8 +1,8 @@
 //! What `genpt build` takes.
 
-use crate::args::format_names;
-use crate::decode::Options;
-use crate::number::{self, Hex};
+use crate::decode::TableArgs;
+use crate::image::Contents;
+use crate::number::Hex;
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -19,31 +19,11 @@ pub struct BuildArgs {
 
     /// What to write [default: by the ending: .o an ELF object, .c and .h C, .s and .S assembler, else raw]
     #[arg(short, long, value_enum)]
-    pub emit: Option<Emit>,
-
-    /// Format of the tables [default: the specification's]
-    #[arg(short, long, value_name = "NAME", value_parser = format_names())]
-    pub format: Option<String>,
+    pub emit: Option<Contents>,
 
     /// Physical address of the tables [default: the specification's, or 0]
     #[arg(short, long, value_name = "PA")]
     pub base: Option<Hex>,
-
-    /// VA bits of the tables
-    #[arg(long, value_name = "N")]
-    pub va_bits: Option<u32>,
-
-    /// Output address bits of the tables
-    #[arg(long, value_name = "N")]
-    pub oa_bits: Option<u32>,
-
-    /// Features beside those that the format forces
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub features: Option<Vec<String>>,
-
-    /// A number of the format's own configuration, such as `top_level=4`
-    #[arg(short, long = "set", value_name = "KEY=NUMBER", value_parser = number::setting)]
-    pub settings: Vec<(String, u64)>,
 
     /// Most memory that the tables may take
     #[arg(long, value_name = "SIZE", default_value = "1G")]
@@ -56,19 +36,10 @@ pub struct BuildArgs {
     /// CPU of an ELF object
     #[arg(long, value_enum, default_value_t = Arch::X86_64)]
     pub arch: Arch,
-}
 
-/// What is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Emit {
-    /// The bytes
-    Raw,
-    /// An ELF object with a section .page_tables, to be linked at the base address
-    Elf,
-    /// A C array
-    C,
-    /// Assembler: .quad or .long
-    Asm,
+    /// What the tables are.
+    #[command(flatten)]
+    pub tables: TableArgs,
 }
 
 /// The CPU of an ELF object.
@@ -100,19 +71,6 @@ fn identifier(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("expected letters, digits and _, and no digit first".to_owned())
-    }
-}
-
-impl BuildArgs {
-    /// What was said about the tables.
-    pub fn options(&self) -> Options {
-        Options {
-            va_bits: self.va_bits,
-            oa_bits: self.oa_bits,
-            features: self.features.clone(),
-            settings: self.settings.clone(),
-            top_level: None,
-        }
     }
 }
 

@@ -11,9 +11,9 @@ pub use tables::{Built, Plan, build};
 
 use crate::formats::FORMATS;
 use crate::human;
-use crate::image::Manifest;
+use crate::image::{Contents, Manifest};
 use crate::status::{self, Failure};
-use args::{BuildArgs, Emit};
+use args::BuildArgs;
 use spec::Spec;
 use std::io::{self, Write};
 use std::path::Path;
@@ -34,17 +34,18 @@ impl From<BuildError> for Failure {
 /// An exit status and a message.
 pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     let spec = Spec::read(&args.spec)?;
-    let name = args.format.as_deref().or(spec.format.as_deref()).ok_or(BuildError::NoFormat)?;
+    let name = args.tables.format.as_deref().or(spec.format.as_deref()).ok_or(BuildError::NoFormat)?;
     let row = FORMATS.iter().find(|row| row.name == name);
     let row = row.ok_or_else(|| BuildError::Format { name: name.to_owned() })?;
     let base = args.base.or(spec.base).unwrap_or_default().0;
-    let options = args.options().or(spec.options());
-    let built = (row.build)(&Plan { spec: &spec, options, base, most_bytes: args.memory.0 })?;
-    let bytes = match args.emit.unwrap_or_else(|| emit_of(&args.output)) {
-        Emit::Raw => built.bytes.clone(),
-        Emit::Elf => output::object(&built, &args.symbol, args.arch)?,
-        Emit::C => output::c(&built, &args.symbol).into_bytes(),
-        Emit::Asm => output::assembler(&built, &args.symbol).into_bytes(),
+    let options = args.tables.options().or(spec.options());
+    let mut built = (row.build)(&Plan { spec: &spec, options, base, most_bytes: args.memory.0 })?;
+    let contents = args.emit.unwrap_or_else(|| contents_of(&args.output));
+    let bytes = match contents {
+        Contents::Raw => built.bytes.clone(),
+        Contents::Elf => output::object(&built, &args.symbol, args.arch)?,
+        Contents::C => output::c(&built, &args.symbol).into_bytes(),
+        Contents::Asm => output::assembler(&built, &args.symbol).into_bytes(),
     };
     let manifest_path = Manifest::path_of(&args.output);
     for path in [&args.output, &manifest_path] {
@@ -53,6 +54,7 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
             return Err(BuildError::Overwrites { name: path.display().to_string() }.into());
         }
     }
+    built.manifest.contents = contents;
     write(&args.output, &bytes)?;
     let manifest = serde_json::to_string_pretty(&built.manifest).map_err(|error| (status::INPUT, error.to_string()))?;
     write(&manifest_path, (manifest + "\n").as_bytes())?;
@@ -61,12 +63,12 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
 }
 
 /// What a file of this name is to be.
-fn emit_of(path: &Path) -> Emit {
+fn contents_of(path: &Path) -> Contents {
     match path.extension().and_then(|ending| ending.to_str()) {
-        Some("o") => Emit::Elf,
-        Some("c" | "h") => Emit::C,
-        Some("s" | "S") => Emit::Asm,
-        _ => Emit::Raw,
+        Some("o") => Contents::Elf,
+        Some("c" | "h") => Contents::C,
+        Some("s" | "S") => Contents::Asm,
+        _ => Contents::Raw,
     }
 }
 

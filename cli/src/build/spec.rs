@@ -114,7 +114,7 @@ impl Spec {
             oa_bits: self.oa_bits,
             features: self.features.clone(),
             settings: self.config.iter().map(|(key, value)| (key.clone(), value.0)).collect(),
-            top_level: None,
+            ..Options::default()
         }
     }
 }

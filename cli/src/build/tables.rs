@@ -4,7 +4,7 @@ use super::BuildError;
 use super::spec::Spec;
 use crate::decode::{Options, table_config};
 use crate::formats::Shape;
-use crate::image::{Manifest, Register};
+use crate::image::{Contents, Manifest, Register};
 use crate::number::Hex;
 use crate::table::feature_names;
 use generic_pt::format::{Description, Endian};
@@ -115,6 +115,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     });
     let manifest = Manifest {
         format: F::NAME.to_owned(),
+        contents: Contents::Raw,
         va_bits: config.hw_max_vasz_lg2,
         oa_bits: config.hw_max_oasz_lg2,
         features: feature_names::<F>(config.features).into_iter().map(str::to_owned).collect(),

@@ -16,11 +16,6 @@ impl Access {
     /// All three.
     pub const ALL: Self = Self(7);
 
-    /// What both permit.
-    pub const fn and(self, other: Self) -> Self {
-        Self(self.0 & other.0)
-    }
-
     /// Whether all of `other` is permitted.
     pub const fn permits(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -33,6 +28,27 @@ impl Access {
             .filter(|(one, _)| stored.permits(*one))
             .map(|(one, letter)| if self.permits(one) { letter } else { '-' })
             .collect()
+    }
+}
+
+/// What the pointers on the way say about a leaf, as bits of the leaf.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Inherited {
+    /// Bits that count as set.
+    pub set: u64,
+    /// Bits that count as clear.
+    pub clear: u64,
+}
+
+impl Inherited {
+    /// Both.
+    pub const fn and(self, other: Self) -> Self {
+        Self { set: self.set | other.set, clear: self.clear | other.clear }
+    }
+
+    /// A leaf as hardware takes it.
+    pub const fn applied(self, raw: u64) -> u64 {
+        (raw | self.set) & !self.clear
     }
 }
 
@@ -60,13 +76,35 @@ pub struct Attributes {
     pub fields: Vec<FieldValue>,
     /// What it permits.
     pub access: Access,
+    /// Fields of the pointers on the way, the highest first, where these are asked for.
+    pub way: Vec<PointerFields>,
+}
+
+/// The fields of a pointer on the way.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct PointerFields {
+    /// Level of the pointer.
+    pub level: u32,
+    /// Its fields that are not zero.
+    pub fields: Vec<FieldValue>,
+}
+
+impl Attributes {
+    /// Each field, and what each pointer says, in words.
+    pub fn words(&self) -> Vec<String> {
+        self.fields.iter().map(ToString::to_string).chain(self.way.iter().map(ToString::to_string)).collect()
+    }
 }
 
 impl fmt::Display for Attributes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (n, field) in self.fields.iter().enumerate() {
-            write!(f, "{}{field}", if n > 0 { " " } else { "" })?;
-        }
-        Ok(())
+        f.write_str(&self.words().join(" "))
+    }
+}
+
+impl fmt::Display for PointerFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let fields: Vec<String> = self.fields.iter().map(ToString::to_string).collect();
+        write!(f, "level{}[{}]", self.level, fields.join(" "))
     }
 }

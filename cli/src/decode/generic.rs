@@ -2,21 +2,24 @@
 //!
 //! What a description does not say is found by trying its functions. *Permissions*: a protection with and one without
 //! WRITE make two leaves that differ in some field; that is the field which permits writing, and the value with WRITE is the
-//! one that does. Pointers to tables take part if they have the field and the format sets it as permitting there.
-//! *Attributes*: a field says what or where a mapping is (present, page size) if changing it makes something else of the
-//! item and not other attributes; all other fields are attributes.
+//! one that does. *Attributes*: a field says what or where a mapping is (present, page size) if changing it makes something
+//! else of the item and not other attributes, or a page of another size; all other fields are attributes.
+//!
+//! How pointers and leaves combine is in the description ([`Below`]): what pointers say is put into the leaf, and the leaf is
+//! looked at then. Pointers that the library does not follow, because it never writes such a field, are followed here.
 
-use super::fields::{Access, Attributes, FieldValue};
+use super::fields::{Attributes, FieldValue};
 use super::options::{Options, table_config};
-use super::{Decoder, Item, LevelShape, Masks, Meaning, Shape, index_of};
+use super::permissions::{Permissions, fields_of, leaf};
+use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Shape};
 use crate::formats;
 use crate::inspect::InspectError;
 use crate::table::feature_names;
-use generic_pt::field::{FieldInfo, FieldKind, ItemKind, Piece};
-use generic_pt::format::{Common, Endian, Groups, Kind, LeafRequest, OaStyle, item_size_lg2, items_lg2};
+use generic_pt::field::{Below, FieldKind, ItemKind, Piece};
+use generic_pt::format::{Common, Endian, Groups, Kind, OaStyle, item_size_lg2, items_lg2};
 use generic_pt::iommu::Blueprint;
 use generic_pt::item::Item as Word;
-use generic_pt::{Features, Prot, lg2};
+use generic_pt::{Prot, lg2};
 
 /// Most bits of a field whose values are all tried.
 const TRIED_BITS: u32 = 4;
@@ -38,21 +41,15 @@ pub fn decoder<F: Groups>(
     Ok(Box::new(Generic::new(&blueprint)))
 }
 
-/// The bits of an item that decide a permission.
-#[derive(Clone, Copy, Debug)]
-struct Rule {
-    permission: Access,
-    mask: u64,
-    /// What they are where it is permitted.
-    granted: u64,
-}
-
 /// The decoder of format `F`.
 struct Generic<F: Groups> {
     common: Common<F>,
     shape: Shape,
-    /// For leaves and for pointers of each level.
-    rules: Vec<[Vec<Rule>; 3]>,
+    permissions: Permissions,
+    /// For each level, what fields of pointers do to the leaves below: their bits, and how.
+    below: Vec<Vec<(u64, Below)>>,
+    /// For each level, the bits of pointers that only say something about all below: without them the library follows.
+    followed: Vec<u64>,
     /// Attributes inside of the address field: an encryption bit. For each level.
     hidden: Vec<u64>,
 }
@@ -75,13 +72,15 @@ impl<F: Groups> Generic<F> {
                 }),
             }
         });
-        let rules_of = |level| {
-            let [plain, contiguous] =
-                [ItemKind::PlainLeaf, ItemKind::ContiguousLeaf].map(|kind| leaf_rules::<F>(&common, level, kind));
-            [table_rules::<F>(&common, level), plain, contiguous]
+        let permissions = Permissions::new::<F>(&common, top);
+        let below_of = |level| -> Vec<(u64, Below)> {
+            let fields = fields_of::<F>(&common, level, ItemKind::Table);
+            fields.filter(|info| info.below != Below::Nothing).map(|info| (info.mask(), info.below)).collect()
         };
-        let rules: Vec<[Vec<Rule>; 3]> = (0..=top).map(rules_of).collect();
-        let stored = rules.iter().flat_map(|rules| &rules[1]).fold(0, |all, rule| all | rule.permission.0);
+        let below: Vec<Vec<(u64, Below)>> = (0..=top).map(below_of).collect();
+        let only_adds = |(_, below): &&(u64, Below)| *below != Below::And;
+        let followed = below.iter().map(|fields| fields.iter().filter(only_adds).fold(0, |all, (mask, _)| all | mask));
+        let followed = followed.collect();
         let shape = Shape {
             format: F::NAME,
             documentation: F::DOC,
@@ -94,18 +93,31 @@ impl<F: Groups> Generic<F> {
             features: common.features,
             supported_names: feature_names::<F>(F::SUPPORTED),
             fields: F::FIELDS,
-            // Every format can tell whether something may be read at all.
-            permissions: Access(stored | Access::READ.0),
+            permissions: permissions.stored(),
         };
-        Self { common, shape, rules, hidden }
+        Self { common, shape, permissions, below, followed, hidden }
+    }
+
+    /// What an item is, and, if only what it says about all below keeps the library from following it, the pointer without
+    /// that.
+    #[inline(always)]
+    fn kind(&self, level: u32, raw: F::Item) -> (Kind, F::Item) {
+        let kind = F::kind(&self.common, level, raw);
+        if kind != Kind::Foreign {
+            return (kind, raw);
+        }
+        let plain = raw & !F::Item::from_u64(self.followed[level as usize]);
+        let is_table = level > 0 && F::kind(&self.common, level, plain) == Kind::Table;
+        if is_table { (Kind::Table, plain) } else { (kind, raw) }
     }
 
     #[inline(always)]
     fn decoded(&self, level: u32, index: u64, raw: F::Item) -> Item {
         let item_lg2 = item_size_lg2::<F>(level);
-        let (meaning, pa, entry_lg2) = match F::kind(&self.common, level, raw) {
+        let (kind, followed) = self.kind(level, raw);
+        let (meaning, pa, entry_lg2) = match kind {
             Kind::Empty => (Meaning::Empty, 0, item_lg2),
-            Kind::Table => (Meaning::Table, F::table_pa(&self.common, level, raw), item_lg2),
+            Kind::Table => (Meaning::Table, F::table_pa(&self.common, level, followed), item_lg2),
             Kind::Leaf => {
                 let entry_lg2 = F::entry_size_lg2(&self.common, level, raw);
                 let pa = F::exact_oa(&self.common, level, raw, lg2::shl(index, item_lg2));
@@ -120,10 +132,12 @@ impl<F: Groups> Generic<F> {
     fn is_structure(&self, level: u32, raw: u64, bit: u64) -> bool {
         let of = |raw: u64| {
             let word = F::Item::from_u64(raw);
-            (F::kind(&self.common, level, word), F::contig_lg2(&self.common, level, word))
+            (self.kind(level, word).0, F::contig_lg2(&self.common, level, word))
         };
         let attrs = |raw: u64| F::attrs_of(&self.common, level, F::Item::from_u64(raw));
-        of(raw) != of(raw ^ bit) && (of(raw).0 == Kind::Table || attrs(raw) == attrs(raw ^ bit))
+        let (this, other) = (of(raw), of(raw ^ bit));
+        let is_other_size = this.0 == Kind::Leaf && other.0 == Kind::Leaf;
+        this != other && (this.0 == Kind::Table || is_other_size || attrs(raw) == attrs(raw ^ bit))
     }
 }
 
@@ -151,29 +165,37 @@ impl<F: Groups> Decoder for Generic<F> {
         self.decoded(level, index, F::Item::from_u64(raw))
     }
 
-    fn attributes(&self, level: u32, item: &Item) -> Attributes {
+    fn inherit(&self, level: u32, pointer: u64, above: Inherited) -> Inherited {
+        self.below[level as usize].iter().fold(above, |all, (mask, below)| match *below {
+            Below::And => all.and(Inherited { set: 0, clear: mask & !pointer }),
+            Below::Or => all.and(Inherited { set: mask & pointer, clear: 0 }),
+            Below::Sets(bits) if pointer & mask != 0 => all.and(Inherited { set: bits, clear: 0 }),
+            Below::Clears(bits) if pointer & mask != 0 => all.and(Inherited { set: 0, clear: bits }),
+            Below::Sets(_) | Below::Clears(_) | Below::Limits | Below::Nothing => all,
+        })
+    }
+
+    fn attributes(&self, level: u32, item: &Item, inherited: Inherited) -> Attributes {
         let kind = self.shape.kind(level, item);
+        let (own, raw) = (item.raw, inherited.applied(item.raw));
         let mut fields = Vec::new();
         for (field, info) in F::FIELDS.iter().enumerate() {
             let applies = info.scope.allows(self.common.features) && info.scope.contains(level, kind);
-            if !applies || info.kind == FieldKind::Address || info.get(item.raw) == 0 {
+            if !applies || info.kind == FieldKind::Address || info.get(raw) == 0 {
                 continue;
             }
-            let set = bits(mask(info.pieces) & item.raw);
-            if set.into_iter().any(|bit| !self.is_structure(level, item.raw, bit)) {
-                fields.push(FieldValue { name: info.name, field, value: info.get(item.raw) });
+            let set = bits(info.mask() & raw);
+            if set.into_iter().any(|bit| own & bit == 0 || !self.is_structure(level, own, bit)) {
+                fields.push(FieldValue { name: info.name, field, value: info.get(raw) });
             }
         }
         for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.kind == FieldKind::Address) {
-            let value = mask(info.pieces) & item.raw & self.hidden[level as usize];
+            let value = info.mask() & own & self.hidden[level as usize];
             if value != 0 {
                 fields.push(FieldValue { name: info.name, field, value });
             }
         }
-        let rules = &self.rules[level as usize][index_of(kind)];
-        let denied = rules.iter().filter(|rule| item.raw & rule.mask != rule.granted);
-        let access = Access(denied.fold(Access::ALL.0, |access, rule| access & !rule.permission.0));
-        Attributes { fields, access }
+        Attributes { fields, access: self.permissions.access(level, kind, raw), way: Vec::new() }
     }
 
     fn nearest(&self, level: u32, raw: u64) -> Vec<String> {
@@ -186,7 +208,7 @@ impl<F: Groups> Decoder for Generic<F> {
                 continue;
             }
             for value in 0..=lg2::low_mask(hi - lo + 1) {
-                let other = raw & !mask(info.pieces) | value << lo;
+                let other = raw & !info.mask() | value << lo;
                 let what = match F::kind(&self.common, level, F::Item::from_u64(other)) {
                     Kind::Table => "a pointer to a table",
                     Kind::Leaf => "a page",
@@ -231,33 +253,22 @@ fn word<F: Groups>(bytes: &[u8]) -> F::Item {
     if F::QUIRKS.endian == Endian::Big { word.swap_bytes() } else { word }
 }
 
-/// The item bits of some pieces.
-fn mask(pieces: &[Piece]) -> u64 {
-    pieces.iter().fold(0, |mask, piece| mask | lg2::bit_range_mask(piece.lo, piece.hi))
-}
-
 /// The bits of a mask, each by itself.
 fn bits(mask: u64) -> Vec<u64> {
     (0..u64::BITS).map(|n| 1 << n).filter(|bit| mask & bit != 0).collect()
-}
-
-/// The fields that items of this level and kind have.
-fn fields_of<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> impl Iterator<Item = &'static FieldInfo> {
-    let features: Features = common.features;
-    F::FIELDS.iter().filter(move |info| info.scope.allows(features) && info.scope.contains(level, kind))
 }
 
 fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
     let (mut address, mut attributes, mut low) = (0, 0, 0);
     for info in fields_of::<F>(common, level, kind) {
         if info.kind == FieldKind::Attribute {
-            attributes |= mask(info.pieces);
+            attributes |= info.mask();
             continue;
         }
-        address |= mask(info.pieces);
+        address |= info.mask();
         for piece in info.pieces {
             let value_bits = lg2::low_mask(item_size_lg2::<F>(level)) >> piece.value_lo.min(63);
-            low |= (value_bits << piece.lo) & mask(&[*piece]);
+            low |= (value_bits << piece.lo) & lg2::bit_range_mask(piece.lo, piece.hi);
         }
     }
     let software = F::software_bits(common).iter().fold(0, |mask, bit| mask | lg2::pow2(*bit));
@@ -265,64 +276,6 @@ fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
     // Where an attribute lies in the address, below the size of a page, it is no address. Pointers are looked at themselves.
     let low = if kind == ItemKind::PlainLeaf { low & !attributes } else { 0 };
     Masks { address: address & !attributes, unnamed, low }
-}
-
-/// A leaf, of one item or of the fewest that there are several of, if the format stores the protection and has such leaves.
-fn leaf<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind, prot: Prot) -> Option<u64> {
-    let attrs = F::attrs(common, prot).ok()?;
-    let item_lg2 = item_size_lg2::<F>(level);
-    let size_lg2 = if kind == ItemKind::ContiguousLeaf {
-        let larger = F::possible_sizes(common, level) & !lg2::low_mask(item_lg2 + 1);
-        (larger != 0).then(|| larger.trailing_zeros())?
-    } else {
-        item_lg2
-    };
-    Some(F::leaf_item(common, LeafRequest { level, size_lg2, oa: 0, attrs }).to_u64())
-}
-
-/// The fields of leaves that decide permissions.
-fn leaf_rules<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Vec<Rule> {
-    let memory = Prot::CACHE;
-    let both = memory | Prot::READ | Prot::WRITE;
-    let pairs = [
-        (Access::READ, both, memory | Prot::WRITE),
-        // Where what may be written may be read.
-        (Access::READ, memory | Prot::READ, memory),
-        (Access::WRITE, both, memory | Prot::READ),
-        (Access::EXECUTE, both, both | Prot::NOEXEC),
-    ];
-    let mut rules: Vec<Rule> = Vec::new();
-    for (permission, with, without) in pairs {
-        let (Some(with), Some(without)) =
-            (leaf::<F>(common, level, kind, with), leaf::<F>(common, level, kind, without))
-        else {
-            continue;
-        };
-        let clean = |raw: u64| F::clean_item(common, level, F::Item::from_u64(raw)).to_u64();
-        let differing = clean(with) ^ clean(without);
-        let field = fields_of::<F>(common, level, kind)
-            .find(|info| info.kind == FieldKind::Attribute && mask(info.pieces) & differing != 0);
-        if let Some(info) = field
-            && rules.iter().all(|rule| rule.permission != permission)
-        {
-            let mask = mask(info.pieces) & differing;
-            rules.push(Rule { permission, mask, granted: with & mask });
-        }
-    }
-    rules
-}
-
-/// The fields of pointers that decide permissions.
-fn table_rules<F: Groups>(common: &Common<F>, level: u32) -> Vec<Rule> {
-    if level == 0 {
-        return Vec::new();
-    }
-    let pointer = F::table_item(common, level, 0).to_u64();
-    let lowest = *F::GEOMETRY.leaf_levels.start();
-    let in_pointers = fields_of::<F>(common, level, ItemKind::Table).fold(0, |all, info| all | mask(info.pieces));
-    let mut rules = leaf_rules::<F>(common, lowest, ItemKind::PlainLeaf);
-    rules.retain(|rule| in_pointers & rule.mask == rule.mask && pointer & rule.mask == rule.granted);
-    rules
 }
 
 /// Bits in the address field of leaves that are attributes.

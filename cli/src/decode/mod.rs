@@ -3,11 +3,14 @@
 //! A [`Decoder`] is one format with one configuration. It is asked for whole tables, so that a virtual call is made for each
 //! table and not for each item.
 
+mod args;
 mod fields;
 mod generic;
 mod options;
+mod permissions;
 
-pub use fields::{Access, Attributes};
+pub use args::TableArgs;
+pub use fields::{Access, Attributes, Inherited, PointerFields};
 pub use generic::decoder;
 pub use options::{Options, table_config};
 
@@ -24,8 +27,10 @@ pub trait Decoder {
     fn decode(&self, level: u32, bytes: &[u8], items: &mut Vec<Item>) -> u64;
     /// One item of `level`, which has index `index` in its table.
     fn item(&self, level: u32, index: u64, raw: u64) -> Item;
-    /// The fields that a leaf or a pointer has, and what they permit.
-    fn attributes(&self, level: u32, item: &Item) -> Attributes;
+    /// What holds below a pointer of `level`, where this holds above it.
+    fn inherit(&self, level: u32, pointer: u64, above: Inherited) -> Inherited;
+    /// The fields that a leaf or a pointer has, with what the pointers on the way say, and what they permit.
+    fn attributes(&self, level: u32, item: &Item, inherited: Inherited) -> Attributes;
     /// What an item that is not understood would be with one field changed, in words; nothing if no change of one is enough.
     fn nearest(&self, level: u32, raw: u64) -> Vec<String>;
     /// Whether the address in `other`, an item behind `first` in the same entry of several, is what it has to be there.

@@ -1,7 +1,7 @@
 //! What a table is, as the user says it: names and numbers, to a format's configuration.
 
 use crate::formats::Shape;
-use crate::image::Manifest;
+use crate::image::{Cpu, Manifest};
 use crate::inspect::InspectError;
 use crate::table::feature_names;
 use generic_pt::Features;
@@ -21,6 +21,18 @@ pub struct Options {
     pub settings: Vec<(String, u64)>,
     /// Level of the top, if it has grown.
     pub top_level: Option<u32>,
+    /// Whose tables they are, where features are not said.
+    pub user: User,
+}
+
+/// Who walks tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum User {
+    /// Not said.
+    #[default]
+    Any,
+    /// A CPU: there is an upper half, if the format can have one.
+    Cpu,
 }
 
 impl Options {
@@ -37,7 +49,13 @@ impl Options {
             features: Some(manifest.features.clone()),
             settings: manifest.config.iter().flat_map(one).collect(),
             top_level: Some(manifest.top_level),
+            user: User::Any,
         }
+    }
+
+    /// What the state of a CPU says of the tables that it uses.
+    pub fn of_cpu(cpu: Cpu) -> Self {
+        Self { va_bits: cpu.va_bits, user: User::Cpu, ..Self::default() }
     }
 
     /// These, and where they say nothing the others.
@@ -51,6 +69,7 @@ impl Options {
             features: self.features.or(other.features),
             settings,
             top_level: self.top_level.or(other.top_level),
+            user: if self.user == User::Any { other.user } else { self.user },
         }
     }
 }
@@ -65,6 +84,7 @@ pub fn table_config<F: Description>(
 ) -> Result<TableConfig<F::Config>, InspectError> {
     let mut features = F::FORCED;
     match &options.features {
+        None if options.user == User::Cpu => features |= shape.features | (Features::SIGN_EXTEND & F::SUPPORTED),
         None => features |= shape.features,
         Some(names) => {
             for name in names {

@@ -90,12 +90,12 @@ fn join(before: &mut Cell, next: &Cell, marks: &Marks) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::decode::Access;
+    use crate::decode::Inherited;
     use crate::inspect::scan::TableAt;
 
     /// A top with so many tables below, of which one has an error.
     fn tables(count: u32, broken: u32) -> Vec<Table> {
-        let at = |level, pa| TableAt { level, pa, va: 0, access: Access::ALL };
+        let at = |level, pa| TableAt { level, pa, va: 0, inherited: Inherited::default() };
         let table = |level, n: u32, cells, above| Table {
             at: at(level, n.into()),
             above,

@@ -1,6 +1,6 @@
 //! What pages say beside their addresses: what they permit, and their attributes. Each combination is one look.
 
-use crate::decode::{Access, Attributes};
+use crate::decode::{Access, Attributes, Inherited};
 use crate::inspect::scan::ItemAt;
 use crate::inspect::source::Source;
 use std::collections::HashMap;
@@ -40,8 +40,8 @@ pub struct Looks<'a> {
     looks: Vec<Look>,
     ids: HashMap<(Access, String), LookId>,
     /// Of items with this level, bits beside the address, and access on the way.
-    known: HashMap<(u32, u64, Access), LookId>,
-    last: Option<((u32, u64, Access), LookId)>,
+    known: HashMap<(u32, u64, Inherited), LookId>,
+    last: Option<((u32, u64, Inherited), LookId)>,
 }
 
 impl<'a> Looks<'a> {
@@ -54,8 +54,8 @@ impl<'a> Looks<'a> {
 
     /// The look of a leaf.
     pub fn of(&mut self, at: &ItemAt) -> LookId {
-        let (level, access) = (at.table.level, at.table.access);
-        let key = (level, at.item.raw & !self.source.decoder.shape().masks(level, &at.item).address, access);
+        let (level, inherited) = (at.table.level, at.table.inherited);
+        let key = (level, at.item.raw & !self.source.decoder.shape().masks(level, &at.item).address, inherited);
         if let Some((last, id)) = self.last
             && last == key
         {
@@ -66,8 +66,7 @@ impl<'a> Looks<'a> {
             // No image that is meant to be one has so many; fields are not taken apart for ever.
             None if self.known.len() >= MOST_KNOWN => LookId::OTHER,
             None => {
-                let mut attributes = self.source.decoder.attributes(level, &at.item);
-                attributes.access = attributes.access.and(access);
+                let mut attributes = self.source.decoder.attributes(level, &at.item, inherited);
                 attributes.fields.retain(|value| !self.ignored.contains(&value.field));
                 let id = self.id(&attributes);
                 self.known.insert(key, id);

@@ -21,7 +21,9 @@ impl Marks {
         let mut marks = Self::default();
         for (n, finding) in findings.iter().enumerate() {
             let of = if OF_TABLES.contains(&finding.rule) { &mut marks.tables } else { &mut marks.items };
-            of.entry((finding.level, finding.at.0)).or_default().push(n as u32);
+            if let Some(level) = finding.place.level {
+                of.entry((level, finding.place.at.0)).or_default().push(n as u32);
+            }
             marks.severities.push(finding.severity);
             marks.rules.push(finding.rule);
         }

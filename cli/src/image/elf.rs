@@ -1,8 +1,9 @@
 //! ELF core files and objects: their program headers, and what QEMU notes of its CPUs.
 
-use super::Segment;
+use super::file::ImageFile;
+use super::{Cpu, Segment};
 use object::read::elf::{ElfFile32, ElfFile64, FileHeader, ProgramHeader};
-use object::read::{Object, ObjectSection};
+use object::read::{Object, ObjectSection, ReadCache, ReadRef};
 use object::{Endianness, SectionKind, elf};
 use std::collections::BTreeSet;
 
@@ -14,23 +15,39 @@ pub const MAGIC: &[u8] = b"\x7fELF";
 pub struct Core {
     /// Its memory.
     pub segments: Vec<Segment>,
-    /// CR3 of its CPUs.
-    pub cr3: Vec<u64>,
+    /// Its CPUs, each once: several mostly run on few tables.
+    pub cpus: BTreeSet<Cpu>,
 }
 
-/// Reads the program headers and the notes. The error says what is wrong.
-pub fn read(bytes: &[u8]) -> Result<Core, String> {
-    match bytes.get(4) {
-        Some(1) => read_class::<elf::FileHeader32<Endianness>>(bytes),
-        Some(2) => read_class::<elf::FileHeader64<Endianness>>(bytes),
-        class => Err(format!("its class is {class:?}; an ELF file has 1 (32 bits) or 2 (64 bits)")),
+/// The width that a file says it has.
+enum Class {
+    Bits32,
+    Bits64,
+}
+
+fn class(file: &ImageFile) -> Result<Class, String> {
+    let mut ident = [0; 5];
+    file.read(0, &mut ident).map_err(|error| error.to_string())?;
+    match ident[4] {
+        1 => Ok(Class::Bits32),
+        2 => Ok(Class::Bits64),
+        class => Err(format!("its class is {class}; an ELF file has 1 (32 bits) or 2 (64 bits)")),
     }
 }
 
-fn read_class<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Core, String> {
+/// Reads the program headers and the notes. The error says what is wrong.
+pub fn read(file: &ImageFile) -> Result<Core, String> {
+    let bytes = ReadCache::new(file.file());
+    match class(file)? {
+        Class::Bits32 => read_class::<elf::FileHeader32<Endianness>, _>(&bytes),
+        Class::Bits64 => read_class::<elf::FileHeader64<Endianness>, _>(&bytes),
+    }
+}
+
+fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) -> Result<Core, String> {
     let header = H::parse(bytes).map_err(|error| error.to_string())?;
     let endian = header.endian().map_err(|error| error.to_string())?;
-    let mut core = Core { segments: Vec::new(), cr3: Vec::new() };
+    let mut core = Core { segments: Vec::new(), cpus: BTreeSet::new() };
     let mut noted = BTreeSet::new();
     for program in header.program_headers(endian, bytes).map_err(|error| error.to_string())? {
         match program.p_type(endian) {
@@ -46,49 +63,53 @@ fn read_class<H: FileHeader<Endian = Endianness>>(bytes: &[u8]) -> Result<Core, 
                     continue;
                 }
                 let Ok(Some(mut notes)) = program.notes(endian, bytes) else { continue };
+                if program.p_filesz(endian).into() > MOST_NOTE_BYTES {
+                    return Err(format!("its notes at {at:#x} have more than {MOST_NOTE_BYTES:#x} bytes"));
+                }
                 // What is no note ends the list; the memory is there all the same.
                 while let Ok(Some(note)) = notes.next() {
                     if note.name() == QEMU_NOTE {
-                        core.cr3.extend(cr3(note.desc()));
-                    }
-                    if core.cr3.len() > MOST_NOTES {
-                        return Err(format!("it has notes of more than {MOST_NOTES} CPUs"));
+                        core.cpus.extend(cpu(note.desc()));
                     }
                 }
             }
             _ => {}
         }
     }
-    // Several CPUs mostly run on few tables.
-    core.cr3.sort_unstable();
-    core.cr3.dedup();
     Ok(core)
 }
 
-/// Most CPUs whose notes are looked at.
-const MOST_NOTES: usize = 1 << 16;
+/// Most bytes of notes at one place: those of 10^5 CPUs.
+const MOST_NOTE_BYTES: u64 = 64 << 20;
 /// The name of a note with the state of a CPU.
 const QEMU_NOTE: &[u8] = b"QEMU";
-/// Where CR3 is in it: behind two 32-bit numbers, 18 registers, 10 segments of 24 bytes, CR0, CR1 and CR2.
+/// Where CR3 is in it, and CR4 behind it: behind two 32-bit numbers, 18 registers, 10 segments of 24 bytes, CR0, CR1 and CR2.
 const CR3_AT: usize = 2 * 4 + 18 * 8 + 10 * 24 + 3 * 8;
+/// CR4.LA57.
+const LA57: u64 = 1 << 12;
 
-fn cr3(state: &[u8]) -> Option<u64> {
-    let bytes = state.get(CR3_AT..)?.first_chunk()?;
-    Some(u64::from_le_bytes(*bytes))
+fn cpu(state: &[u8]) -> Option<Cpu> {
+    let register = |at: usize| Some(u64::from_le_bytes(*state.get(at..)?.first_chunk()?));
+    let cr4 = register(CR3_AT + 8).unwrap_or(0);
+    Some(Cpu { cr3: register(CR3_AT)?, va_bits: (cr4 & LA57 != 0).then_some(57) })
 }
 
 /// The data section of an object without program headers, as memory at `base`: what `genpt build` makes for linkers.
-pub fn section(bytes: &[u8], base: u64) -> Result<Vec<Segment>, String> {
+pub fn section(file: &ImageFile, base: u64) -> Result<Vec<Segment>, String> {
     let find = |range: Option<(u64, u64)>| {
         let (offset, len) = range.ok_or("it has neither program headers nor a section with data")?;
         Ok(vec![Segment { pa: base, len, offset }])
     };
-    if bytes.get(4) == Some(&1) {
-        let file = ElfFile32::<Endianness>::parse(bytes).map_err(|error| error.to_string())?;
-        find(data_of(&file))
-    } else {
-        let file = ElfFile64::<Endianness>::parse(bytes).map_err(|error| error.to_string())?;
-        find(data_of(&file))
+    let bytes = ReadCache::new(file.file());
+    match class(file)? {
+        Class::Bits32 => {
+            let file = ElfFile32::<Endianness, _>::parse(&bytes).map_err(|error| error.to_string())?;
+            find(data_of(&file))
+        }
+        Class::Bits64 => {
+            let file = ElfFile64::<Endianness, _>::parse(&bytes).map_err(|error| error.to_string())?;
+            find(data_of(&file))
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! unused bytes; all little endian.
 
 use super::Segment;
+use super::file::ImageFile;
 
 /// The first bytes of a header.
 pub const MAGIC: [u8; 4] = 0x4c69_4d45_u32.to_le_bytes();
@@ -12,14 +13,12 @@ const VERSION: u32 = 1;
 const HEADER_BYTES: u64 = 32;
 
 /// Reads the headers. The error says what is wrong.
-pub fn read(bytes: &[u8]) -> Result<Vec<Segment>, String> {
+pub fn read(file: &ImageFile) -> Result<Vec<Segment>, String> {
     let mut segments = Vec::new();
     let mut at = 0u64;
-    while at < bytes.len() as u64 {
-        let header = usize::try_from(at).ok().and_then(|at| bytes.get(at..)?.first_chunk::<32>());
-        let Some(header) = header else {
-            return Err(format!("the header at {at:#x} is cut off"));
-        };
+    while at < file.len() {
+        let mut header = [0; HEADER_BYTES as usize];
+        file.read(at, &mut header).map_err(|_| format!("the header at {at:#x} is cut off"))?;
         let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| header[at + n]));
         let version = u32::from_le_bytes(std::array::from_fn(|n| header[4 + n]));
         if header[..4] != MAGIC || version != VERSION {
@@ -48,6 +47,12 @@ mod tests {
         header.extend(last.to_le_bytes());
         header.extend([0; 8]);
         header
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<Segment>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        super::read(&ImageFile::open(file.path()).unwrap())
     }
 
     #[test]

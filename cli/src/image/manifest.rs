@@ -2,6 +2,7 @@
 
 use crate::inspect::InspectError;
 use crate::number::Hex;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -21,6 +22,8 @@ pub struct Manifest {
     pub features: Vec<String>,
     /// The format's own configuration.
     pub config: BTreeMap<String, Vec<Hex>>,
+    /// What the file beside it has.
+    pub contents: Contents,
     /// Physical address of the image's first byte.
     pub base: Hex,
     /// Bytes of the image.
@@ -31,6 +34,20 @@ pub struct Manifest {
     pub top_level: u32,
     /// What a driver tells the hardware.
     pub registers: Vec<Register>,
+}
+
+/// What `genpt build` wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Contents {
+    /// The bytes
+    Raw,
+    /// An ELF object with a section .page_tables, to be linked at the base address
+    Elf,
+    /// A C array
+    C,
+    /// Assembler: .quad or .long
+    Asm,
 }
 
 /// A number of what a driver tells the hardware.

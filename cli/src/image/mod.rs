@@ -1,17 +1,18 @@
-//! Images of physical memory: files in which tables lie, mapped and never read whole.
+//! Images of physical memory: files in which tables lie, of which only the tables that are looked at are read.
 //!
 //! An image is a list of segments, each some physical memory at an offset of the file; what is in no segment is a hole.
 //! Raw memory, ELF core files and objects, LiME dumps and what `genpt build` makes all become that.
 
 mod elf;
+mod file;
 mod lime;
 mod manifest;
-mod map;
 
-pub use manifest::{Manifest, Register};
+pub use manifest::{Contents, Manifest, Register};
 
 use crate::inspect::InspectError;
-use map::FileMap;
+use file::ImageFile;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// Physical memory that lies in the file.
@@ -32,6 +33,15 @@ impl Segment {
     }
 }
 
+/// What a CPU whose state is in an image uses.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Cpu {
+    /// CR3, which has the physical address of the top table.
+    pub cr3: u64,
+    /// VA bits, if the CPU says so.
+    pub va_bits: Option<u32>,
+}
+
 /// An image of physical memory.
 #[derive(Debug)]
 pub struct Image {
@@ -39,9 +49,9 @@ pub struct Image {
     pub name: String,
     /// The manifest that `genpt build` put beside it.
     pub manifest: Option<Manifest>,
-    /// CR3 of the CPUs, from the notes of QEMU.
-    pub cr3: Vec<u64>,
-    map: FileMap,
+    /// The CPUs in the notes of QEMU.
+    pub cpus: BTreeSet<Cpu>,
+    file: ImageFile,
     /// Ascending, and disjoint.
     segments: Vec<Segment>,
 }
@@ -53,27 +63,32 @@ impl Image {
     /// [`InspectError::Open`], [`InspectError::Damaged`] and [`InspectError::Manifest`].
     pub fn open(path: &Path, base: Option<u64>) -> Result<Self, InspectError> {
         let name = path.display().to_string();
-        let map = FileMap::open(path).map_err(|cause| InspectError::Open { name: name.clone(), cause })?;
+        let file = ImageFile::open(path).map_err(|cause| InspectError::Open { name: name.clone(), cause })?;
         let manifest = Manifest::beside(path)?;
-        let bytes = map.bytes();
+        if let Some(Manifest { contents: contents @ (Contents::C | Contents::Asm), .. }) = manifest {
+            return Err(InspectError::Source { name, contents });
+        }
         let damaged = |what: String| InspectError::Damaged { name: name.clone(), what };
         let raw_base = base.or(manifest.as_ref().map(|manifest| manifest.base.0)).unwrap_or(0);
-        let (segments, cr3) = if bytes.starts_with(elf::MAGIC) {
-            let core = elf::read(bytes).map_err(damaged)?;
+        let mut magic = [0; 4];
+        // What is shorter has no magic number.
+        let magic = file.read(0, &mut magic).map_or([0; 4], |()| magic);
+        let (segments, cpus) = if magic == elf::MAGIC {
+            let core = elf::read(&file).map_err(damaged)?;
             let segments = if core.segments.is_empty() {
                 // An object for a linker has no physical addresses.
-                elf::section(bytes, raw_base).map_err(damaged)?
+                elf::section(&file, raw_base).map_err(damaged)?
             } else {
                 core.segments
             };
-            (segments, core.cr3)
-        } else if bytes.starts_with(&lime::MAGIC) {
-            (lime::read(bytes).map_err(damaged)?, Vec::new())
+            (segments, core.cpus)
+        } else if magic == lime::MAGIC {
+            (lime::read(&file).map_err(damaged)?, BTreeSet::new())
         } else {
-            (vec![Segment { pa: raw_base, len: bytes.len() as u64, offset: 0 }], Vec::new())
+            (vec![Segment { pa: raw_base, len: file.len(), offset: 0 }], BTreeSet::new())
         };
-        let segments = sorted(segments, bytes.len() as u64).map_err(damaged)?;
-        Ok(Self { name, manifest, cr3, map, segments })
+        let segments = sorted(segments, file.len()).map_err(damaged)?;
+        Ok(Self { name, manifest, cpus, file, segments })
     }
 
     /// The segments, ascending and disjoint.
@@ -81,16 +96,26 @@ impl Image {
         &self.segments
     }
 
-    /// The bytes at a physical address, if the image has all of them in one segment.
-    pub fn read(&self, pa: u64, len: u64) -> Option<&[u8]> {
+    /// Where the bytes at a physical address are in the file, if the image has all of them in one segment.
+    fn offset_of(&self, pa: u64, len: u64) -> Option<u64> {
         let behind = self.segments.partition_point(|segment| segment.pa <= pa);
         let segment = self.segments.get(behind.checked_sub(1)?)?;
         let within = pa - segment.pa;
-        if segment.len.checked_sub(within)? < len {
-            return None;
-        }
-        let start = usize::try_from(segment.offset + within).ok()?;
-        self.map.bytes().get(start..)?.get(..usize::try_from(len).ok()?)
+        (len <= segment.len.checked_sub(within)?).then_some(segment.offset + within)
+    }
+
+    /// Whether the image has all of the bytes at a physical address.
+    pub fn has(&self, pa: u64, len: u64) -> bool {
+        self.offset_of(pa, len).is_some()
+    }
+
+    /// The bytes at a physical address, into a buffer that is used again; `None` if they are not in the image, or can no
+    /// longer be read.
+    pub fn read<'a>(&self, pa: u64, len: u64, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+        let offset = self.offset_of(pa, len)?;
+        buffer.resize(usize::try_from(len).ok()?, 0);
+        self.file.read(offset, buffer).ok()?;
+        Some(buffer)
     }
 }
 
@@ -101,16 +126,25 @@ fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, S
         segment.len = segment.len.min(file_bytes.saturating_sub(segment.offset));
         segment.len > 0
     });
-    segments.sort_by_key(|segment| segment.pa);
+    segments.sort_by_key(|segment| (segment.pa, segment.len));
     let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
     for segment in segments {
         if segment.pa.checked_add(segment.len - 1).is_none() {
             return Err(format!("its memory from {:#x} on runs past 64 bits: {:#x} bytes", segment.pa, segment.len));
         }
         match joined.last_mut() {
+            // The same bytes of the file, told again: a core file with virtual addresses has a header for each mapping.
+            Some(before)
+                if before.last() >= segment.pa
+                    && segment.offset.checked_sub(before.offset) == Some(segment.pa - before.pa) =>
+            {
+                before.len = before.len.max(segment.pa - before.pa + segment.len);
+            }
             Some(before) if before.last() >= segment.pa => {
                 let (first, second) = (before.pa, segment.pa);
-                return Err(format!("the memory from {first:#x} and that from {second:#x} overlap"));
+                return Err(format!(
+                    "the memory from {first:#x} and that from {second:#x} overlap, and are not the same bytes"
+                ));
             }
             Some(before) if before.last() + 1 == segment.pa && before.offset + before.len == segment.offset => {
                 before.len += segment.len;
@@ -140,8 +174,14 @@ mod tests {
         assert_eq!(found, Ok(vec![segment(0x1000, 0x1000, 0), segment(0x3000, 0x1000, 0x1000)]));
         let found = sorted(vec![segment(0x2000, 0x1000, 0x1000), segment(0x1000, 0x1000, 0)], 0x1800);
         assert_eq!(found, Ok(vec![segment(0x1000, 0x1800, 0)]));
+        // Twice the same memory, at the same place of the file.
+        let again = [segment(0x1000, 0x3000, 0), segment(0x1000, 0x1000, 0), segment(0x2000, 0x4000, 0x1000)];
+        assert_eq!(sorted(again.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x5000, 0)]));
         let overlap = sorted(vec![segment(0x1000, 0x1001, 0), segment(0x2000, 0x1000, 0x1001)], 0x9000);
-        assert_eq!(overlap, Err("the memory from 0x1000 and that from 0x2000 overlap".to_owned()));
+        assert_eq!(
+            overlap,
+            Err("the memory from 0x1000 and that from 0x2000 overlap, and are not the same bytes".to_owned())
+        );
         assert!(sorted(vec![segment(u64::MAX, 2, 0)], 0x1000).unwrap_err().contains("past 64 bits"));
         assert!(sorted(vec![segment(0, 0x1000, 0x1000)], 0x1000).unwrap_err().contains("no memory"));
     }

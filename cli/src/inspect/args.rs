@@ -1,17 +1,16 @@
 //! What the commands about images take.
 
-use crate::args::format_names;
-use crate::decode::Options;
-use crate::number::{self, AddressRange, Hex};
+use crate::decode::{Options, TableArgs};
+use crate::number::{AddressRange, Hex};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
 /// What an image is. A manifest beside it (IMAGE.json, of `genpt build`) says all of this.
 #[derive(Debug, Args)]
 pub struct ImageArgs {
-    /// Format of the tables [default: the manifest's]
-    #[arg(short, long, value_name = "NAME", value_parser = format_names())]
-    pub format: Option<String>,
+    /// What the tables are.
+    #[command(flatten)]
+    pub tables: TableArgs,
 
     /// Physical address of the top table [default: the manifest's, or CR3 in the notes of a QEMU dump]
     #[arg(short, long, value_name = "PA")]
@@ -21,22 +20,6 @@ pub struct ImageArgs {
     #[arg(short, long, value_name = "PA")]
     pub base: Option<Hex>,
 
-    /// VA bits of the tables [default: the usual ones of the format]
-    #[arg(long, value_name = "N")]
-    pub va_bits: Option<u32>,
-
-    /// Output address bits [default: the most that the format has]
-    #[arg(long, value_name = "N")]
-    pub oa_bits: Option<u32>,
-
-    /// Features of the tables beside those that the format forces (`genpt formats NAME` lists them) [default: the usual ones]
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub features: Option<Vec<String>>,
-
-    /// A number of the format's own configuration, such as `top_level=4`
-    #[arg(short, long = "set", value_name = "KEY=NUMBER", value_parser = number::setting)]
-    pub settings: Vec<(String, u64)>,
-
     /// Level of the top, where it can grow
     #[arg(long, value_name = "N")]
     pub top_level: Option<u32>,
@@ -45,13 +28,7 @@ pub struct ImageArgs {
 impl ImageArgs {
     /// What was said about the tables.
     pub fn options(&self) -> Options {
-        Options {
-            va_bits: self.va_bits,
-            oa_bits: self.oa_bits,
-            features: self.features.clone(),
-            settings: self.settings.clone(),
-            top_level: self.top_level,
-        }
+        Options { top_level: self.top_level, ..self.tables.options() }
     }
 }
 
@@ -112,6 +89,10 @@ pub struct FilterArgs {
     /// Fields that do not separate runs, and are not shown, such as accessed bits
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     pub ignore: Vec<String>,
+
+    /// Shows and compares all fields of the pointers on the way, too, not only what they permit or forbid below
+    #[arg(long)]
+    pub pointers: bool,
 }
 
 /// `genpt dump`.
@@ -177,7 +158,7 @@ pub struct DiffArgs {
     #[arg(value_name = "B")]
     pub after: PathBuf,
 
-    /// Physical address of the top table of B [default: as that of A]
+    /// Physical address of the top table of B [default: that of --root, else what the manifest or the notes of B say]
     #[arg(long, value_name = "PA")]
     pub root_b: Option<Hex>,
 

@@ -3,27 +3,17 @@
 //! Each table is looked at once for each level at which it is used, however many pointers lead to it, so a hostile image ends
 //! early: the pairs of table and level are remembered, which are no more than the items that may be decoded.
 
+pub use super::rules::Severity;
+
 use super::rules::Rule;
 use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan, TableAt};
 use super::source::Source;
-use crate::decode::{Access, Item, Meaning, Shape};
+use crate::decode::{Access, Inherited, Item, Meaning, Shape};
 use crate::human;
 use crate::number::{AddressRange, Hex};
 use generic_pt::lg2;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
-
-/// How bad a finding is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// Wastes memory, or is merely worth knowing.
-    Note,
-    /// Legal, but hardly meant; or legal for some hardware only.
-    Warning,
-    /// Hardware faults, or goes where nobody meant it to.
-    Error,
-}
 
 /// Something odd.
 #[derive(Clone, Debug, Serialize)]
@@ -32,14 +22,31 @@ pub struct Finding {
     pub severity: Severity,
     /// The rule's name.
     pub rule: &'static str,
-    /// Level of the table.
-    pub level: u32,
-    /// Physical address of the item, or of the table.
-    pub at: Hex,
-    /// The first VA that it is about.
-    pub va: Hex,
+    /// Where.
+    #[serde(flatten)]
+    pub place: Place,
     /// In words.
     pub text: String,
+}
+
+/// What a finding is about.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Place {
+    /// Level of the table; none if it is about no table.
+    pub level: Option<u32>,
+    /// Physical address of the item, of the table, or of the memory.
+    pub at: Hex,
+    /// The first VA that it is about, if there is one.
+    pub va: Option<Hex>,
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match (self.level, self.va) {
+            (Some(level), Some(va)) => write!(f, "level {level} at {}, VA {va}", self.at),
+            _ => write!(f, "at {}", self.at),
+        }
+    }
 }
 
 /// What a check found.
@@ -97,8 +104,8 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
             Event::Limit => {
                 let text =
                     "as many items as --limit allows were decoded; what is behind them was not checked".to_owned();
-                let top = TableAt { level: 0, pa: source.root, va: 0, access: Access::ALL };
-                check.find(Severity::Error, "limit", &top, top.pa, 0, text);
+                let place = Place { level: None, at: Hex(source.root), va: None };
+                check.find_at(Severity::Error, "limit", place, text);
             }
         }
     }
@@ -112,11 +119,15 @@ impl Check<'_> {
     }
 
     fn find(&mut self, severity: Severity, rule: &'static str, table: &TableAt, at: u64, va: u64, text: String) {
+        self.find_at(severity, rule, Place { level: Some(table.level), at: Hex(at), va: Some(Hex(va)) }, text);
+    }
+
+    fn find_at(&mut self, severity: Severity, rule: &'static str, place: Place, text: String) {
         let count = self.report.counts.entry(rule).or_default();
         *count += 1;
         self.report.worst = self.report.worst.max(Some(severity));
         if *count <= self.most as u64 {
-            self.report.findings.push(Finding { severity, rule, level: table.level, at: Hex(at), va: Hex(va), text });
+            self.report.findings.push(Finding { severity, rule, place, text });
         }
     }
 
@@ -170,9 +181,7 @@ impl Check<'_> {
             // Most items have nothing of all this; which rule it is, is worked out for those that do.
             if item.raw & (of_kind.unnamed | of_kind.low) != 0 || lg2::shr(item.pa, oa_lg2) != 0 {
                 for rule in self.source.oddities(at.level, item) {
-                    let severity =
-                        if matches!(rule, Rule::Unnamed { .. }) { Severity::Warning } else { Severity::Error };
-                    self.find_item(severity, rule.id(), at, item, rule.text());
+                    self.find_item(rule.severity(), rule.id(), at, item, rule.text());
                 }
             }
             if is_contiguous && item.meaning == Meaning::Leaf {
@@ -196,7 +205,7 @@ impl Check<'_> {
         }
         let mask = !self.shape().masks(at.level, item).address;
         let dirty = |item: &Item| self.source.decoder.is_dirty(at.level, item) == Some(true);
-        let clean = |item: &Item| self.source.decoder.attributes(at.level, item).fields;
+        let clean = |item: &Item| self.source.decoder.attributes(at.level, item, at.inherited).fields;
         let fits = |other: &Item| {
             let alike = other.raw & mask == item.raw & mask
                 // Hardware notes a write in one item of several.
@@ -218,8 +227,9 @@ impl Check<'_> {
         }
         let key = (at.level, item.raw & !self.shape().masks(at.level, item).address);
         let known = self.writable.get(&key).copied();
-        let is_writable =
-            known.unwrap_or_else(|| self.source.decoder.attributes(at.level, item).access.permits(Access::WRITE));
+        let is_writable = known.unwrap_or_else(|| {
+            self.source.decoder.attributes(at.level, item, Inherited::default()).access.permits(Access::WRITE)
+        });
         if known.is_none() && self.writable.len() < MOST_KINDS {
             self.writable.insert(key, is_writable);
         }
@@ -260,17 +270,19 @@ impl Check<'_> {
             reached.push((*pa, pa.saturating_add(bytes_of(highest) - 1)));
         }
         reached.sort_unstable();
+        let mut buffer = Vec::new();
         for segment in source.image.segments() {
             let Some(from) = segment.pa.max(first_pa).checked_add(step - 1) else { continue };
             let mut at = lg2::align_down(from, step.trailing_zeros());
             while at <= segment.last().min(last_pa) {
                 let behind = reached.partition_point(|(first, _)| *first <= at.saturating_add(step - 1));
                 let is_reached = behind.checked_sub(1).is_some_and(|n| at <= reached[n].1);
-                let is_used = source.image.read(at, step).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0));
+                let is_used =
+                    source.image.read(at, step, &mut buffer).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0));
                 if !is_reached && is_used {
-                    let table = TableAt { level: 0, pa: at, va: 0, access: Access::ALL };
                     let text = format!("{} that are not zero, and no pointer leads there", human::bytes(step));
-                    self.find(Severity::Warning, "unreachable", &table, at, 0, text);
+                    let place = Place { level: None, at: Hex(at), va: None };
+                    self.find_at(Severity::Warning, "unreachable", place, text);
                 }
                 let Some(next) = at.checked_add(step) else { break };
                 at = next;
@@ -291,8 +303,8 @@ pub fn text(source: &Source, report: &Report) -> String {
             Severity::Warning => "warning",
             Severity::Note => "note",
         };
-        let Finding { rule, level, at, va, text, .. } = finding;
-        out += &format!("{severity}: level {level} at {at}, VA {va}: {text} ({rule})\n");
+        let Finding { rule, place, text, .. } = finding;
+        out += &format!("{severity}: {place}: {text} ({rule})\n");
     }
     for (rule, count) in &report.counts {
         let shown = report.findings.iter().filter(|finding| finding.rule == *rule).count() as u64;

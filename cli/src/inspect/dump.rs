@@ -2,13 +2,15 @@
 
 use super::InspectError;
 use super::args::{DumpArgs, Output};
-use super::runs::{Filter, Run, Runs, Seen};
+use super::runs::{Filter, Run, Runs};
+use super::seen::Seen;
 use super::source::Source;
-use crate::decode::Shape;
+use crate::decode::{Attributes, Shape};
 use crate::human;
 use crate::number::Hex;
 use serde::Serialize;
 use std::io::{self, Write};
+use std::rc::Rc;
 
 /// A run, for programs.
 #[derive(Serialize)]
@@ -93,9 +95,31 @@ pub fn sizes(sizes: u64) -> String {
     each.map(human::bytes).collect::<Vec<_>>().join(" + ")
 }
 
+/// What a line says behind the addresses: mostly the same as that of the line before.
+#[derive(Default)]
+struct Tail {
+    of: Option<(u64, u64, Rc<Attributes>)>,
+    text: String,
+}
+
+impl Tail {
+    fn of(&mut self, run: &Run, shape: &Shape) -> &str {
+        let is_same = |(len, sizes, attributes): &(u64, u64, Rc<Attributes>)| {
+            (*len, *sizes) == (run.len(), run.sizes) && Rc::ptr_eq(attributes, &run.attributes)
+        };
+        if !self.of.as_ref().is_some_and(is_same) {
+            let (length, access) = (human::bytes(run.len()), run.attributes.access.shown(shape.permissions));
+            let text = format!("{length:>10}  {:>16}  {access} {}", sizes(run.sizes), run.attributes);
+            self.text = text.trim_end().to_owned();
+            self.of = Some((run.len(), run.sizes, Rc::clone(&run.attributes)));
+        }
+        &self.text
+    }
+}
+
 fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
     let (va_digits, pa_digits) = (va_digits(shape), pa_digits(shape));
-    let mut printed = Printed::default();
+    let (mut printed, mut tail) = (Printed::default(), Tail::default());
     for run in runs.by_ref() {
         if run.len() < min {
             continue;
@@ -105,17 +129,8 @@ fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
             let (va_width, pa_width) = (2 * va_digits + 3, pa_digits);
             writeln!(out, "{:va_width$}  {:pa_width$}  {:>10}  {:>16}  access", "VA", "PA", "length", "pages")?;
         }
-        let line = format!(
-            "{:0va_digits$x}..={:0va_digits$x}  {:0pa_digits$x}  {:>10}  {:>16}  {} {}",
-            run.va.first,
-            run.va.last,
-            run.pa,
-            human::bytes(run.len()),
-            sizes(run.sizes),
-            run.attributes.access.shown(shape.permissions),
-            run.attributes,
-        );
-        writeln!(out, "{}", line.trim_end())?;
+        let tail = tail.of(&run, shape);
+        writeln!(out, "{:0va_digits$x}..={:0va_digits$x}  {:0pa_digits$x}  {tail}", run.va.first, run.va.last, run.pa)?;
     }
     summary(&printed, &runs.seen, out)?;
     Ok(!runs.seen.is_cut)
@@ -124,9 +139,9 @@ fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
 fn summary(printed: &Printed, seen: &Seen, out: &mut impl Write) -> io::Result<()> {
     let (runs, bytes) = (human::count(printed.runs, "run"), human::bytes(printed.bytes));
     writeln!(out, "{}{runs}, {bytes}", if printed.runs > 0 { "\n" } else { "" })?;
-    for (size_lg2, count) in &seen.pages {
-        let size = 1u64.checked_shl(*size_lg2).map_or("16 EiB".to_owned(), human::bytes);
-        writeln!(out, "  {count} {} of {size}", if *count == 1 { "page" } else { "pages" })?;
+    for (size_lg2, count) in seen.pages.each() {
+        let size = 1u64.checked_shl(size_lg2).map_or("16 EiB".to_owned(), human::bytes);
+        writeln!(out, "  {count} {} of {size}", if count == 1 { "page" } else { "pages" })?;
     }
     for (level, count) in &seen.tables {
         writeln!(out, "  {} of level {level}", human::count(*count, "table"))?;
@@ -154,7 +169,7 @@ fn row(shape: &Shape, run: &Run) -> RunRow {
         bytes: Hex(run.len()),
         page_sizes: (0..u64::BITS).map(|bit| 1 << bit).filter(|size| run.sizes & size != 0).map(Hex).collect(),
         access: run.attributes.access.shown(shape.permissions),
-        attributes: run.attributes.fields.iter().map(ToString::to_string).collect(),
+        attributes: run.attributes.words(),
     }
 }
 
@@ -173,11 +188,7 @@ fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
     let statistics = Statistics {
         runs: printed.runs,
         bytes: printed.bytes,
-        pages: seen
-            .pages
-            .iter()
-            .map(|(lg2, count)| Count { of: 1u64.checked_shl(*lg2).unwrap_or(0), count: *count })
-            .collect(),
+        pages: seen.pages.each().map(|(lg2, count)| Count { of: 1u64.checked_shl(lg2).unwrap_or(0), count }).collect(),
         tables: seen.tables.iter().map(|(level, count)| Count { of: (*level).into(), count: *count }).collect(),
         foreign_items: seen.foreign,
         pointers_outside: seen.outside,

@@ -1,12 +1,13 @@
 //! What can go wrong with an image, told so that the user can act.
 
+use crate::image::Contents;
 use std::io;
 use thiserror::Error;
 
 /// An image, or options for it, that cannot be used.
 #[derive(Debug, Error)]
 pub enum InspectError {
-    /// The file cannot be mapped.
+    /// The file cannot be opened.
     #[error("cannot open the image {name}: {cause}")]
     Open {
         /// The file.
@@ -21,6 +22,17 @@ pub enum InspectError {
         name: String,
         /// What is wrong with it.
         what: String,
+    },
+    /// What `genpt build` wrote for a compiler.
+    #[error(
+        "{name}: {} for a compiler, no image of memory: build with `--emit raw` or `--emit elf`",
+        match contents { Contents::Asm => "assembler", _ => "C" }
+    )]
+    Source {
+        /// The file.
+        name: String,
+        /// What it is.
+        contents: Contents,
     },
     /// The manifest is not understood.
     #[error("{name}: no manifest of `genpt build`: {cause}")]

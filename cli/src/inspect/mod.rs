@@ -8,6 +8,7 @@ mod error;
 mod rules;
 pub mod runs;
 pub mod scan;
+mod seen;
 pub mod source;
 mod walk;
 
@@ -15,8 +16,8 @@ pub use error::InspectError;
 
 use crate::status::{self, Failure};
 use args::{CheckArgs, DiffArgs, DumpArgs, WalkArgs};
-use check::Severity;
 use diff::Verdict;
+use rules::Severity;
 use source::Source;
 use std::io::{self, BufWriter, Write};
 use walk::Walk;
@@ -24,7 +25,10 @@ use walk::Walk;
 impl From<InspectError> for Failure {
     fn from(error: InspectError) -> Self {
         let code = match error {
-            InspectError::Open { .. } | InspectError::Damaged { .. } | InspectError::Manifest { .. } => status::INPUT,
+            InspectError::Open { .. }
+            | InspectError::Damaged { .. }
+            | InspectError::Manifest { .. }
+            | InspectError::Source { .. } => status::INPUT,
             _ => status::USAGE,
         };
         (code, error.to_string())
@@ -49,13 +53,11 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         walks.iter().map(|walk| walk::text(&source, walk)).collect::<Vec<_>>().join("\n")
     };
     status::shown(io::stdout().lock().write_all(text.as_bytes()))?;
-    let is_broken = |walk: &Walk| walk.stop.as_ref().is_some_and(|stop| stop.rule != "not-present");
-    Ok(if walks.iter().any(is_broken) {
-        status::ERROR
-    } else if walks.iter().any(|walk| walk.stop.is_some() || !walk.oddities.is_empty()) {
-        status::WARNING
-    } else {
-        status::OK
+    let of_walk = |walk: &Walk| walk.stop.iter().chain(&walk.oddities).map(|broken| broken.severity).max();
+    Ok(match walks.iter().filter_map(of_walk).max() {
+        None => status::OK,
+        Some(Severity::Note | Severity::Warning) => status::WARNING,
+        Some(Severity::Error) => status::ERROR,
     })
 }
 

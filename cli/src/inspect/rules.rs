@@ -3,6 +3,19 @@
 use super::source::Source;
 use crate::decode::{Item, Meaning};
 use generic_pt::lg2;
+use serde::Serialize;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Wastes memory, or is merely worth knowing.
+    Note,
+    /// Legal, but hardly meant; or legal for some hardware only.
+    Warning,
+    /// Hardware faults, or goes where nobody meant it to.
+    Error,
+}
 
 /// A rule that is broken, or why there is no translation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -76,6 +89,16 @@ impl Rule {
         }
     }
 
+    /// How bad it is that an item breaks it.
+    pub const fn severity(&self) -> Severity {
+        match self {
+            Self::NotPresent { .. } => Severity::Note,
+            // What one hardware reserves, another uses.
+            Self::Unnamed { .. } => Severity::Warning,
+            _ => Severity::Error,
+        }
+    }
+
     /// In words.
     pub fn text(&self) -> String {
         match self {
@@ -145,7 +168,7 @@ impl Source {
             return Some(Rule::TableMisaligned { pa: item.pa, bytes: 1 << align_lg2 });
         }
         let bytes = shape.table_bytes(below);
-        self.image.read(item.pa, bytes).is_none().then_some(Rule::Outside { pa: item.pa, bytes })
+        (!self.image.has(item.pa, bytes)).then_some(Rule::Outside { pa: item.pa, bytes })
     }
 
     /// The first paragraph of the format's documentation, on one line: it names the specification and its sections.

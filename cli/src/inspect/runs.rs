@@ -3,11 +3,12 @@
 use super::InspectError;
 use super::args::FilterArgs;
 use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan};
+use super::seen::Seen;
 use super::source::Source;
-use crate::decode::{Access, Attributes, Shape};
+use crate::decode::{Attributes, Inherited, Item, PointerFields, Shape};
 use crate::number::AddressRange;
 use generic_pt::lg2;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 /// A run.
@@ -49,30 +50,6 @@ impl Run {
     }
 }
 
-/// What was seen on the way.
-#[derive(Clone, Default, Debug)]
-pub struct Seen {
-    /// Pages by size, as powers of two.
-    pub pages: BTreeMap<u32, u64>,
-    /// Tables by level.
-    pub tables: BTreeMap<u32, u64>,
-    /// Items that are foreign.
-    pub foreign: u64,
-    /// Pointers to tables that are not in the image.
-    pub outside: u64,
-    /// Pointers to tables that would not be aligned.
-    pub misaligned: u64,
-    /// Whether the limit of items was reached.
-    pub is_cut: bool,
-}
-
-impl Seen {
-    /// Items that something may be mapped below, which was not looked at.
-    pub fn unread(&self) -> u64 {
-        self.foreign + self.outside + self.misaligned
-    }
-}
-
 /// Which leaves belong to the runs.
 #[derive(Clone, Debug)]
 pub struct Filter {
@@ -80,6 +57,16 @@ pub struct Filter {
     pa: AddressRange,
     has: Vec<usize>,
     ignore: Vec<usize>,
+    way: Way,
+}
+
+/// Whether the fields of pointers separate runs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Way {
+    /// Only by what they say about leaves.
+    Combined,
+    /// All of them.
+    Shown,
 }
 
 impl Filter {
@@ -94,6 +81,7 @@ impl Filter {
             pa: args.pa.unwrap_or(AddressRange::ALL),
             has: all(&args.has)?,
             ignore: all(&args.ignore)?,
+            way: if args.pointers { Way::Shown } else { Way::Combined },
         })
     }
 }
@@ -112,7 +100,7 @@ pub fn fields_named(shape: &Shape, name: &str) -> Result<usize, InspectError> {
 struct Known {
     level: u32,
     key: u64,
-    access: Access,
+    inherited: Inherited,
     attributes: Rc<Attributes>,
     passes: bool,
 }
@@ -123,7 +111,9 @@ pub struct Runs<'a> {
     source: &'a Source,
     filter: Filter,
     last: Option<Known>,
-    known: HashMap<(u32, u64, Access), Known>,
+    /// The table that the last leaf was in, as level and VA, and the pointers on the way there, if these are shown.
+    way: Option<((u32, u64), Vec<PointerFields>)>,
+    known: HashMap<(u32, u64, Inherited), Known>,
     open: Option<Run>,
     /// What was seen until now.
     pub seen: Seen,
@@ -133,18 +123,38 @@ impl<'a> Runs<'a> {
     /// The runs of what passes a filter.
     pub fn new(source: &'a Source, filter: Filter, most_items: u64) -> Self {
         let scan = Scan::new(source, filter.va, most_items);
-        Self { scan, source, filter, last: None, known: HashMap::new(), open: None, seen: Seen::default() }
+        Self { scan, source, filter, last: None, way: None, known: HashMap::new(), open: None, seen: Seen::default() }
+    }
+
+    /// Notes the pointers on the way to a leaf. What leaves of a kind say is known for one way only.
+    fn follow(&mut self, at: &ItemAt) {
+        let table = (at.table.level, at.table.va);
+        if self.way.as_ref().is_some_and(|(known, _)| *known == table) {
+            return;
+        }
+        let (decoder, ignore) = (&self.source.decoder, &self.filter.ignore);
+        let fields_of = |(level, pointer): (u32, &Item)| {
+            let mut fields = decoder.attributes(level, pointer, Inherited::default()).fields;
+            fields.retain(|value| !ignore.contains(&value.field));
+            PointerFields { level, fields }
+        };
+        let way: Vec<PointerFields> = self.scan.pointers().map(fields_of).collect();
+        if self.way.as_ref().is_none_or(|(_, known)| *known != way) {
+            self.known.clear();
+            self.last = None;
+        }
+        self.way = Some((table, way));
     }
 
     /// What a leaf says beside its address.
     #[inline]
     fn known(&mut self, at: &ItemAt) -> &Known {
-        let (level, access) = (at.table.level, at.table.access);
+        let (level, inherited) = (at.table.level, at.table.inherited);
         let key = at.item.raw & !self.source.decoder.shape().masks(level, &at.item).address;
         let is_last =
-            self.last.as_ref().is_some_and(|last| (last.level, last.key, last.access) == (level, key, access));
+            self.last.as_ref().is_some_and(|last| (last.level, last.key, last.inherited) == (level, key, inherited));
         if !is_last {
-            let known = match self.known.get(&(level, key, access)) {
+            let known = match self.known.get(&(level, key, inherited)) {
                 Some(known) => known.clone(),
                 None => self.learn(at, key),
             };
@@ -154,16 +164,17 @@ impl<'a> Runs<'a> {
     }
 
     fn learn(&mut self, at: &ItemAt, key: u64) -> Known {
-        let (level, access) = (at.table.level, at.table.access);
-        let mut attributes = self.source.decoder.attributes(level, &at.item);
-        attributes.access = attributes.access.and(access);
+        let (level, inherited) = (at.table.level, at.table.inherited);
+        let mut attributes = self.source.decoder.attributes(level, &at.item, inherited);
         let shape = self.source.decoder.shape();
-        let has = |field: &usize| shape.fields[*field].get(at.item.raw) != 0 && self.applies(at, *field);
+        let has =
+            |field: &usize| shape.fields[*field].get(inherited.applied(at.item.raw)) != 0 && self.applies(at, *field);
         let passes = self.filter.has.iter().all(has);
         attributes.fields.retain(|value| !self.filter.ignore.contains(&value.field));
-        let known = Known { level, key, access, attributes: Rc::new(attributes), passes };
+        attributes.way = self.way.as_ref().map_or_else(Vec::new, |(_, way)| way.clone());
+        let known = Known { level, key, inherited, attributes: Rc::new(attributes), passes };
         if self.known.len() < MOST_KINDS {
-            self.known.insert((level, key, access), known.clone());
+            self.known.insert((level, key, inherited), known.clone());
         }
         known
     }
@@ -174,12 +185,31 @@ impl<'a> Runs<'a> {
         scope.allows(shape.features) && scope.contains(at.table.level, shape.kind(at.table.level, &at.item))
     }
 
+    /// Adds the leaves behind the one that a run is made of, as far as they continue it: a short cut, where no range cuts any.
+    #[inline]
+    fn extend(&mut self, run: &mut Run, at: &ItemAt) {
+        let shape = self.source.decoder.shape();
+        let item_lg2 = shape.levels[at.table.level as usize].item_lg2;
+        let is_cut = (self.filter.va, self.filter.pa) != (AddressRange::ALL, AddressRange::ALL);
+        if is_cut || u32::from(at.item.entry_lg2) != item_lg2 {
+            return;
+        }
+        let more = self.scan.take_continued(&at.item, shape.masks(at.table.level, &at.item).address, item_lg2);
+        if more > 0 {
+            run.va.last += lg2::shl(more, item_lg2);
+            self.seen.pages.add_more(at.item.entry_lg2, more);
+        }
+    }
+
     /// The run of one item, cut to the filter.
     #[inline]
     fn run_of(&mut self, at: &ItemAt) -> Option<Run> {
         let shape = self.source.decoder.shape();
         let bytes_minus_1 = lg2::low_mask(shape.levels[at.table.level as usize].item_lg2.min(shape.va_lg2));
         let (filter_va, filter_pa) = (self.filter.va, self.filter.pa);
+        if self.filter.way == Way::Shown {
+            self.follow(at);
+        }
         let known = self.known(at);
         if !known.passes {
             return None;
@@ -196,9 +226,7 @@ impl<'a> Runs<'a> {
         if skip > last || pa > filter_pa.last || va > filter_va.last {
             return None;
         }
-        if lg2::is_aligned(va, at.item.entry_lg2.into()) || at.item.entry_lg2 as u32 > shape.va_lg2 {
-            *self.seen.pages.entry(at.item.entry_lg2.into()).or_default() += 1;
-        }
+        self.seen.pages.add(va, at.item.entry_lg2);
         let va = AddressRange { first: va + skip, last: va + last };
         Some(Run { va, pa: pa + skip, sizes: lg2::pow2(at.item.entry_lg2.into()), attributes })
     }
@@ -211,7 +239,8 @@ impl Iterator for Runs<'_> {
         while let Some(event) = self.scan.next() {
             match event {
                 Event::Leaf(at) => {
-                    let Some(next) = self.run_of(&at) else { continue };
+                    let Some(mut next) = self.run_of(&at) else { continue };
+                    self.extend(&mut next, &at);
                     match &mut self.open {
                         Some(open) if open.is_continued_by(&next) => {
                             open.va.last = next.va.last;

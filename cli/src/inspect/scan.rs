@@ -5,10 +5,9 @@
 //! at most as many items as it is told, and says when that was not enough.
 
 use super::source::Source;
-use crate::decode::{Access, Item, Meaning};
+use crate::decode::{Inherited, Item, Meaning};
 use crate::number::AddressRange;
 use generic_pt::lg2;
-use std::collections::HashMap;
 
 /// Where a table is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,8 +18,8 @@ pub struct TableAt {
     pub pa: u64,
     /// The first VA that it decodes; of the top, before sign and prefix.
     pub va: u64,
-    /// What the pointers on the way permit.
-    pub access: Access,
+    /// What the pointers on the way say about all below.
+    pub inherited: Inherited,
 }
 
 /// An item and where it is.
@@ -61,6 +60,8 @@ pub enum Event {
 /// A table on the way.
 struct Frame {
     at: TableAt,
+    /// The pointer that led there; none to the top.
+    pointer: Option<Item>,
     items: Vec<Item>,
     next: usize,
 }
@@ -72,18 +73,18 @@ pub struct Scan<'a> {
     frames: Vec<Frame>,
     /// Item lists of tables that were left.
     spare: Vec<Vec<Item>>,
+    /// The bytes of a table.
+    buffer: Vec<u8>,
     /// Items that may still be decoded.
     left: u64,
     begun: bool,
-    /// What pointers permit, by level and what is no address in them.
-    permits: HashMap<(u32, u64), Access>,
 }
 
 impl<'a> Scan<'a> {
     /// A scan of what can be reached in a range of VA.
     pub fn new(source: &'a Source, window: AddressRange, most_items: u64) -> Self {
-        let (frames, spare) = (Vec::new(), Vec::new());
-        Self { source, window, frames, spare, left: most_items, begun: false, permits: HashMap::new() }
+        let (frames, spare, buffer) = (Vec::new(), Vec::new(), Vec::new());
+        Self { source, window, frames, spare, buffer, left: most_items, begun: false }
     }
 
     /// The items of the table that was told last.
@@ -96,11 +97,35 @@ impl<'a> Scan<'a> {
         self.frames.iter().map(|frame| &frame.at)
     }
 
+    /// The pointers from the top to the table that was told last, with their levels.
+    pub fn pointers(&self) -> impl Iterator<Item = (u32, &Item)> {
+        self.frames.iter().filter_map(|frame| Some((frame.at.level + 1, frame.pointer.as_ref()?)))
+    }
+
     /// Leaves the table that was told last: the rest of its items are not told.
     pub fn leave(&mut self) {
         if let Some(frame) = self.frames.pop() {
             self.spare.push(frame.items);
         }
+    }
+
+    /// Passes over the leaves behind `first` that continue it: in the same table, without a gap in VA or address, with
+    /// the same bits but for those of the address. Says how many. `first` is the leaf that was told last, one of one item.
+    #[inline]
+    pub fn take_continued(&mut self, first: &Item, address: u64, item_lg2: u32) -> u64 {
+        let Some(frame) = self.frames.last_mut() else { return 0 };
+        let key = first.raw & !address;
+        let behind = frame.items.get(frame.next..).unwrap_or_default();
+        let continues = |(n, item): &(u64, &Item)| {
+            item.meaning == Meaning::Leaf
+                && item.entry_lg2 == first.entry_lg2
+                && item.raw & !address == key
+                && u64::from(item.index) == u64::from(first.index) + n
+                && first.pa.checked_add(lg2::shl(*n, item_lg2)) == Some(item.pa)
+        };
+        let count = (1..).zip(behind).take_while(continues).count();
+        frame.next += count;
+        count as u64
     }
 
     /// Does not tell of the leaves that come next in the same table.
@@ -112,33 +137,22 @@ impl<'a> Scan<'a> {
     }
 
     /// Goes into a table that is in the image, if it may.
-    fn enter(&mut self, at: TableAt) -> Option<Event> {
+    fn enter(&mut self, at: TableAt, pointer: Option<Item>) -> Option<Event> {
         let shape = self.source.decoder.shape();
-        let bytes = self.source.image.read(at.pa, shape.table_bytes(at.level))?;
+        if !self.source.image.has(at.pa, shape.table_bytes(at.level)) {
+            return None;
+        }
         let items = 1 << shape.levels[at.level as usize].items_lg2;
         let Some(left) = self.left.checked_sub(items) else {
             self.frames.clear();
             return Some(Event::Limit);
         };
         self.left = left;
+        let bytes = self.source.image.read(at.pa, shape.table_bytes(at.level), &mut self.buffer)?;
         let mut items = self.spare.pop().unwrap_or_default();
         let stale = self.source.decoder.decode(at.level, bytes, &mut items);
-        self.frames.push(Frame { at, items, next: 0 });
+        self.frames.push(Frame { at, pointer, items, next: 0 });
         Some(Event::Table(at, stale))
-    }
-
-    /// What a pointer permits.
-    fn permit(&mut self, at: &ItemAt) -> Access {
-        let key = at.item.raw & !self.source.decoder.shape().masks(at.table.level, &at.item).address;
-        let decoder = &self.source.decoder;
-        // As many as there are kinds of pointers; in a hostile image more, of which the first are kept.
-        if self.permits.len() >= MOST_KINDS {
-            return decoder.attributes(at.table.level, &at.item).access;
-        }
-        *self
-            .permits
-            .entry((at.table.level, key))
-            .or_insert_with(|| decoder.attributes(at.table.level, &at.item).access)
     }
 }
 
@@ -153,8 +167,8 @@ impl Iterator for Scan<'_> {
         let shape = self.source.decoder.shape();
         if !self.begun {
             self.begun = true;
-            let at = TableAt { level: shape.top_level(), pa: self.source.root, va: 0, access: Access::ALL };
-            return self.enter(at);
+            let at = TableAt { level: shape.top_level(), pa: self.source.root, va: 0, inherited: Inherited::default() };
+            return self.enter(at, None);
         }
         loop {
             let frame = self.frames.last_mut()?;
@@ -182,8 +196,8 @@ impl Iterator for Scan<'_> {
                     if !lg2::is_aligned(item.pa, shape.levels[level as usize].align_lg2) {
                         return Some(Event::Blocked(at, Blocked::Misaligned));
                     }
-                    let access = table.access.and(self.permit(&at));
-                    let event = self.enter(TableAt { level, pa: item.pa, va, access });
+                    let inherited = self.source.decoder.inherit(table.level, item.raw, table.inherited);
+                    let event = self.enter(TableAt { level, pa: item.pa, va, inherited }, Some(item));
                     return Some(event.unwrap_or(Event::Blocked(at, Blocked::Outside)));
                 }
             }

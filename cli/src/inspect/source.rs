@@ -4,9 +4,10 @@ use super::InspectError;
 use super::args::ImageArgs;
 use crate::decode::{Decoder, Options};
 use crate::formats::FORMATS;
-use crate::image::Image;
+use crate::image::{Cpu, Image};
 use crate::number::Hex;
 use generic_pt::lg2;
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Tables in an image.
@@ -36,7 +37,7 @@ impl Source {
         let image = Image::open(path, args.base.map(|base| base.0))?;
         let name = || image.name.clone();
         let manifest = image.manifest.as_ref();
-        let format = args.format.as_deref().or(manifest.map(|manifest| manifest.format.as_str()));
+        let format = args.tables.format.as_deref().or(manifest.map(|manifest| manifest.format.as_str()));
         let format = format.ok_or_else(|| InspectError::NoFormat { name: name() })?;
         let Some(row) = FORMATS.iter().find(|row| row.name == format) else {
             return Err(InspectError::Damaged {
@@ -46,12 +47,15 @@ impl Source {
         };
         // A manifest is about its own format only.
         let manifest = manifest.filter(|manifest| manifest.format == row.name);
-        let options = args.options().or(manifest.map(Options::of).unwrap_or_default());
-        let decoder = (row.decoder)(&options)?;
-        let root = match root.or(args.root).map(|root| root.0).or(manifest.map(|manifest| manifest.root.0)) {
-            Some(root) => root,
-            None => one_root(&image, row.top_pa_mask)?,
+        let said = args.options().or(manifest.map(Options::of).unwrap_or_default());
+        let (root, options) = match root.or(args.root).or(manifest.map(|manifest| manifest.root)) {
+            Some(Hex(root)) => (root, said),
+            None => {
+                let (root, cpu) = one_root(&image, row.top_pa_mask)?;
+                (root, said.or(Options::of_cpu(cpu)))
+            }
         };
+        let decoder = (row.decoder)(&options)?;
         let source = Self { image, decoder, root };
         source.check_root()?;
         Ok(source)
@@ -65,7 +69,7 @@ impl Source {
             return Err(InspectError::RootMisaligned { root, bytes: 1 << align_lg2 });
         }
         let bytes = shape.table_bytes(level);
-        if self.image.read(root, bytes).is_none() {
+        if !self.image.has(root, bytes) {
             let name = self.image.name.clone();
             return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image) });
         }
@@ -73,19 +77,16 @@ impl Source {
     }
 }
 
-/// The root that all CPUs in the notes use, as the format's top pointer can hold it.
-fn one_root(image: &Image, top_pa_mask: u64) -> Result<u64, InspectError> {
+/// The root that all CPUs in the notes use, as the format's top pointer can hold it, and one of these CPUs.
+fn one_root(image: &Image, top_pa_mask: u64) -> Result<(u64, Cpu), InspectError> {
     let name = image.name.clone();
-    let mut roots: Vec<u64> = image.cr3.iter().map(|cr3| cr3 & top_pa_mask).collect();
-    roots.dedup();
-    match roots[..] {
-        [root] => Ok(root),
-        [] => Err(InspectError::NoRoot { name }),
-        _ => {
-            let roots = roots.iter().map(|root| format!("{root:#x}")).collect::<Vec<_>>().join(", ");
-            Err(InspectError::ManyRoots { name, roots })
-        }
+    let roots: BTreeMap<u64, Cpu> = image.cpus.iter().map(|cpu| (cpu.cr3 & top_pa_mask, *cpu)).collect();
+    let first = roots.iter().next().ok_or_else(|| InspectError::NoRoot { name: name.clone() })?;
+    if roots.len() > 1 {
+        let roots = roots.keys().map(|root| format!("{root:#x}")).collect::<Vec<_>>().join(", ");
+        return Err(InspectError::ManyRoots { name, roots });
     }
+    Ok((*first.0, *first.1))
 }
 
 /// Most segments that a message names.

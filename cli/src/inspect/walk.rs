@@ -1,8 +1,8 @@
 //! `genpt walk`: one address, step by step.
 
-use super::rules::Rule;
+use super::rules::{Rule, Severity};
 use super::source::Source;
-use crate::decode::{Access, Item, Meaning};
+use crate::decode::{Inherited, Item, Meaning};
 use crate::human;
 use crate::number::Hex;
 use generic_pt::field::{FieldInfo, FieldKind};
@@ -66,7 +66,7 @@ pub struct Page {
     pub size_lg2: u32,
     /// What the page and all pointers to it permit: of r, w and x those that the format stores.
     pub access: String,
-    /// Fields that say something about the mapping.
+    /// Fields that say something about the mapping, of the page and of the pointers on the way that say it for all below.
     pub attributes: String,
 }
 
@@ -75,6 +75,8 @@ pub struct Page {
 pub struct Broken {
     /// Its name.
     pub rule: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
     /// Level of the item; none if no item is to blame.
     pub level: Option<u32>,
     /// In words.
@@ -83,7 +85,7 @@ pub struct Broken {
 
 impl Broken {
     fn new(rule: &Rule, level: Option<u32>) -> Self {
-        Self { rule: rule.id(), level, text: rule.text() }
+        Self { rule: rule.id(), severity: rule.severity(), level, text: rule.text() }
     }
 }
 
@@ -107,7 +109,7 @@ pub fn walk(source: &Source, va: u64) -> Walk {
         walk.stop = Some(Broken::new(&rule, None));
         return walk;
     }
-    let (mut table, mut access) = (source.root, Access::ALL);
+    let (mut table, mut inherited) = (source.root, Inherited::default());
     // One step down each time: it ends.
     for level in (0..=shape.top_level()).rev() {
         let index = shape.index(level, va);
@@ -121,17 +123,17 @@ pub fn walk(source: &Source, va: u64) -> Walk {
         walk.steps.push(source.step(level, index, at, &item));
         let stop = match item.meaning {
             Meaning::Table => {
-                access = access.and(source.decoder.attributes(level, &item).access);
+                inherited = source.decoder.inherit(level, item.raw, inherited);
                 table = item.pa;
                 source.obstacle(level, &item)
             }
             Meaning::Leaf => {
-                let attributes = source.decoder.attributes(level, &item);
+                let attributes = source.decoder.attributes(level, &item, inherited);
                 let item_lg2 = shape.levels[level as usize].item_lg2;
                 walk.page = Some(Page {
                     pa: Hex(lg2::replace_low(item.pa, va, item_lg2)),
                     size_lg2: item.entry_lg2.into(),
-                    access: access.and(attributes.access).shown(shape.permissions),
+                    access: attributes.access.shown(shape.permissions),
                     attributes: attributes.to_string(),
                 });
                 return walk;
@@ -150,7 +152,8 @@ pub fn walk(source: &Source, va: u64) -> Walk {
 impl Source {
     /// The item of `level` at a physical address, if it is in the image.
     fn item_at(&self, level: u32, index: u64, at: u64) -> Option<Item> {
-        let bytes = self.image.read(at, 1 << self.decoder.shape().item_bytes_lg2)?;
+        let mut buffer = Vec::new();
+        let bytes = self.image.read(at, 1 << self.decoder.shape().item_bytes_lg2, &mut buffer)?;
         let mut items = Vec::new();
         self.decoder.decode(level, bytes, &mut items);
         // An empty item is not listed, but its bits are to be shown.

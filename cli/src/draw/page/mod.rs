@@ -127,8 +127,8 @@ fn findings(drawing: &Drawing<'_>) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(
             out,
-            "<li><button type=\"button\" data-finding=\"{n}\"><b class=\"{class}\">{}</b> level {} at {}, VA {}: {text}</button></li>",
-            finding.rule, finding.level, finding.at, finding.va
+            "<li><button type=\"button\" data-finding=\"{n}\"><b class=\"{class}\">{}</b> {}: {text}</button></li>",
+            finding.rule, finding.place
         );
     }
     let listed = report.findings.len() as u64;

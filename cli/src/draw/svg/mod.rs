@@ -173,10 +173,7 @@ impl Picture<'_> {
         findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
         for finding in findings.iter().take(FINDINGS) {
             let mark = mark(finding.severity).unwrap_or("note");
-            let text = format!(
-                "{}: level {} at {}, VA {}: {}",
-                finding.rule, finding.level, finding.at, finding.va, finding.text
-            );
+            let text = format!("{}: {}: {}", finding.rule, finding.place, finding.text);
             // What does not fit on the line is in `genpt check`.
             let most = ((WIDTH - 3.0 * MARGIN) / CHARACTER) as usize;
             let text: String =
