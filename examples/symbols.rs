@@ -45,7 +45,7 @@ macro_rules! exercise {
         assert_eq!(ns!($format, unmap_range_with)(&mut table, iova, len, &mut gather, visit), len);
         ns!($format, sync)(&mut gather);
         let list = black_box([Segment { paddr, len: 0x1_0000 }, Segment { paddr: 0, len: 0x1_0000 }]);
-        assert_eq!(ns!($format, map_sg)(&mut table, iova, list, Prot::READ | Prot::WRITE), Ok(0x2_0000));
+        assert_eq!(ns!($format, map_sg)(&mut table, iova, &list, Prot::READ | Prot::WRITE), Ok(0x2_0000));
         black_box(ns!($format, get_info)(&table));
         black_box(ns!($format, hw_info)(&table));
         ns!($format, deinit)(table);

@@ -163,11 +163,6 @@ pub enum Error {
         /// The address at which it would be cut.
         boundary: u64,
     },
-    /// The segments of a scatter list, read again to map them, are not such as were checked: fewer, or not to be mapped.
-    SegmentsChanged {
-        /// Where in the VA range the two readings differ.
-        va: u64,
-    },
     /// The format does not read a leaf that it made as a leaf: its description is wrong. Nothing was written.
     LeafNotRead {
         /// VA of the leaf.
@@ -276,11 +271,9 @@ impl Error {
         match self {
             Self::Config { errno, .. } | Self::ConfigRange { errno, .. } | Self::Protection { errno, .. } => *errno,
             Self::Features { .. } | Self::NotOffered { .. } => Errno::EOPNOTSUPP,
-            Self::ZeroLength { .. }
-            | Self::LeafNotRead { .. }
-            | Self::FeatureRule { .. }
-            | Self::SegmentsChanged { .. }
-            | Self::Straddled { .. } => Errno::EINVAL,
+            Self::ZeroLength { .. } | Self::LeafNotRead { .. } | Self::FeatureRule { .. } | Self::Straddled { .. } => {
+                Errno::EINVAL
+            }
             Self::Overflow { .. } => Errno::EOVERFLOW,
             Self::VaRange { .. } | Self::PaRange { .. } | Self::TableAddress { .. } => Errno::ERANGE,
             Self::Alignment { .. } => Errno::ENXIO,
@@ -325,12 +318,6 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "{boundary:#018x} is inside of the level {level} leaf at VA {va:#018x}: views cannot share it"
-                )
-            }
-            Self::SegmentsChanged { va } => {
-                write!(
-                    f,
-                    "the segments for VA {va:#018x} are not such as were checked: the iterator and its clone differ"
                 )
             }
             Self::LeafNotRead { va, level } => {

@@ -232,24 +232,37 @@ pub const fn items_lg2<F: Description>(level: u32) -> u32 {
     F::ITEM_SIZES_LG2[level as usize + 1] - F::ITEM_SIZES_LG2[level as usize]
 }
 
-/// What one page of `level` more adds to a leaf item there, where its address lies in one field of one piece in every table;
-/// else zero.
-pub(crate) const fn item_step<F: Description>(level: u32) -> u64 {
+/// What one page of `level` more adds to a leaf item there, and the bits that an address may have for that: all where it lies in
+/// one piece; else those of the piece where the bit of the page's size is. Zeros if it lies in several fields.
+pub(crate) const fn item_step<F: Description>(level: u32) -> (u64, u64) {
     let size_lg2 = F::ITEM_SIZES_LG2[level as usize];
-    let mut step = 0;
-    let mut n = 0;
+    let (mut step, mut reach) = (0, u64::MAX);
+    let (mut n, mut pieces) = (0, 0);
     while n < F::FIELDS.len() {
         let field = &F::FIELDS[n];
-        if matches!(field.kind, FieldKind::Address) && field.scope.contains(level, ItemKind::PlainLeaf) {
-            let [piece] = field.pieces else { return 0 };
-            if step != 0 || piece.value_lo > size_lg2 || piece.value_hi() < size_lg2 {
-                return 0;
+        let mut at = 0;
+        while matches!(field.kind, FieldKind::Address)
+            && field.scope.contains(level, ItemKind::PlainLeaf)
+            && at < field.pieces.len()
+        {
+            let piece = field.pieces[at];
+            if piece.value_lo <= size_lg2 && size_lg2 <= piece.value_hi() {
+                if step != 0 {
+                    return (0, 0);
+                }
+                step = 1 << (piece.lo + size_lg2 - piece.value_lo);
+                reach = lg2::low_mask(piece.value_hi() + 1);
             }
-            step = 1 << (piece.lo + size_lg2 - piece.value_lo);
+            pieces += 1;
+            at += 1;
         }
         n += 1;
     }
-    step
+    match (step, pieces) {
+        (0, _) => (0, 0),
+        (_, 1) => (step, u64::MAX),
+        _ => (step, reach),
+    }
 }
 
 /// The bits of a leaf item of `level` that the address of one page more is added to: of the pieces that hold the bit of the
@@ -450,6 +463,12 @@ pub trait Dirty: PtFormat {
     fn clean_item(common: &Common<Self>, level: u32, raw: Self::Item) -> Self::Item;
     /// The item made dirty; no other bit may change.
     fn dirty_item(common: &Common<Self>, level: u32, raw: Self::Item) -> Self::Item;
+    /// The bits of which an item has one exactly if it is dirty, so that many are looked at together; no bits, as by default, if
+    /// that is not how the format says it.
+    #[inline(always)]
+    fn dirty_bits(_common: &Common<Self>) -> Self::Item {
+        Self::Item::ZERO
+    }
 }
 
 /// The usual form of [`Dirty`]: one bit of a leaf's item, which says that the page was written.
@@ -479,6 +498,10 @@ impl<F: DirtyBit> Dirty for F {
     #[inline(always)]
     fn dirty_item(_: &Common<Self>, _: u32, raw: Self::Item) -> Self::Item {
         raw | F::DIRTY_BIT.mask()
+    }
+    #[inline(always)]
+    fn dirty_bits(_: &Common<Self>) -> Self::Item {
+        F::DIRTY_BIT.mask()
     }
 }
 
@@ -534,6 +557,11 @@ pub trait Groups: PtFormat {
     #[inline(always)]
     fn dirty_item(_common: &Common<Self>, _level: u32, raw: Self::Item) -> Self::Item {
         raw
+    }
+    /// [`Dirty::dirty_bits`].
+    #[inline(always)]
+    fn dirty_bits(_common: &Common<Self>) -> Self::Item {
+        Self::Item::ZERO
     }
     /// [`SoftwareBits::software_bits`].
     #[inline(always)]

@@ -3,6 +3,9 @@
 //! Hardware and other threads look at table items at any time, so every access to a reachable table is one atomic
 //! load, store or compare-and-swap of the whole item. [`Item`] ties an integer type to its atomic.
 
+#[allow(unsafe_code, reason = "instructions of its own")]
+mod reduce;
+
 use core::fmt::{Debug, LowerHex};
 use core::ops::{BitAnd, BitOr, BitOrAssign, BitXor, Not};
 #[cfg(target_has_atomic = "64")]
@@ -75,10 +78,14 @@ pub trait Item:
     ) -> Result<Self, Self>;
     /// Atomically sets the bits of `mask`; the other bits keep what hardware writes meanwhile.
     fn fetch_or(at: &Self::Atomic, mask: Self, order: Ordering) -> Self;
+    /// The bits that are set in all items of a run: all bits if there are none. Each is one relaxed load.
+    fn and_all(run: &[Self::Atomic]) -> Self;
+    /// The bits that are set in any item of a run. Each is one relaxed load.
+    fn or_all(run: &[Self::Atomic]) -> Self;
 }
 
 macro_rules! impl_item {
-    ($int:ty, $atomic:ty, $bytes_lg2:literal) => {
+    ($int:ty, $atomic:ty, $bytes_lg2:literal, $and_all:ident, $or_all:ident) => {
         impl Item for $int {
             type Atomic = $atomic;
             const ZERO: Self = 0;
@@ -127,11 +134,19 @@ macro_rules! impl_item {
             fn fetch_or(at: &$atomic, mask: Self, order: Ordering) -> Self {
                 at.fetch_or(mask, order)
             }
+            #[inline(always)]
+            fn and_all(run: &[$atomic]) -> Self {
+                reduce::$and_all(run)
+            }
+            #[inline(always)]
+            fn or_all(run: &[$atomic]) -> Self {
+                reduce::$or_all(run)
+            }
         }
     };
 }
 
-impl_item!(u32, AtomicU32, 2);
+impl_item!(u32, AtomicU32, 2, and_u32, or_u32);
 // A CPU without 64-bit atomics cannot change 64-bit items while others look at them.
 #[cfg(target_has_atomic = "64")]
-impl_item!(u64, AtomicU64, 3);
+impl_item!(u64, AtomicU64, 3, and_u64, or_u64);

@@ -79,16 +79,12 @@ macro_rules! __pt_operations {
                 ///
                 /// # Errors
                 /// As the method.
-                pub fn [<pt_iommu_ $name _map_sg>]<H: $crate::Host, S>(
+                pub fn [<pt_iommu_ $name _map_sg>]<H: $crate::Host>(
                     table: &mut $Table<H>,
                     iova: u64,
-                    segments: S,
+                    segments: &[$crate::Segment],
                     prot: $crate::Prot,
-                ) -> $crate::__private::Result<u64, $crate::MapError>
-                where
-                    S: $crate::__private::IntoIterator<Item = $crate::Segment>,
-                    S::IntoIter: $crate::__private::Clone,
-                {
+                ) -> $crate::__private::Result<u64, $crate::MapError> {
                     table.map_sg(iova, segments, prot)
                 }
             }

@@ -84,18 +84,12 @@ pub(crate) fn top_range<F: PtFormat>(common: &Common<F>, level: u32) -> VaRange 
 /// ```
 #[inline(always)]
 pub const fn best_page_size(sizes: u64, va: u64, last: u64, oa: u64) -> Option<u32> {
-    // The largest power of two that is not above the length: the length may be 2^64, which len - 1 holds.
     let Some(len_minus_1) = last.checked_sub(va) else { return None };
-    let longest = match len_minus_1.checked_add(1) {
-        Some(len) => match lg2::highest_set(len) {
-            Some(lg2) => lg2,
-            None => 0,
-        },
-        None => 64,
-    };
-    let aligned = lg2::align_of(va | oa);
-    let limit = if longest < aligned { longest } else { aligned };
-    lg2::highest_set(sizes & lg2::low_mask(limit.saturating_add(1)))
+    // Not above the lowest bit of the addresses: up to that bit. (2^64 bytes have as many sizes as one less.)
+    let bits = va | oa;
+    let aligned = bits ^ bits.wrapping_sub(1);
+    let not_longer = u64::MAX >> (len_minus_1.saturating_add(1).leading_zeros() & 63);
+    lg2::highest_set(sizes & aligned & not_longer)
 }
 
 /// How many leaves of `2^size_lg2` bytes follow each other from `va`: up to `last`, and up to where a larger size of the

@@ -47,29 +47,34 @@ impl<F: Description> Run<'_, F> {
         self.0.len()
     }
 
-    /// The number of items up to the first that has bits, of those that `bits` gives of it.
+    /// The items from `first` on, in chunks; what is left is less than one.
     #[inline(always)]
-    pub(crate) fn count_without(self, bits: impl Fn(F::Item) -> F::Item) -> usize {
-        let Self(mut run) = self;
-        while Self::skip_without::<8>(&mut run, &bits) {}
-        if !run.is_empty() {
-            Self::skip_without::<4>(&mut run, &bits);
-            Self::skip_without::<2>(&mut run, &bits);
-            Self::skip_without::<1>(&mut run, &bits);
-        }
-        self.0.len() - run.len()
+    pub(crate) fn chunks<const N: usize>(&self, first: usize) -> &[[<F::Item as Item>::Atomic; N]] {
+        self.0.get(first..).unwrap_or(&[]).as_chunks::<N>().0
     }
 
-    /// Takes the first `N` items out of a run, if it has so many and none has bits.
+    /// The number of items up to the first that `is_found`: those are the items that have one of `bits`, if there are any bits.
     #[inline(always)]
-    fn skip_without<const N: usize>(run: &mut &[<F::Item as Item>::Atomic], bits: impl Fn(F::Item) -> F::Item) -> bool {
-        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
-        let bits_of = |slot| bits(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
-        let has_none = some.iter().fold(F::Item::ZERO, |all, slot| all | bits_of(slot)) == F::Item::ZERO;
-        if has_none {
-            *run = rest;
+    pub(crate) fn count_until(self, bits: F::Item, is_found: impl Fn(F::Item) -> bool) -> usize {
+        let Self(run) = self;
+        let is_found = |slot: &_| is_found(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
+        let has_none = |some: &[_; 8]| {
+            if bits == F::Item::ZERO {
+                // Without a branch for each.
+                !some.iter().fold(false, |any, slot| any | is_found(slot))
+            } else {
+                F::Item::or_all(some) & to_memory::<F>(bits) == F::Item::ZERO
+            }
+        };
+        let mut clean = 0;
+        if run.first_chunk().is_some_and(has_none) {
+            // From a border of eight on, so that what is found at regular places is at the same place of its eight each time.
+            let border = run.as_ptr().align_offset(8 << F::Item::BYTES_LG2) & 7;
+            let (eights, _) = run.get(border..).unwrap_or(&[]).as_chunks::<8>();
+            clean = border + 8 * eights.iter().position(|some| !has_none(some)).unwrap_or(eights.len());
         }
-        has_none
+        let rest = run.get(clean..).unwrap_or(&[]);
+        clean + rest.iter().position(is_found).unwrap_or(rest.len())
     }
 
     /// Runs `take` on the items up to the first that differs from `like` in one of `bits`. How many.
@@ -95,9 +100,7 @@ impl<F: Description> Run<'_, F> {
         take: impl Fn(&<F::Item as Item>::Atomic),
     ) -> bool {
         let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
-        let differing =
-            some.iter().fold(F::Item::ZERO, |all, slot| all | (F::Item::load(slot, Ordering::Acquire) ^ like));
-        let are_alike = differing & bits == F::Item::ZERO;
+        let are_alike = differing_one_by_one::<F>(some, like) & bits == F::Item::ZERO;
         if are_alike {
             some.iter().for_each(take);
             *run = rest;
@@ -128,6 +131,23 @@ fn to_memory<F: Description>(item: F::Item) -> F::Item {
         Quirks { endian: Endian::Big, .. } if cfg!(target_endian = "big") => item,
         _ => item.swap_bytes(),
     }
+}
+
+/// The bits in which any of some items in memory is not `like`.
+#[inline(always)]
+fn differing<F: Description>(slots: &[<F::Item as Item>::Atomic], like: F::Item) -> F::Item {
+    // Two operations on each, but for few items more beside them.
+    if slots.len() < 16 && like != F::Item::ZERO {
+        return differing_one_by_one::<F>(slots, like);
+    }
+    let set = F::Item::or_all(slots);
+    if like == F::Item::ZERO { set } else { (set ^ like) | (F::Item::and_all(slots) ^ like) }
+}
+
+/// The same by three operations on each: for few items.
+#[inline(always)]
+fn differing_one_by_one<F: Description>(slots: &[<F::Item as Item>::Atomic], like: F::Item) -> F::Item {
+    slots.iter().fold(F::Item::ZERO, |bits, slot| bits | (F::Item::load(slot, Ordering::Relaxed) ^ like))
 }
 
 /// Byte order is its own inverse.
@@ -238,6 +258,20 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
+    /// The same for a long run: more are written for each turn of the loop.
+    #[inline(always)]
+    pub(crate) fn store_long_run(&self, first: usize, count: usize, mut item: impl FnMut(usize) -> F::Item) {
+        let Some(run) = self.items.get(first..first + count) else { return };
+        let (many, rest) = run.as_chunks::<32>();
+        let mut n = 0;
+        let mut store = |slot| {
+            F::Item::store(slot, to_memory::<F>(item(n)), Ordering::Release);
+            n += 1;
+        };
+        many.iter().for_each(|slots| slots.iter().for_each(&mut store));
+        rest.iter().for_each(&mut store);
+    }
+
     /// The items from `first` on.
     #[inline(always)]
     pub(crate) fn run_from(&self, first: usize) -> Run<'t, F> {
@@ -252,19 +286,19 @@ impl<'t, F: Groups> Table<'t, F> {
     pub(crate) fn store_where_empty<'r>(
         &self,
         common: &Common<F>,
-        Run(mut run): Run<'r, F>,
+        mut run: Run<'r, F>,
         mut next: impl FnMut() -> F::Item,
     ) -> Run<'r, F> {
         // Several at a time: looked at together, then written.
         while self.store_if_empty::<16>(common, &mut run, &mut next) {}
-        if run.is_empty() {
-            return Run(run);
+        if run.0.is_empty() {
+            return run;
         }
         self.store_if_empty::<8>(common, &mut run, &mut next);
         self.store_if_empty::<4>(common, &mut run, &mut next);
         self.store_if_empty::<2>(common, &mut run, &mut next);
         self.store_if_empty::<1>(common, &mut run, &mut next);
-        Run(run)
+        run
     }
 
     /// Writes the first `N` items of a run, and takes them out of it, if it has so many and all are what empty items are.
@@ -272,16 +306,30 @@ impl<'t, F: Groups> Table<'t, F> {
     fn store_if_empty<const N: usize>(
         &self,
         common: &Common<F>,
-        run: &mut &[<F::Item as Item>::Atomic],
+        run: &mut Run<'_, F>,
         next: &mut impl FnMut() -> F::Item,
     ) -> bool {
-        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
-        let is_empty = self.are_empty(common, some);
+        let Some((some, rest)) = run.0.split_first_chunk::<N>() else { return false };
+        let is_empty = self.store_all_if_empty(common, some, next);
         if is_empty {
-            for slot in some {
+            run.0 = rest;
+        }
+        is_empty
+    }
+
+    /// Writes some items, if all are what empty items are.
+    #[inline(always)]
+    pub(crate) fn store_all_if_empty<const N: usize>(
+        &self,
+        common: &Common<F>,
+        slots: &[<F::Item as Item>::Atomic; N],
+        next: &mut impl FnMut() -> F::Item,
+    ) -> bool {
+        let is_empty = self.are_empty(common, slots);
+        if is_empty {
+            for slot in slots {
                 F::Item::store(slot, to_memory::<F>(next()), Ordering::Release);
             }
-            *run = rest;
         }
         is_empty
     }
@@ -299,43 +347,15 @@ impl<'t, F: Groups> Table<'t, F> {
         run.take_alike(like, bits, |_| {})
     }
 
-    /// Writes items from `first` on, at most `count`, as long as those there are empty and `next` has one for it, which is
-    /// called with each that is empty. Returns how many.
-    #[inline(always)]
-    pub(crate) fn store_each_empty(
-        &self,
-        common: &Common<F>,
-        first: usize,
-        count: usize,
-        mut next: impl FnMut() -> Option<F::Item>,
-    ) -> usize {
-        let Some(run) = self.items.get(first..first + count) else { return 0 };
-        for (n, slot) in run.iter().enumerate() {
-            let entry = Entry::new(common, self.level, from_memory::<F>(F::Item::load(slot, Ordering::Acquire)));
-            if entry.kind != Kind::Empty {
-                return n;
-            }
-            let Some(item) = next() else { return n };
-            F::Item::store(slot, to_memory::<F>(item), Ordering::Release);
-        }
-        count
-    }
-
     /// Whether a run of items is what empty items are. (The format may take others for empty too.)
     #[inline(always)]
     pub(crate) fn is_run_empty(&self, common: &Common<F>, first: usize, count: usize) -> bool {
-        self.items.get(first..first + count).is_some_and(|run| {
-            let (groups, rest) = run.as_chunks::<32>();
-            groups.iter().all(|group| self.are_empty(common, group)) && self.are_empty(common, rest)
-        })
+        self.items.get(first..first + count).is_some_and(|run| self.are_empty(common, run))
     }
 
     #[inline(always)]
     fn are_empty(&self, common: &Common<F>, slots: &[<F::Item as Item>::Atomic]) -> bool {
-        let empty = to_memory::<F>(F::empty_item(common, self.level));
-        let differing =
-            slots.iter().fold(F::Item::ZERO, |bits, slot| bits | (F::Item::load(slot, Ordering::Relaxed) ^ empty));
-        differing == F::Item::ZERO
+        differing::<F>(slots, to_memory::<F>(F::empty_item(common, self.level))) == F::Item::ZERO
     }
 
     /// The number of items from `first` on, at most `count`, of which the first is `item` and each other the one before plus
@@ -376,18 +396,7 @@ impl<'t, F: Groups> Table<'t, F> {
     /// a leaf. (What a further bit makes foreign is not noticed.)
     #[inline(always)]
     pub(crate) fn is_all_leaves(&self, common: &Common<F>) -> bool {
-        let run = self.items;
-        let all_ones = !F::Item::ZERO;
-        // Several at a time, which do not wait for each other.
-        let (groups, rest) = run.as_chunks::<32>();
-        let mut common_bits = [all_ones; 4];
-        for group in groups {
-            for (n, slot) in group.iter().enumerate() {
-                common_bits[n % 4] = common_bits[n % 4] & F::Item::load(slot, Ordering::Relaxed);
-            }
-        }
-        let rest = rest.iter().fold(all_ones, |bits, slot| bits & F::Item::load(slot, Ordering::Relaxed));
-        let bits = from_memory::<F>(common_bits.into_iter().fold(rest, |all, some| all & some));
+        let bits = from_memory::<F>(F::Item::and_all(self.items));
         bits & F::nonempty_bits(common, self.level) != F::Item::ZERO && F::kind(common, self.level, bits) == Kind::Leaf
     }
 
@@ -419,6 +428,7 @@ impl<'t, F: Groups> Table<'t, F> {
     }
 
     /// Changes each item of a run by `change`, losing no concurrent write of hardware to other bits.
+    #[inline(always)]
     pub(crate) fn update_run(&self, first: usize, count: usize, change: impl Fn(F::Item) -> F::Item) {
         let Some(run) = self.items.get(first..first + count) else { return };
         for slot in run {

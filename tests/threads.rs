@@ -55,7 +55,7 @@ fn work<F: Walkers>(view: &mut View<'_, F, &Domain<TestMemory, NoHardware>>, bas
             3 => {
                 let list = [Segment { paddr: 0x7000, len: PAGE }, Segment { paddr: 0x3000, len: 2 * PAGE }];
                 let va = (va & !0x3fff).min(base + (4 << 21) - 4 * PAGE);
-                let mapped = view.map_sg(va, list, RW).unwrap_or_else(|error| error.mapped);
+                let mapped = view.map_sg(va, &list, RW).unwrap_or_else(|error| error.mapped);
                 for (n, pa) in (0..mapped / PAGE).zip([0x7000, 0x3000, 0x4000]) {
                     assert_eq!(pages.insert(va + n * PAGE, pa), None);
                 }
@@ -213,7 +213,7 @@ fn a_view_has_its_own_range_only() {
         assert_eq!(leaf.unmap_range_with(va, len, &mut gather, |run| panic!("{run:?}")), 0);
     }
     let list = [Segment { paddr: 0x5000, len: PAGE }, Segment { paddr: 0x9000, len: PAGE }];
-    let error = leaf.map_sg(0x1_f000, list, RW).expect_err("outside");
+    let error = leaf.map_sg(0x1_f000, &list, RW).expect_err("outside");
     assert_eq!(error.error, outside(0x1_f000, 2 * PAGE));
     assert!(!gather.changed());
     assert_eq!(leaf.set_dirty(0x2_0000), Err(outside(0x2_0000, 1)));
@@ -222,8 +222,8 @@ fn a_view_has_its_own_range_only() {
     assert_eq!(leaf.translate_range(0x1_0000, 0x1_0000).expect("within").collect::<Vec<_>>(), [run]);
     assert_eq!(leaf.iova_to_phys(0x1_ffff), Some(0x1_ffff));
     assert_eq!(low.iova_to_phys(0x1_ffff), None);
-    assert_eq!(low.map_sg(0xe000, list, RW), Ok(2 * PAGE));
-    assert_eq!(rest.map_sg(0x2_0000, list, RW), Ok(2 * PAGE));
+    assert_eq!(low.map_sg(0xe000, &list, RW), Ok(2 * PAGE));
+    assert_eq!(rest.map_sg(0x2_0000, &list, RW), Ok(2 * PAGE));
     let mut seen = Vec::new();
     assert_eq!(leaf.unmap_range_with(0x1_0000, PAGE, &mut gather, |run| seen.push(run)), 0x1_0000);
     assert_eq!(seen, [run]);

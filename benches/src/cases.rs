@@ -319,7 +319,7 @@ fn scattered(pages: u64) -> Vec<Segment> {
 
 #[inline(never)]
 fn map_sg<F: Walkers>(table: &mut Table<F>, iova: u64, segments: &[Segment]) -> u64 {
-    table.map_sg(iova, segments.iter().copied(), black_box(PROT)).unwrap_or(0)
+    table.map_sg(iova, segments, black_box(PROT)).unwrap_or(0)
 }
 
 /// Maps scatter lists.

@@ -177,9 +177,7 @@ fn count_clean<F: Groups>(table: &Table<'_, F>, common: &Common<F>, index: usize
     let wanted = lg2::shr(last - va, item_size_lg2::<F>(0));
     let run = table.run_from(index);
     let items = run.items().min(usize::try_from(wanted).unwrap_or(usize::MAX));
-    // What cleaning it would change.
-    let dirt = |raw| if F::is_dirty(common, 0, raw) { raw ^ F::clean_item(common, 0, raw) } else { F::Item::ZERO };
-    run.first(items).count_without(dirt)
+    run.first(items).count_until(F::dirty_bits(common), |raw| F::is_dirty(common, 0, raw))
 }
 
 /// Looks at one leaf of several items, which covers `range`.

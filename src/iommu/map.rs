@@ -6,7 +6,7 @@ use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Error, MapError};
 use crate::feature::{Features, Prot};
-use crate::format::{Common, Groups, Kind, OaStyle, item_size_lg2};
+use crate::format::{Common, Groups, Kind, item_size_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
@@ -16,6 +16,7 @@ use core::ops::{Deref, DerefMut};
 
 mod args;
 mod leaf;
+mod pages;
 mod sg;
 mod tables;
 
@@ -176,17 +177,18 @@ impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
     /// The page size to use at the position, for leaves at `level`, that ends by `last`.
     #[inline(always)]
     fn size_at(&self, level: u32, last: u64) -> Option<u32> {
-        let here = self.sizes & F::possible_sizes(self.common, level);
-        if here == 0 {
+        // No leaf of a level is smaller than an item.
+        let item_lg2 = item_size_lg2::<F>(level);
+        let inside = lg2::low_mask(item_lg2);
+        if (self.va | self.oa) & inside != 0 || last.wrapping_sub(self.va) < inside {
             return None;
         }
+        let here = self.sizes & F::possible_sizes(self.common, level);
         let here = F::sizes_for_oa(self.common, here, self.oa);
-        let item_lg2 = item_size_lg2::<F>(level);
         if F::HAS_CONTIGUOUS && here != lg2::pow2(item_lg2) {
             return best_page_size(here, self.va, last, self.oa);
         }
-        let inside = lg2::low_mask(item_lg2);
-        ((self.va | self.oa) & inside == 0 && last.wrapping_sub(self.va) >= inside && here != 0).then_some(item_lg2)
+        (here != 0).then_some(item_lg2)
     }
 
     /// The leaf at the position, of pages of `size_lg2`.
@@ -207,6 +209,9 @@ pub fn map_level<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
     below: impl Fn(&Table<'_, F>, &mut Walk<'_, F, H, S>) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
     let table = &table.at_level::<LEVEL>();
+    if S::MANY && LEVEL == 0 && pages::map_pages_from_run(table, cx) && (cx.is_finished() || table.index(cx.va) == 0) {
+        return Ok(());
+    }
     loop {
         let index = table.index(cx.va);
         if let Some(size_lg2) = cx.size_at(LEVEL, cx.last) {
@@ -220,10 +225,11 @@ pub fn map_level<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
             return Err(cx.stop(Error::Alignment { va, paddr, len, page_sizes }));
         }
         if S::MANY && cx.is_finished() {
-            if LEVEL == 0 {
-                sg::map_pages(table, cx);
+            // A leaf of the level above may begin where the table ends.
+            if LEVEL == 0 && table.index(cx.va) != 0 {
+                pages::map_pages(table, cx);
             }
-            cx.next_run()?;
+            cx.next_run();
         }
         if cx.is_finished() || table.index(cx.va) == 0 {
             return Ok(());
@@ -244,25 +250,29 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     let in_table_leaves = run.items() >> contig_lg2;
     // Sizes of the levels above begin to fit where this table ends.
     let sizes = F::sizes_for_oa(cx.common, cx.sizes & F::possible_sizes(cx.common, LEVEL), cx.oa);
+    let next = lg2::shl(2, size_lg2);
     let leaves = if F::HAS_CONTIGUOUS && sizes != lg2::pow2(size_lg2) {
-        count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2)
+        // Only one if there is no room for two, or the next begins at a border of a size that is twice as large.
+        let is_one = cx.last.wrapping_sub(cx.va) < next.wrapping_sub(1) || (cx.va << 1) & sizes & next != 0;
+        if is_one { 1 } else { count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2) }
     } else {
         // At least one fits.
         (cx.last.wrapping_sub(cx.va).wrapping_sub(lg2::low_mask(size_lg2)) >> (size_lg2 & 63)).saturating_add(1)
     };
     let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves.min(in_table_leaves as u64)) as usize;
-    if !is_read_as_leaf(cx, LEVEL, size_lg2) {
+    let leaf = cx.leaf(LEVEL, size_lg2);
+    let item = leaf.item(0);
+    if F::kind(cx.common, LEVEL, item) != Kind::Leaf {
         let va = cx.va;
         return Err(cx.stop(Error::LeafNotRead { va, level: LEVEL }));
     }
-    let leaf = cx.leaf(LEVEL, size_lg2);
     if contig_lg2 == 0 {
         match leaf.steps(leaves) {
             Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), steps)?,
             None => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), leaf.items())?,
         }
-    } else {
-        write_contiguous::<F, H, LEVEL>(table, cx, index, leaves, leaf)?;
+    } else if leaves > 1 || !leaf.store_if_empty(item, table, index, contig_lg2) {
+        write_contiguous::<F, H, LEVEL>(&table.copy(), cx, index, leaves, leaf)?;
     }
     written(table, cx, index, leaves, size_lg2);
     Ok(())
@@ -330,7 +340,7 @@ fn write_rest<F: Groups, H: Host, const LEVEL: u32>(
 }
 
 /// Writes leaves of several items: each only when all its items are empty; if not all, that is the end of the map.
-#[inline(always)]
+#[inline(never)]
 fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
@@ -339,26 +349,16 @@ fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
     leaf: Leaf<'_, F>,
 ) -> Result<(), Stop> {
     let contig_lg2 = leaf.size_lg2 - item_size_lg2::<F>(LEVEL);
-    let items_per_leaf = 1usize << contig_lg2;
     for done in 0..leaves {
         let first = index + (done << contig_lg2);
         let leaf = leaf.behind(lg2::shl(done as u64, leaf.size_lg2));
-        if !table.is_run_empty(cx.common, first, items_per_leaf) {
-            let done_bytes = lg2::shl(done as u64, leaf.size_lg2);
-            if let Err(stop) = make_room::<F, H, LEVEL>(&table.copy(), cx, first, items_per_leaf, done_bytes) {
+        if !leaf.store_if_empty(leaf.item(0), table, first, contig_lg2) {
+            let (items, done_bytes) = (1 << contig_lg2, lg2::shl(done as u64, leaf.size_lg2));
+            if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, first, items, done_bytes) {
                 written(table, cx, index, done, leaf.size_lg2);
                 return Err(stop);
             }
-        }
-        match (F::OA_STYLE, leaf.steps(items_per_leaf)) {
-            (OaStyle::Entry, _) => {
-                let item = leaf.item(0);
-                table.store_run(first, items_per_leaf, |_| item);
-            }
-            (OaStyle::Item, Some(mut steps)) => {
-                table.store_run(first, items_per_leaf, |_| steps.next().unwrap_or(F::Item::ZERO));
-            }
-            (OaStyle::Item, None) => table.store_run(first, items_per_leaf, |n| leaf.item(n as u64)),
+            leaf.store(table, first, contig_lg2);
         }
     }
     Ok(())

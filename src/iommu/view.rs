@@ -130,12 +130,8 @@ impl<'t, F: Walkers, H: Host> View<'t, F, H> {
     /// # Errors
     /// As the method of the table, with [`Error::VaRange`] also if the range is not within the view.
     #[inline]
-    pub fn map_sg<S>(&mut self, iova: u64, segments: S, prot: Prot) -> Result<u64, MapError>
-    where
-        S: IntoIterator<Item = Segment>,
-        S::IntoIter: Clone,
-    {
-        self.core.map_sg(&mut self.near, self.range, iova, segments.into_iter(), prot)
+    pub fn map_sg(&mut self, iova: u64, segments: &[Segment], prot: Prot) -> Result<u64, MapError> {
+        self.core.map_sg(&mut self.near, self.range, iova, segments, prot)
     }
 
     /// As [`PtIommu::unmap_range`]. If the range is not within the view, nothing is removed.

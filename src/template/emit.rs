@@ -258,6 +258,10 @@ macro_rules! __pt_group {
         fn dirty_item(common: &Common<Self>, level: $crate::__private::u32, raw: Item) -> Item {
             <Self as $crate::format::Dirty>::dirty_item(common, level, raw)
         }
+        #[inline(always)]
+        fn dirty_bits(common: &Common<Self>) -> Item {
+            <Self as $crate::format::Dirty>::dirty_bits(common)
+        }
     };
     (SoftwareBits $present:tt) => {
         const HAS_SOFTWARE_BITS: $crate::__private::bool = true;

@@ -104,7 +104,7 @@ impl<F: Walkers> Subject for Table<'_, F> {
         self.table.map_range(iova, paddr, len, prot)
     }
     fn map_sg(&mut self, iova: u64, segments: &[Segment], prot: Prot) -> Result<u64, MapError> {
-        self.table.map_sg(iova, segments.iter().copied(), prot)
+        self.table.map_sg(iova, segments, prot)
     }
     fn unmap(&mut self, iova: u64, len: u64, gather: usize) -> u64 {
         self.table.unmap_range(iova, len, &mut self.gathers[gather])

@@ -3,6 +3,7 @@
 use crate::format::{Common, Groups, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, stepped_mask};
 use crate::item::Item;
 use crate::lg2;
+use crate::table::Table;
 
 /// A leaf, and the items from it on.
 #[derive(Clone, Copy)]
@@ -40,6 +41,73 @@ impl<'a, F: Groups> Leaf<'a, F> {
         (0..).map(move |n| self.item(n))
     }
 
+    /// Writes its items, `2^contig_lg2` from `first` on, of which the first is `item`, if all there are what empty items are.
+    /// Whether it did.
+    #[inline(always)]
+    pub(super) fn store_if_empty(self, item: F::Item, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
+        match contig_lg2 {
+            1 => self.store_all_if_empty::<2>(item, table, first),
+            2 => self.store_all_if_empty::<4>(item, table, first),
+            3 => self.store_all_if_empty::<8>(item, table, first),
+            4 => self.store_all_if_empty::<16>(item, table, first),
+            _ => self.store_many_if_empty(&table.copy(), first, contig_lg2),
+        }
+    }
+
+    /// The same for many: more than a call takes beside them.
+    #[inline(never)]
+    fn store_many_if_empty(self, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
+        let is_empty = table.is_run_empty(self.common, first, 1 << contig_lg2);
+        if is_empty {
+            self.store(table, first, contig_lg2);
+        }
+        is_empty
+    }
+
+    /// The same for a constant number of items.
+    #[inline(always)]
+    fn store_all_if_empty<const N: usize>(self, item: F::Item, table: &Table<'_, F>, first: usize) -> bool {
+        let run = table.run_from(first);
+        let Some(slots) = run.chunks::<N>(0).first() else { return false };
+        if F::OA_STYLE == OaStyle::Entry {
+            return table.store_all_if_empty(self.common, slots, &mut || item);
+        }
+        match self.steps(N) {
+            Some(mut steps) => {
+                table.store_all_if_empty(self.common, slots, &mut || steps.next().unwrap_or(F::Item::ZERO))
+            }
+            None => {
+                let mut items = self.items();
+                table.store_all_if_empty(self.common, slots, &mut || items.next().unwrap_or(F::Item::ZERO))
+            }
+        }
+    }
+
+    /// Writes its items, `2^contig_lg2` from `first` on, whatever is there.
+    pub(super) fn store(self, table: &Table<'_, F>, first: usize, contig_lg2: u32) {
+        let count = 1 << contig_lg2;
+        match (F::OA_STYLE, self.steps(count)) {
+            (OaStyle::Entry, _) => {
+                let item = self.item(0);
+                table.store_long_run(first, count, |_| item);
+            }
+            (OaStyle::Item, Some(mut steps)) => {
+                table.store_long_run(first, count, |_| steps.next().unwrap_or(F::Item::ZERO));
+            }
+            (OaStyle::Item, None) => table.store_long_run(first, count, |n| self.item(n as u64)),
+        }
+    }
+
+    /// Leaves of one item each for addresses that have no bits but `bits`, if an address is added to an item: its bits are moved by
+    /// a constant, and nothing else lies there. `None` elsewhere.
+    #[inline(always)]
+    pub(super) fn base<const LEVEL: u32>(&self, bits: u64) -> Option<Base<F, LEVEL>> {
+        let Addend { mask, reach, .. } = const { addends::<F>()[LEVEL as usize] };
+        let item = Self { oa: 0, ..*self }.item(0);
+        let is_alone = item.to_u64() & mask == 0 && self.size_lg2 == item_size_lg2::<F>(LEVEL);
+        (reach != 0 && bits & !reach == 0 && is_alone).then_some(Base(item))
+    }
+
     /// The first `count` items, where each is the one before plus the same number: then nothing has to be worked out for
     /// each. `None` where the address lies in pieces and crosses from one to the other, or may cross an attribute that lies
     /// in the address field (an encryption bit).
@@ -49,10 +117,10 @@ impl<'a, F: Groups> Leaf<'a, F> {
     #[inline(always)]
     pub(super) fn steps(&self, count: usize) -> Option<Steps<F>> {
         let (item, last) = (self.item(0), count as u64 - 1);
-        let Addend { step, mask } = const { addends::<F>() }[self.level as usize % MAX_LEVELS];
+        let Addend { step, mask, reach } = const { addends::<F>() }[self.level as usize % MAX_LEVELS];
         // What one page more adds to an address: the description says it, or it is seen where nothing can carry.
         let first = Self { oa: 0, ..*self };
-        let const_step = step != 0;
+        let const_step = reach == u64::MAX;
         let step = if const_step { F::Item::from_u64(step) } else { first.item(0) ^ first.item(1) };
         let way = step.wrapping_times(last);
         let shared = first.item(0).to_u64() & mask;
@@ -67,19 +135,38 @@ impl<'a, F: Groups> Leaf<'a, F> {
     }
 }
 
+/// A leaf of one item of `LEVEL` at address 0, from which those at other addresses follow.
+pub(super) struct Base<F: Groups, const LEVEL: u32>(F::Item);
+
+impl<F: Groups, const LEVEL: u32> Base<F, LEVEL> {
+    /// The leaf at an address, aligned and not above the highest.
+    #[inline(always)]
+    pub(super) fn at(&self, oa: u64) -> F::Item {
+        let Self(item) = *self;
+        // Where the bit of the page's size lies in the address, and in the item.
+        let size_lg2 = item_size_lg2::<F>(LEVEL);
+        let step_lg2 = const { addends::<F>()[LEVEL as usize].step.trailing_zeros() };
+        let moved = if step_lg2 < size_lg2 { oa >> (size_lg2 - step_lg2) } else { lg2::shl(oa, step_lg2 - size_lg2) };
+        item | F::Item::from_u64(moved)
+    }
+}
+
 /// What one page more adds to a leaf item, if that is a constant (else 0), and the bits of the address that it is added to.
 #[derive(Clone, Copy)]
 struct Addend {
     step: u64,
     mask: u64,
+    /// The bits that an address may have for that.
+    reach: u64,
 }
 
 /// By level.
 const fn addends<F: Groups>() -> [Addend; MAX_LEVELS] {
-    let mut addends = [Addend { step: 0, mask: 0 }; MAX_LEVELS];
+    let mut addends = [Addend { step: 0, mask: 0, reach: 0 }; MAX_LEVELS];
     let mut level = 0;
     while level < MAX_LEVELS {
-        addends[level] = Addend { step: item_step::<F>(level as u32), mask: stepped_mask::<F>(level as u32) };
+        let (step, reach) = item_step::<F>(level as u32);
+        addends[level] = Addend { step, mask: stepped_mask::<F>(level as u32), reach };
         level += 1;
     }
     addends

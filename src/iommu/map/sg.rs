@@ -1,16 +1,15 @@
 //! Scatter lists: several physical runs for one VA range, in one walk.
 
-use super::{Stop, Walk};
+use super::Walk;
 use crate::driver::Host;
 use crate::error::{Errno, Error, MapError};
-use crate::feature::{Features, Prot};
-use crate::format::{Groups, Kind, LeafRequest, item_size_lg2};
+use crate::feature::Prot;
+use crate::format::Groups;
 use crate::iommu::view::outside;
 use crate::iommu::{Core, PtIommu, Walkers};
 use crate::lg2;
 use crate::near::Near;
 use crate::range::{VaRange, best_page_size};
-use crate::table::Table;
 use crate::tree::TopPtr;
 
 /// A piece of physical memory, for [`PtIommu::map_sg`].
@@ -36,16 +35,17 @@ impl Segment {
 pub trait Runs {
     /// Whether there may be any: a constant, so that nothing is left of this if not.
     const MANY: bool;
-    /// The next segment, not joined with those behind it.
-    fn take(&mut self) -> Option<Segment>;
-    /// The same where none is left that was given back.
-    fn take_new(&mut self) -> Option<Segment>;
-    /// Whether a segment is left that was given back.
-    fn has_old(&self) -> bool;
-    /// Gives back segments that were taken, in their order.
-    fn put_back(&mut self, first: Segment, second: Option<Segment>);
-    /// Last VA that the runs may reach.
-    fn last(&self) -> u64;
+    /// Takes the next run, for `va`: segments joined where one continues the other.
+    fn take_run(&mut self, va: u64) -> Option<Segment>;
+    /// Gives back the run that was taken last, if it was for `va`. Whether it was.
+    fn give_back(&mut self, va: u64) -> bool;
+    /// The segments that are left, if nothing but their lengths has to be looked at to map them as pages; and the OR of the
+    /// addresses of all.
+    fn plain(&self) -> (&[Segment], u64);
+    /// Whether it is known that all segments are of this length.
+    fn are_alike(&self, len: u64) -> bool;
+    /// Takes some of them.
+    fn skip(&mut self, count: usize);
 }
 
 /// No other run.
@@ -55,83 +55,107 @@ pub struct OneRun;
 impl Runs for OneRun {
     const MANY: bool = false;
     #[inline(always)]
-    fn take(&mut self) -> Option<Segment> {
+    fn take_run(&mut self, _: u64) -> Option<Segment> {
         None
     }
     #[inline(always)]
-    fn take_new(&mut self) -> Option<Segment> {
-        None
-    }
-    #[inline(always)]
-    fn has_old(&self) -> bool {
+    fn give_back(&mut self, _: u64) -> bool {
         false
     }
     #[inline(always)]
-    fn put_back(&mut self, _: Segment, _: Option<Segment>) {}
-    #[inline(always)]
-    fn last(&self) -> u64 {
-        0
+    fn plain(&self) -> (&[Segment], u64) {
+        (&[], 0)
     }
+    #[inline(always)]
+    fn are_alike(&self, _: u64) -> bool {
+        false
+    }
+    #[inline(always)]
+    fn skip(&mut self, _: usize) {}
 }
 
 /// The segments of a list that are left.
-struct Segments<I> {
-    /// Taken and given back.
-    first: Option<Segment>,
-    second: Option<Segment>,
-    rest: I,
-    last: u64,
+struct Segments<'s> {
+    rest: &'s [Segment],
+    /// Where the run that was taken last begins, and the list from there on.
+    taken: Option<(u64, &'s [Segment])>,
+    known: Known,
 }
 
-impl<I: Iterator<Item = Segment>> Runs for Segments<I> {
+/// What is known of the segments of a list.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// The runs are as they have to be.
+    Runs,
+    /// Each segment alone is as it has to be, and there are all page sizes for its addresses.
+    Segments {
+        /// The OR of the addresses.
+        paddrs: u64,
+    },
+    /// That, and all have one length.
+    Alike {
+        /// The OR of the addresses.
+        paddrs: u64,
+        /// The length.
+        len: u64,
+    },
+}
+
+impl Runs for Segments<'_> {
     const MANY: bool = true;
 
     #[inline(always)]
-    fn take(&mut self) -> Option<Segment> {
-        if self.first.is_some() {
-            return core::mem::replace(&mut self.first, self.second.take());
+    fn take_run(&mut self, va: u64) -> Option<Segment> {
+        self.taken = Some((va, self.rest));
+        next_run(&mut self.rest)
+    }
+
+    #[inline(always)]
+    fn give_back(&mut self, va: u64) -> bool {
+        match self.taken {
+            Some((taken_va, rest)) if taken_va == va => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
         }
-        self.rest.next()
     }
 
     #[inline(always)]
-    fn take_new(&mut self) -> Option<Segment> {
-        self.rest.next()
+    fn plain(&self) -> (&[Segment], u64) {
+        match self.known {
+            Known::Runs => (&[], 0),
+            Known::Segments { paddrs } | Known::Alike { paddrs, .. } => (self.rest, paddrs),
+        }
     }
 
     #[inline(always)]
-    fn has_old(&self) -> bool {
-        self.first.is_some()
+    fn are_alike(&self, len: u64) -> bool {
+        matches!(self.known, Known::Alike { len: all, .. } if all == len)
     }
 
     #[inline(always)]
-    fn put_back(&mut self, first: Segment, second: Option<Segment>) {
-        (self.first, self.second) = (Some(first), second);
-    }
-
-    #[inline(always)]
-    fn last(&self) -> u64 {
-        self.last
+    fn skip(&mut self, count: usize) {
+        self.rest = self.rest.get(count..).unwrap_or(&[]);
     }
 }
 
-/// The runs of a list: segments joined where one continues the other.
+/// Takes the next run from a list: segments joined where one continues the other.
 #[inline(always)]
-fn next_joined(mut next: impl FnMut() -> Option<Segment>) -> (Option<Segment>, Option<Segment>) {
+fn next_run(list: &mut &[Segment]) -> Option<Segment> {
     let mut run = loop {
-        match next() {
-            Some(segment) if segment.len == 0 => {}
-            Some(segment) => break segment,
-            None => return (None, None),
+        let (segment, rest) = list.split_first()?;
+        *list = rest;
+        if segment.len != 0 {
+            break *segment;
         }
     };
-    loop {
-        let Some(segment) = next() else { return (Some(run), None) };
-        match run.joined(segment) {
-            Some(joined) => run = joined,
-            None => return (Some(run), Some(segment)),
-        }
+    while let Some((segment, rest)) = list.split_first()
+        && let Some(joined) = run.joined(*segment)
+    {
+        (run, *list) = (joined, rest);
     }
+    Some(run)
 }
 
 impl<F: Walkers, H: Host> PtIommu<F, H> {
@@ -139,7 +163,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     ///
     /// The result is the same as of [`map_range`](Self::map_range) for each *run*, that is for each sequence of segments of
     /// which each continues the one before physically: pages may cross the border of such segments. It is one walk, and all
-    /// arguments are checked before it; the iterator is cloned for that.
+    /// arguments are checked before it.
     ///
     /// ```
     /// use generic_pt::fmt::x86_64::*;
@@ -156,7 +180,7 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     ///     Segment { paddr: 0x4000_1000, len: 0x1f_f000 },
     ///     Segment { paddr: 0x7_7000, len: 0x1000 },
     /// ];
-    /// assert_eq!(table.map_sg(0x20_0000, segments, Prot::READ | Prot::WRITE)?, 0x20_1000);
+    /// assert_eq!(table.map_sg(0x20_0000, &segments, Prot::READ | Prot::WRITE)?, 0x20_1000);
     /// assert_eq!(table.iova_to_phys(0x3f_ffff), Some(0x401f_ffff));
     /// assert_eq!(table.iova_to_phys(0x40_0123), Some(0x7_7123));
     /// # Ok(())
@@ -167,48 +191,43 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Before anything is written: [`Error::Protection`]; then for the first run that has one of these, in this order,
     /// [`Error::Overflow`], [`Error::PaRange`] and [`Error::Alignment`] (its start and end have to be aligned, in VA and
     /// physically, to the smallest permitted page); [`Error::ZeroLength`] if all segments are empty; [`Error::VaRange`]. On
-    /// the way as in [`map_range`](Self::map_range), and [`Error::SegmentsChanged`] if the segments end early or break
-    /// one of these rules when they are taken again (others that keep the rules are mapped as they come).
-    /// What was mapped before stays mapped: [`MapError::mapped`] bytes from `iova`.
+    /// the way as in [`map_range`](Self::map_range). What was mapped before stays mapped: [`MapError::mapped`] bytes from `iova`.
     #[inline]
-    pub fn map_sg<S>(&mut self, iova: u64, segments: S, prot: Prot) -> Result<u64, MapError>
-    where
-        S: IntoIterator<Item = Segment>,
-        S::IntoIter: Clone,
-    {
+    pub fn map_sg(&mut self, iova: u64, segments: &[Segment], prot: Prot) -> Result<u64, MapError> {
         let all = VaRange { va: 0, last: u64::MAX };
-        self.core.map_sg(&mut self.near, all, iova, segments.into_iter(), prot)
+        self.core.map_sg(&mut self.near, all, iova, segments, prot)
     }
 }
 
 impl<F: Walkers, H: Host> Core<F, H> {
     /// Map of a scatter list by whoever holds the range `held`, and `near`.
-    pub(in crate::iommu) fn map_sg<I>(
+    pub(in crate::iommu) fn map_sg(
         &self,
         near: &mut Near<F>,
         held: VaRange,
         iova: u64,
-        segments: I,
+        segments: &[Segment],
         prot: Prot,
-    ) -> Result<u64, MapError>
-    where
-        I: Iterator<Item = Segment> + Clone,
-    {
+    ) -> Result<u64, MapError> {
         let refused = |error| MapError { error, mapped: 0, va: iova };
         let attrs = self.attrs_checked(prot).map_err(refused)?;
-        let range = self.segments_checked(iova, segments.clone()).map_err(refused)?;
+        let (range, known) = match self.segments_plain(iova, segments) {
+            Some(plain) => plain,
+            None => (self.runs_checked(iova, segments).map_err(refused)?, Known::Runs),
+        };
         if range.va < held.va || range.last > held.last {
             return Err(refused(outside(held, range)));
         }
-        let mut again = segments.clone();
         let top = || match self.top_that_holds(range) {
             Some(top) => Ok(top),
-            None => self.top_for_segments(range, &mut again).map_err(refused),
+            None => self.top_for_segments(range, segments).map_err(refused),
         };
         let table = self.start_at(near, range, top)?;
-        let runs = Segments { first: None, second: None, rest: segments, last: range.last };
+        // It begins at the end of a run, of nothing, and ends where the list does.
+        let runs = Segments { rest: segments, taken: None, known };
         let mut cx = Walk { cx: self.start(near, range, 0, attrs), runs };
-        let result = cx.next_run().and_then(|()| F::map_sg(&table, &mut cx));
+        cx.next_run();
+        let result = F::map_sg(&table, &mut cx);
         if cx.replaced.is_some() || result.is_err() {
             cx.end(iova)?;
         }
@@ -218,11 +237,11 @@ impl<F: Walkers, H: Host> Core<F, H> {
     /// The top for a map of segments: grown, if it can. The first run says for which leaf: a later one of a higher level lies
     /// beyond what a lower top decodes.
     #[cold]
-    fn top_for_segments(&self, range: VaRange, segments: &mut impl Iterator<Item = Segment>) -> Result<TopPtr, Error> {
-        let (run, _) = next_joined(|| segments.next());
-        let Some(Segment { paddr, len }) = run else { return Err(Error::SegmentsChanged { va: range.va }) };
-        let last = range.va.saturating_add(len.saturating_sub(1)).min(range.last);
-        self.top_for(range, VaRange { va: range.va, last }, paddr)
+    #[inline(never)]
+    fn top_for_segments(&self, range: VaRange, mut segments: &[Segment]) -> Result<TopPtr, Error> {
+        // Not empty: the list was checked.
+        let Segment { paddr, len } = next_run(&mut segments).unwrap_or(Segment { paddr: 0, len: 1 });
+        self.top_for(range, VaRange { va: range.va, last: range.va.wrapping_add(len - 1) }, paddr)
     }
 
     /// The attributes of a protection.
@@ -234,39 +253,41 @@ impl<F: Walkers, H: Host> Core<F, H> {
         F::attrs(self.common(), prot)
     }
 
-    /// The range that the segments need from `iova` on, if all of them can be mapped there.
-    #[inline(always)]
-    fn segments_checked(&self, iova: u64, segments: impl Iterator<Item = Segment> + Clone) -> Result<VaRange, Error> {
-        match self.segments_plain(iova, segments.clone()) {
-            Some(range) => Ok(range),
-            None => self.runs_checked(iova, segments),
-        }
-    }
-
-    /// The range, if every segment alone is as it has to be: whether they continue each other does not matter then.
+    /// The range that the segments need from `iova` on, if every segment alone is as it has to be: whether they continue each other
+    /// does not matter then.
     ///
     /// Nothing is decided on the way, so this costs little for each segment.
     #[inline(always)]
-    fn segments_plain(&self, iova: u64, segments: impl Iterator<Item = Segment>) -> Option<VaRange> {
-        let (mut bits, mut ends, mut total) = (0, 0, 0u128);
-        for Segment { paddr, len } in segments {
-            bits |= paddr | len;
-            ends |= paddr.wrapping_add(len).wrapping_sub(1);
-            total += u128::from(len);
-        }
-        let range = VaRange::new(iova, u64::try_from(total).ok()?).ok()?;
-        self.are_plain(iova | bits, ends | bits).then_some(range)
+    fn segments_plain(&self, iova: u64, segments: &[Segment]) -> Option<(VaRange, Known)> {
+        let first = *segments.first()?;
+        // Where they differ from the first: address and length alike, for CPUs that take a segment as one.
+        let differing = |[paddrs, lens]: [u64; 2], segment: &Segment| {
+            [paddrs | (segment.paddr ^ first.paddr), lens | (segment.len ^ first.len)]
+        };
+        let (eights, rest) = segments.as_chunks::<8>();
+        let bits = eights.iter().fold([0; 2], |bits, eight| eight.iter().fold(bits, differing));
+        let [paddrs, lens] = rest.iter().fold(bits, differing);
+        let are_alike = lens == 0;
+        // All bits that any of them has, and perhaps more.
+        let (paddrs, lens) = (paddrs | first.paddr, lens | first.len);
+        // No length is above the OR of all, and no segment ends above the sum of both. Limits of addresses are upper limits.
+        let longest = lens.checked_mul(u64::try_from(segments.len()).ok()?)?;
+        let ends = paddrs.checked_add(lens)?.wrapping_sub(1);
+        let (known, total) = if are_alike {
+            (Known::Alike { paddrs, len: lens }, longest)
+        } else {
+            (Known::Segments { paddrs }, segments.iter().map(|segment| segment.len).sum())
+        };
+        let range = VaRange::new(iova, total).ok()?;
+        self.are_plain(iova | paddrs | lens, ends | paddrs | lens).then_some((range, known))
     }
 
     /// The range, after an exact look at every run.
     #[cold]
     #[inline(never)]
-    fn runs_checked(&self, iova: u64, mut segments: impl Iterator<Item = Segment>) -> Result<VaRange, Error> {
-        let (mut va, mut finished, mut ahead) = (iova, false, None);
-        loop {
-            let (run, after) = next_joined(|| ahead.take().or_else(|| segments.next()));
-            ahead = after;
-            let Some(Segment { paddr, len }) = run else { break };
+    fn runs_checked(&self, iova: u64, mut segments: &[Segment]) -> Result<VaRange, Error> {
+        let (mut va, mut finished) = (iova, false);
+        while let Some(Segment { paddr, len }) = next_run(&mut segments) {
             if finished {
                 // The run before ended at the last address.
                 return Err(Error::Overflow { va, len });
@@ -303,94 +324,11 @@ impl<F: Walkers, H: Host> Core<F, H> {
 
 impl<F: Groups, H: Host, S: Runs> Walk<'_, F, H, S> {
     /// Begins with the next run, if there is one: then the map is not finished any more.
-    ///
-    /// # Errors
-    /// [`Error::SegmentsChanged`]: the runs were checked, but they come from an iterator that may do as it likes.
     #[inline(always)]
-    pub(super) fn next_run(&mut self) -> Result<(), Stop> {
-        let runs = &mut self.runs;
-        // A list has less than 2^64 bytes, so this is not its beginning.
-        if self.cx.va.wrapping_sub(1) == runs.last() {
-            return Ok(());
+    pub(super) fn next_run(&mut self) {
+        if let Some(Segment { paddr, len }) = self.runs.take_run(self.cx.va) {
+            self.cx.oa = paddr;
+            self.cx.last = self.cx.va.wrapping_add(len - 1);
         }
-        let (run, after) = next_joined(|| runs.take());
-        if let Some(after) = after {
-            // Two segments or more were taken, so none is left that was given back before.
-            runs.put_back(after, None);
-        }
-        let va = self.cx.va;
-        let Some(Segment { paddr, len }) = run else { return Err(self.cx.stop(Error::SegmentsChanged { va })) };
-        let left_minus_1 = runs.last().wrapping_sub(self.cx.va);
-        let smallest_lg2 = self.cx.sizes.trailing_zeros();
-        let oa_last = paddr.wrapping_add(len).wrapping_sub(1);
-        let as_checked = len - 1 <= left_minus_1
-            && oa_last >= paddr
-            && self.cx.common.holds_oa(oa_last)
-            && lg2::is_aligned(paddr | len, smallest_lg2);
-        if !as_checked {
-            return Err(self.cx.stop(Error::SegmentsChanged { va }));
-        }
-        self.cx.oa = paddr;
-        self.cx.last = self.cx.va.wrapping_add(len - 1);
-        Ok(())
-    }
-}
-
-/// Maps the next runs of one page each, of the lowest level, as far as they go on in `table`: the usual scatter list.
-///
-/// A run is at its end. Whatever is not as simple as that is left to the general way.
-#[inline(always)]
-pub(super) fn map_pages<F: Groups, H: Host, S: Runs>(table: &Table<'_, F>, cx: &mut Walk<'_, F, H, S>) {
-    let size_lg2 = item_size_lg2::<F>(0);
-    let (common, attrs, page) = (cx.cx.common, cx.cx.attrs, lg2::pow2(size_lg2));
-    let (index, is_done) = (table.index(cx.cx.va), cx.cx.va.wrapping_sub(1) == cx.runs.last());
-    if index == 0 || is_done || cx.cx.sizes & F::possible_sizes(common, 0) & page == 0 {
-        return;
-    }
-    let Some(first) = cx.runs.take() else { return };
-    if first.len != page || cx.runs.has_old() {
-        let second = if cx.runs.has_old() { cx.runs.take() } else { None };
-        return cx.runs.put_back(first, second);
-    }
-    let left = lg2::shr(cx.runs.last().wrapping_sub(cx.cx.va), size_lg2);
-    let count = (table.items() - index).min(usize::try_from(left).unwrap_or(usize::MAX).saturating_add(1));
-    let not_in_oa = lg2::low_mask(size_lg2) | !lg2::low_mask(common.max_oa_lg2);
-    // What comes next: a page, unless the list is at its end; and what comes behind that and may continue it.
-    let (mut oa, mut after, mut is_at_end) = (first.paddr, None, false);
-    let runs = &mut cx.runs;
-    let done = table.store_each_empty(common, index, count, || {
-        if oa & not_in_oa != 0 || F::sizes_for_oa(common, page, oa) == 0 {
-            return None;
-        }
-        let item = F::leaf_item(common, LeafRequest { level: 0, size_lg2, oa, attrs });
-        if F::kind(common, 0, item) != Kind::Leaf {
-            return None;
-        }
-        match runs.take_new() {
-            Some(next) if next.len == page && next.paddr != oa.wrapping_add(page) => {
-                oa = next.paddr;
-                Some(item)
-            }
-            Some(next) => {
-                after = Some(next);
-                None
-            }
-            None => {
-                is_at_end = true;
-                // Nothing more: this is no page.
-                oa = 1;
-                Some(item)
-            }
-        }
-    });
-    if !is_at_end {
-        cx.runs.put_back(Segment { paddr: oa, len: page }, after);
-    }
-    if done != 0 {
-        if common.has(Features::DMA_INCOHERENT) {
-            table.flush(cx.cx.host.domain(), index, done);
-        }
-        cx.cx.va = cx.cx.va.wrapping_add(lg2::shl(done as u64, size_lg2));
-        cx.cx.last = cx.cx.va.wrapping_sub(1);
     }
 }

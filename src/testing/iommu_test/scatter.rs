@@ -48,7 +48,7 @@ pub(super) fn map_sg<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
         let va = subject.range.va + (list as u64 * 7 + test.rng.below(32).min(room - units)) * smallest;
         let va = if list % 2 == 0 { va & !(smallest * 16 - 1) } else { va };
         let runs = runs_of(&segments);
-        let mapped = subject.table.map_sg(va, segments.iter().copied(), READ_WRITE);
+        let mapped = subject.table.map_sg(va, &segments, READ_WRITE);
         ensure_eq!(mapped, Ok(total), "scatter list {segments:x?} at VA {va:#x}");
         ensure_eq!(subject.pages()?, pages_of_runs(&subject, va, &runs), "pages of {runs:x?} at VA {va:#x}");
         let mut at = va;
@@ -62,7 +62,7 @@ pub(super) fn map_sg<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
         // A page in the way: what is before it is mapped, as it is by mapping run by run.
         let at = va + test.rng.below(units) * smallest;
         subject.map(at, 0, smallest)?;
-        let mapped = subject.table.map_sg(va, segments.iter().copied(), READ_WRITE);
+        let mapped = subject.table.map_sg(va, &segments, READ_WRITE);
         let Err(error) = mapped else {
             return Err(crate::testing::report::Stop::Failed("mapped over a page".into()));
         };
