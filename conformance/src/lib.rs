@@ -20,6 +20,7 @@ pub mod edu;
 pub mod gdb;
 pub mod hardware;
 pub mod iommu;
+pub mod known;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[allow(unsafe_code, reason = "gives memory to a virtual machine")]
 pub mod kvm;

@@ -1,5 +1,7 @@
 //! Who agreed with what.
 
+use crate::known::KNOWN_FAULTS;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::AddAssign;
 
@@ -77,6 +79,19 @@ impl Matrix {
         self.count(|row| matches!(row.result, Err(Trouble::Skipped(_))))
     }
 
+    /// All that was counted.
+    pub fn total(&self) -> Counts {
+        self.rows.iter().filter_map(|row| row.result.as_ref().ok()).fold(Counts::default(), |mut total, counts| {
+            total += *counts;
+            total
+        })
+    }
+
+    /// A line for each format and walker: rows that ran, that agreed, and what is known to be wrong with the model; then what that is.
+    pub fn summary(&self) -> impl fmt::Display + use<'_> {
+        Summary(self)
+    }
+
     /// Rows that did not run.
     pub fn skipped(&self) -> usize {
         self.missing() + self.count(|row| matches!(row.result, Err(Trouble::Optional(_))))
@@ -106,15 +121,64 @@ impl fmt::Display for Row {
 impl fmt::Display for Matrix {
     /// The line at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sum =
-            |of: fn(&Counts) -> u64| self.rows.iter().filter_map(|row| row.result.as_ref().ok()).map(of).sum::<u64>();
+        let Counts { translations, accesses, .. } = self.total();
+        let (disagreements, skipped) = (self.disagreements(), self.skipped());
         write!(
             f,
-            "{} translations, {} accesses, {} disagreements, {} skipped walkers",
-            sum(|counts| counts.translations),
-            sum(|counts| counts.accesses),
-            self.disagreements(),
-            self.skipped()
+            "{translations} translations, {accesses} accesses, {disagreements} disagreements, {skipped} skipped walkers"
         )
+    }
+}
+
+/// What [`Matrix::summary`] prints.
+struct Summary<'a>(&'a Matrix);
+
+/// A line of it.
+#[derive(Default)]
+struct Line {
+    rows: usize,
+    agreed: usize,
+    skipped: usize,
+    total: Counts,
+    faults: BTreeSet<char>,
+}
+
+impl fmt::Display for Summary<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(matrix) = *self;
+        let mut lines: BTreeMap<(&str, &str), Line> = BTreeMap::new();
+        for row in &matrix.rows {
+            let line = lines.entry((row.format, &row.walker)).or_default();
+            match &row.result {
+                Ok(counts) => {
+                    line.rows += 1;
+                    line.agreed += 1;
+                    line.total += *counts;
+                }
+                Err(Trouble::Failed(_)) => line.rows += 1,
+                Err(Trouble::Skipped(_) | Trouble::Optional(_)) => line.skipped += 1,
+            }
+            if row.result.is_ok() {
+                line.faults.extend(KNOWN_FAULTS.iter().filter(|fault| fault.is_of(row)).map(|fault| fault.letter));
+            }
+        }
+        let [rows, agreed, skipped] = ["rows", "agreed", "skipped"];
+        writeln!(
+            f,
+            "format     walker                     {rows:>5} {agreed:>6} {skipped:>7} translations accesses known faults"
+        )?;
+        let mut known = BTreeSet::new();
+        for ((format, walker), Line { rows, agreed, skipped, total, faults }) in lines {
+            let (Counts { translations, accesses, .. }, letters) = (total, faults.iter().collect::<String>());
+            let line = format!(
+                "{format:10} {walker:26} {rows:>5} {agreed:>6} {skipped:>7} {translations:>12} {accesses:>8} {letters}"
+            );
+            writeln!(f, "{}", line.trim_end())?;
+            known.extend(faults);
+        }
+        for fault in KNOWN_FAULTS.iter().filter(|fault| known.contains(&fault.letter)) {
+            writeln!(f, "{}: {}", fault.letter, fault.what)?;
+        }
+        Ok(())
     }
 }

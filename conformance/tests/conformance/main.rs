@@ -10,16 +10,27 @@ mod rows;
 use rows::Jobs;
 use std::process::ExitCode;
 
+/// What a whole run compares at least.
+const LEAST_TRANSLATIONS: u64 = 100_000;
+const LEAST_ACCESSES: u64 = 5_000;
+
 fn main() -> ExitCode {
     let mut jobs = Jobs::default();
     cpus::all(&mut jobs);
     iommus::all(&mut jobs);
     let matrix = jobs.run();
-    println!("{matrix}");
+    println!("\n{}\n{matrix}", matrix.summary());
     let required = std::env::var_os("GENERIC_PT_REQUIRE_QEMU").is_some_and(|value| value == "1");
+    // Of a whole run, so that nothing is lost unseen.
+    let is_whole = required && !cfg!(debug_assertions) && std::env::var_os("GENERIC_PT_CONFORMANCE").is_none();
+    let total = matrix.total();
+    let is_enough = total.translations >= LEAST_TRANSLATIONS && total.accesses >= LEAST_ACCESSES;
+    if is_whole && !is_enough {
+        println!("a whole run has at least {LEAST_TRANSLATIONS} translations and {LEAST_ACCESSES} accesses");
+    }
     // A format that is not there would be no row, and no disagreement.
     let is_empty = matrix.rows.is_empty();
-    if is_empty || matrix.disagreements() != 0 || (required && matrix.missing() != 0) {
+    if is_empty || matrix.disagreements() != 0 || (required && matrix.missing() != 0) || (is_whole && !is_enough) {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
