@@ -45,12 +45,19 @@ impl<'a, F: Groups> Leaf<'a, F> {
     /// Whether it did.
     #[inline(always)]
     pub(super) fn store_if_empty(self, item: F::Item, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
-        match contig_lg2 {
-            1 => self.store_all_if_empty::<2>(item, table, first),
-            2 => self.store_all_if_empty::<4>(item, table, first),
-            3 => self.store_all_if_empty::<8>(item, table, first),
-            4 => self.store_all_if_empty::<16>(item, table, first),
-            _ => self.store_many_if_empty(&table.copy(), first, contig_lg2),
+        // Comparisons, which never become a jump through a table.
+        if contig_lg2 > 4 {
+            self.store_many_if_empty(&table.copy(), first, contig_lg2)
+        } else if contig_lg2 > 2 {
+            if contig_lg2 > 3 {
+                self.store_all_if_empty::<16>(item, table, first)
+            } else {
+                self.store_all_if_empty::<8>(item, table, first)
+            }
+        } else if contig_lg2 > 1 {
+            self.store_all_if_empty::<4>(item, table, first)
+        } else {
+            self.store_all_if_empty::<2>(item, table, first)
         }
     }
 
