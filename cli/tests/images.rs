@@ -252,7 +252,8 @@ fn containers() {
     std::fs::write(bench.path("noted"), core_file(&[(0x10_0000, &tables)], Some(0x10_0018))).unwrap();
     assert_eq!(runs("noted", &options[..2]), expected);
     let mut lime = Vec::new();
-    for (pa, bytes) in [(0x1000u64, &[0u8; 0x100][..]), (0x10_0000, &tables)] {
+    // The first table lies in two ranges.
+    for (pa, bytes) in [(0x1000u64, &[0u8; 0x100][..]), (0x10_0000, &tables[..0x804]), (0x10_0804, &tables[0x804..])] {
         lime.extend(0x4c69_4d45u32.to_le_bytes());
         lime.extend(1u32.to_le_bytes());
         lime.extend(pa.to_le_bytes());
@@ -461,6 +462,39 @@ fn the_largest_numbers() {
     std::fs::write(bench.path("image"), [0; 0x1000]).unwrap();
     let check = genpt(&["check", &bench.text("image")]);
     assert!(!String::from_utf8_lossy(&check.stderr).contains("panicked"), "{check:?}");
+}
+
+/// `check` looked at the addresses of pages only.
+#[test]
+fn pointers_beyond_the_address_bits() {
+    let bench = Bench::new(SPEC, &[]);
+    let image = bench.path("image");
+    let (text, code) = on("check", &image, &["--oa-bits", "20"]);
+    assert!(code == 5 && text.contains("level 3 at 0x100000"), "{text}");
+    assert!(text.contains("(address-too-wide)"), "{text}");
+}
+
+/// `diff` said nothing where it had stopped.
+#[test]
+fn a_diff_that_stops_says_so() {
+    let bench = Bench::new(SPEC, &[]);
+    let (text, code) = on("diff", &bench.path("image"), &[&bench.text("image"), "--limit", "1"]);
+    assert!(code == 5 && text.contains("the second image: stopped"), "{text}");
+}
+
+/// Notes were read before their size was looked at, and again for each header.
+#[test]
+fn notes_that_are_too_large() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("core");
+    let mut core = core_file(&[(0, &[0; 16])], Some(0));
+    core.resize(0x1000, 0);
+    // The size in the file that the header of the notes says.
+    let header = 0x40 + core[0x40..].chunks(0x38).position(|program| program[..4] == [4, 0, 0, 0]).unwrap() * 0x38;
+    core[header + 0x20..header + 0x28].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    std::fs::write(&path, core).unwrap();
+    let (code, text) = failure(&genpt(&["dump", path.to_str().unwrap(), "--format", "x86_64"]));
+    assert!(code == 1 && text.contains("notes"), "{text}");
 }
 
 /// `diff` said that images map the same whose tables are out of reach.

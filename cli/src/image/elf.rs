@@ -48,7 +48,7 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
     let header = H::parse(bytes).map_err(|error| error.to_string())?;
     let endian = header.endian().map_err(|error| error.to_string())?;
     let mut core = Core { segments: Vec::new(), cpus: BTreeSet::new() };
-    let mut noted = BTreeSet::new();
+    let (mut noted, mut note_bytes) = (BTreeSet::new(), 0u64);
     for program in header.program_headers(endian, bytes).map_err(|error| error.to_string())? {
         match program.p_type(endian) {
             elf::PT_LOAD => core.segments.push(Segment {
@@ -62,10 +62,12 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
                 if !noted.insert(at) {
                     continue;
                 }
-                let Ok(Some(mut notes)) = program.notes(endian, bytes) else { continue };
-                if program.p_filesz(endian).into() > MOST_NOTE_BYTES {
-                    return Err(format!("its notes at {at:#x} have more than {MOST_NOTE_BYTES:#x} bytes"));
+                // Before they are read, as they are all read at once.
+                note_bytes = note_bytes.saturating_add(program.p_filesz(endian).into());
+                if note_bytes > MOST_NOTE_BYTES {
+                    return Err(format!("its notes up to those at {at:#x} have more than {MOST_NOTE_BYTES:#x} bytes"));
                 }
+                let Ok(Some(mut notes)) = program.notes(endian, bytes) else { continue };
                 // What is no note ends the list; the memory is there all the same.
                 while let Ok(Some(note)) = notes.next() {
                     if note.name() == QEMU_NOTE {
@@ -79,7 +81,7 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
     Ok(core)
 }
 
-/// Most bytes of notes at one place: those of 10^5 CPUs.
+/// Most bytes of notes: those of 10^5 CPUs.
 const MOST_NOTE_BYTES: u64 = 64 << 20;
 /// The name of a note with the state of a CPU.
 const QEMU_NOTE: &[u8] = b"QEMU";

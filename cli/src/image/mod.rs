@@ -96,25 +96,42 @@ impl Image {
         &self.segments
     }
 
-    /// Where the bytes at a physical address are in the file, if the image has all of them in one segment.
-    fn offset_of(&self, pa: u64, len: u64) -> Option<u64> {
+    /// Where the first of the bytes at a physical address are in the file, and how many of them lie there, at least one.
+    fn piece(&self, pa: u64, len: u64) -> Option<(u64, u64)> {
         let behind = self.segments.partition_point(|segment| segment.pa <= pa);
         let segment = self.segments.get(behind.checked_sub(1)?)?;
         let within = pa - segment.pa;
-        (len <= segment.len.checked_sub(within)?).then_some(segment.offset + within)
+        let left = segment.len.checked_sub(within).filter(|left| *left > 0)?;
+        Some((segment.offset + within, left.min(len)))
+    }
+
+    /// Visits where the bytes at a physical address are in the file, piece by piece: what is one in memory may be in several
+    /// segments. `None` if the image has not all of them, or a visit says so.
+    fn pieces(&self, pa: u64, len: u64, mut visit: impl FnMut(u64, u64) -> Option<()>) -> Option<()> {
+        let mut done = 0;
+        while done < len {
+            let (offset, bytes) = self.piece(pa.checked_add(done)?, len - done)?;
+            visit(offset, bytes)?;
+            done += bytes;
+        }
+        Some(())
     }
 
     /// Whether the image has all of the bytes at a physical address.
     pub fn has(&self, pa: u64, len: u64) -> bool {
-        self.offset_of(pa, len).is_some()
+        self.pieces(pa, len, |_, _| Some(())).is_some()
     }
 
     /// The bytes at a physical address, into a buffer that is used again; `None` if they are not in the image, or can no
     /// longer be read.
     pub fn read<'a>(&self, pa: u64, len: u64, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-        let offset = self.offset_of(pa, len)?;
         buffer.resize(usize::try_from(len).ok()?, 0);
-        self.file.read(offset, buffer).ok()?;
+        let mut rest = buffer.as_mut_slice();
+        self.pieces(pa, len, |offset, bytes| {
+            let (piece, behind) = std::mem::take(&mut rest).split_at_mut_checked(usize::try_from(bytes).ok()?)?;
+            rest = behind;
+            self.file.read(offset, piece).ok()
+        })?;
         Some(buffer)
     }
 }
@@ -124,7 +141,8 @@ fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, S
     segments.retain_mut(|segment| {
         // A core file that was cut off still has its first part.
         segment.len = segment.len.min(file_bytes.saturating_sub(segment.offset));
-        segment.len > 0
+        // Memory without a physical address has the highest there is, as in /proc/kcore.
+        segment.len > 0 && segment.pa != u64::MAX
     });
     segments.sort_by_key(|segment| (segment.pa, segment.len));
     let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
@@ -182,7 +200,10 @@ mod tests {
             overlap,
             Err("the memory from 0x1000 and that from 0x2000 overlap, and are not the same bytes".to_owned())
         );
-        assert!(sorted(vec![segment(u64::MAX, 2, 0)], 0x1000).unwrap_err().contains("past 64 bits"));
+        // Some memory of /proc/kcore has no physical address.
+        let some = [segment(u64::MAX, 0x1000, 0), segment(0x1000, 0x1000, 0x1000)];
+        assert_eq!(sorted(some.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x1000, 0x1000)]));
+        assert!(sorted(vec![segment(u64::MAX - 1, 3, 0)], 0x1000).unwrap_err().contains("past 64 bits"));
         assert!(sorted(vec![segment(0, 0x1000, 0x1000)], 0x1000).unwrap_err().contains("no memory"));
     }
 }

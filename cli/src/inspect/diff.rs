@@ -228,6 +228,9 @@ fn text(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) ->
         if unread != 0 {
             writeln!(out, "not looked at in {side}: {} (see `genpt check`)", human::count(unread, "item"))?;
         }
+        if runs.seen.is_cut {
+            writeln!(out, "{side}: stopped, as many items as --limit allows were decoded, and there are more")?;
+        }
     }
     Ok(count)
 }

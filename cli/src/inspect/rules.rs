@@ -152,9 +152,9 @@ impl Source {
                 let bytes = lg2::pow2(item.entry_lg2.into());
                 rules.push(Rule::PageMisaligned { bits: item.raw & masks.low, bytes });
             }
-            if lg2::shr(item.pa, shape.oa_lg2) != 0 {
-                rules.push(Rule::TooWide { pa: item.pa, oa_lg2: shape.oa_lg2 });
-            }
+        }
+        if lg2::shr(item.pa, shape.oa_lg2) != 0 {
+            rules.push(Rule::TooWide { pa: item.pa, oa_lg2: shape.oa_lg2 });
         }
         rules
     }
