@@ -147,11 +147,9 @@ impl Source {
         if item.raw & masks.unnamed != 0 {
             rules.push(Rule::Unnamed { bits: item.raw & masks.unnamed });
         }
-        if item.meaning == Meaning::Leaf {
-            if item.raw & masks.low != 0 {
-                let bytes = lg2::pow2(item.entry_lg2.into());
-                rules.push(Rule::PageMisaligned { bits: item.raw & masks.low, bytes });
-            }
+        if item.meaning == Meaning::Leaf && item.raw & masks.low != 0 {
+            let bytes = lg2::pow2(item.entry_lg2.into());
+            rules.push(Rule::PageMisaligned { bits: item.raw & masks.low, bytes });
         }
         if lg2::shr(item.pa, shape.oa_lg2) != 0 {
             rules.push(Rule::TooWide { pa: item.pa, oa_lg2: shape.oa_lg2 });
