@@ -299,11 +299,18 @@ pub(crate) const fn further(name: &str, layout: &Layout, call: &str) -> Option<M
 }
 
 /// What is wrong with `call`, which says how a field combines with those of leaves below.
-pub(crate) const fn combination(name: &str, layout: &Layout, call: &str, shape: &Shape) -> Option<Message> {
+pub(crate) const fn combination(
+    name: &str,
+    before: &Layout,
+    layout: &Layout,
+    call: &str,
+    shape: &Shape,
+) -> Option<Message> {
     if layout.pieces().is_empty() {
         return further(name, layout, call);
     }
-    if !matches!(layout.below, Below::Nothing) {
+    // A field can force several others, but do only one kind of thing.
+    if !matches!((before.below, layout.below), (Below::Nothing, _) | (Below::Forces { .. }, Below::Forces { .. })) {
         let message =
             Message::new("the place of ").name(name).text(" says twice what the field does below, at last with ");
         return Some(message.name(call));

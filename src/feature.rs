@@ -1,4 +1,4 @@
-//! Features of a table, and protections of a mapping.
+//! Features of a table, protections of a mapping, and what an item permits.
 
 use core::fmt;
 
@@ -116,5 +116,30 @@ bitflags::bitflags! {
         const NOEXEC = 1 << 3;
         /// Device registers instead of RAM.
         const MMIO   = 1 << 4;
+    }
+}
+
+bitflags::bitflags! {
+    /// What may be done with the memory behind a leaf.
+    ///
+    /// What a format has no bits for is permitted. Reading, writing and executing are permitted if some privilege level may.
+    #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
+    pub struct Access: u8 {
+        /// Reading.
+        const READ    = 1 << 0;
+        /// Writing.
+        const WRITE   = 1 << 1;
+        /// Fetching instructions.
+        const EXECUTE = 1 << 2;
+        /// What is permitted is so for the least privileged, too (in part, where each has bits of its own).
+        const USER    = 1 << 3;
+    }
+}
+
+impl Access {
+    /// `self` if `on`, else nothing.
+    #[must_use]
+    pub const fn when(self, on: bool) -> Self {
+        if on { self } else { Self::empty() }
     }
 }

@@ -175,10 +175,13 @@ pub enum Below {
     And,
     /// Bits that are set in it count as set in the same field below: a prohibition.
     Or,
-    /// If it is set, these item bits count as set in leaves below.
-    Sets(u64),
-    /// If it is set, these item bits count as clear in leaves below.
-    Clears(u64),
+    /// If it is set, these item bits count as set and as clear in leaves below.
+    Forces {
+        /// Item bits that count as set.
+        set: u64,
+        /// Item bits that count as clear.
+        clear: u64,
+    },
     /// It says something about them that they have no field for.
     Limits,
 }
@@ -573,18 +576,19 @@ pub const fn or_below<S: Site>() -> Call<S> {
     combine("or_below()", Below::Or)
 }
 
-/// In table pointers: if the field is set, `field` counts as set in all leaves below.
+/// In table pointers: if the field is set, `field` counts as set in all leaves below. One field can do that to several, each
+/// with a call.
 ///
 /// If the format never writes it, items that have it set may be foreign to the format: tools follow them all the same.
 #[track_caller]
 pub const fn sets_below<S: Site>(field: Field<<S::Format as Description>::Item>) -> Call<S> {
-    combine("sets_below(..)", Below::Sets(field.mask_u64()))
+    force("sets_below(..)", field.mask_u64(), 0)
 }
 
 /// In table pointers: if the field is set, `field` counts as clear in all leaves below; else as [`sets_below`].
 #[track_caller]
 pub const fn clears_below<S: Site>(field: Field<<S::Format as Description>::Item>) -> Call<S> {
-    combine("clears_below(..)", Below::Clears(field.mask_u64()))
+    force("clears_below(..)", 0, field.mask_u64())
 }
 
 /// In table pointers: the field says something about all leaves below that they have no field for; else as
@@ -594,13 +598,25 @@ pub const fn limits_below<S: Site>() -> Call<S> {
     combine("limits_below()", Below::Limits)
 }
 
+/// Further bits that count as set and as clear in the leaves below.
+#[track_caller]
+const fn force<S: Site>(call: &str, set: u64, clear: u64) -> Call<S> {
+    let below = match S::SO_FAR.0.below {
+        Below::Forces { set: already_set, clear: already_clear } => {
+            Below::Forces { set: already_set | set, clear: already_clear | clear }
+        }
+        _ => Below::Forces { set, clear },
+    };
+    combine(call, below)
+}
+
 /// How the field combines with those of the leaves below.
 #[track_caller]
 const fn combine<S: Site>(call: &str, below: Below) -> Call<S> {
     let mut layout = S::SO_FAR.0;
     let shape = check::Shape::of::<S::Format>(S::CONTIGUOUS);
     layout.below = below;
-    Call::checked(layout, check::combination(S::NAME, &S::SO_FAR.0, call, &shape))
+    Call::checked(layout, check::combination(S::NAME, &S::SO_FAR.0, &layout, call, &shape))
 }
 
 /// A limit to some items.

@@ -6,7 +6,7 @@
 //! [`SoftwareBits`], and ties them together as [`Groups`], which is what the layers above are written against.
 
 use crate::error::Error;
-use crate::feature::{Features, Prot};
+use crate::feature::{Access, Features, Prot};
 use crate::field::{Field, FieldInfo, FieldKind, ItemKind};
 use crate::item::Item;
 use crate::lg2;
@@ -411,6 +411,24 @@ pub trait PtFormat: Description {
     fn nonempty_bits(_common: &Common<Self>, _level: u32) -> Self::Item {
         Self::Item::ZERO
     }
+    /// What a leaf permits by itself, whatever the pointers on the way to it say. By default all.
+    ///
+    /// For tools that show tables which others wrote, as are the two that follow: the operations never ask.
+    #[inline(always)]
+    fn access(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Access {
+        Access::all()
+    }
+    /// Of a leaf or a pointer, the bits that hardware faults on as they are: reserved values of fields, and values that
+    /// exclude each other. Not bits that no field has. By default none.
+    #[inline(always)]
+    fn reserved_bits(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Self::Item {
+        Self::Item::ZERO
+    }
+    /// The bits by which hardware notes that a leaf was used, in any item of it. By default none.
+    #[inline(always)]
+    fn accessed_bits(_common: &Common<Self>) -> Self::Item {
+        Self::Item::ZERO
+    }
     /// Table pages, the top too, must have physical addresses below `2^n`, where the configuration decides that. By
     /// default the limit of the quirks, which is an upper limit for this one, too.
     #[inline(always)]
@@ -606,7 +624,7 @@ pub mod prelude {
         Quirks, SoftwareBits, TableConfig, Tables, Top, item_size_lg2, items_lg2, plain_size,
     };
     pub use crate::error::{Errno, Error};
-    pub use crate::feature::{Features, Prot};
+    pub use crate::feature::{Access, Features, Prot};
     pub use crate::field::{
         Field, address, and, and_below, at_levels, bit, bits, clears_below, from_bit, in_contiguous_leaves, in_leaves,
         in_plain_leaves, in_tables, limits_below, or_below, sets_below, with_feature, without_feature,

@@ -141,7 +141,7 @@ pub use driver::{Domain, Driver, Host, Invalidation, LevelSet, NoHardware};
 #[doc(inline)]
 pub use error::{Errno, Error, MapError};
 #[doc(inline)]
-pub use feature::{Features, Prot};
+pub use feature::{Access, Features, Prot};
 #[doc(inline)]
 pub use iommu::{Cursor, DirtyMode, Gather, GatherMode, Info, PtIommu, Run, Runs, Segment, TableConfig, View};
 #[cfg(feature = "alloc")]

@@ -146,7 +146,7 @@ fn blocks_are_runs_of_what_looks_the_same() {
             .map(|cell| data["looks"][cell["look"].as_u64().unwrap() as usize]["words"].clone())
             .collect::<Vec<_>>()
     };
-    assert_eq!(looks(&["--ignore", "RW,D,U"]), ["rw A", "r- A"]);
+    assert_eq!(looks(&["--ignore", "RW,D,U"]), ["rwx A", "r-x A"]);
     let links = data["links"].as_array().unwrap().len();
     assert_eq!(links, 3);
 }

@@ -65,7 +65,7 @@ fn a_page_is_looked_around_in() {
         "0x00000000008000e7",
         "0x000000200000 to 0x0000005fffff",
         "PS\n0x1",
-        "rw RW U A D",
+        "rwx RW U A D",
     ] {
         assert!(details.contains(part), "{part}: {details}");
     }
@@ -86,7 +86,7 @@ fn a_page_is_looked_around_in() {
         browser.click("#find button");
     };
     go_to("0x10000abc");
-    assert!(text("details").contains("4 KiB\n") && text("details").contains("r- U A"), "{}", text("details"));
+    assert!(text("details").contains("4 KiB\n") && text("details").contains("r-x U A"), "{}", text("details"));
     assert_eq!(browser.run("return document.getElementById('address').className"), "");
     browser.run("document.getElementById('space').value = 'PA'");
     go_to("0x812345");
@@ -103,7 +103,7 @@ fn a_page_is_looked_around_in() {
     browser.press("\u{e00c}");
     assert_eq!(is_hidden("details"), true);
     // Memory that is in use: from where it is mapped.
-    browser.click("#pa-map .cell.a1");
+    browser.click("#pa-map .cell.a5");
     assert!(text("details").contains("VA 0x000010000000"), "{}", text("details"));
     browser.click("#all");
     browser.run("document.getElementById('colours').value = 'sizes'; document.getElementById('colours').dispatchEvent(new Event('change'))");

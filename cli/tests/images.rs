@@ -83,8 +83,8 @@ fn what_was_built_is_dumped() {
     assert_eq!(
         runs,
         [
-            "0000001ff000..=000000600fff  00000007ff000    4.01 MiB     4 KiB + 2 MiB  rw RW U A D",
-            "000010000000..=000010000fff  0000000002000       4 KiB             4 KiB  r- U A",
+            "0000001ff000..=000000600fff  00000007ff000    4.01 MiB     4 KiB + 2 MiB  rwx RW U A D",
+            "000010000000..=000010000fff  0000000002000       4 KiB             4 KiB  r-x U A",
         ]
     );
     assert!(text.contains("2 runs, 4.01 MiB\n  3 pages of 4 KiB\n  2 pages of 2 MiB\n"), "{text}");
@@ -113,7 +113,7 @@ fn filters_and_reverse_lookup() {
     let (code, text) = failure(&genpt(&["dump", &image, "--has", "XYZ"]));
     assert!(code == 2 && text.contains("no field `XYZ`") && text.contains("RW"), "{text}");
     let (csv, _) = on("dump", &bench.path("image"), &["-o", "csv"]);
-    assert_eq!(csv.lines().nth(2), Some("0x10000000,0x10000fff,0x2000,0x1000,0x1000,r-,U A"));
+    assert_eq!(csv.lines().nth(2), Some("0x10000000,0x10000fff,0x2000,0x1000,0x1000,r-x,U A"));
 }
 
 #[test]
@@ -124,7 +124,7 @@ fn a_walk_tells_every_step() {
     assert!(text.contains("VA 0x10000123: x86_64, 4 levels, top at 0x100000"), "{text}");
     assert_eq!(text.lines().filter(|line| line.contains("  level ")).count(), 4);
     assert!(text.contains("level 0  item    0") && text.contains("P 1  RW 0  U 1  PCD_PWT 0  A 1"), "{text}");
-    assert!(text.contains("PA 0x2123, in a page of 4 KiB, r-, U A"), "{text}");
+    assert!(text.contains("PA 0x2123, in a page of 4 KiB, r-x, U A"), "{text}");
     let (text, code) = on("walk", &bench.path("image"), &["0x20000000", "--json"]);
     let walk: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((code, &walk[0]["stop"]["rule"], &walk[0]["stop"]["level"]), (4, &"not-present".into(), &1.into()));
@@ -221,15 +221,15 @@ fn what_changed_is_told() {
     assert_eq!(
         lines,
         [
-            "- 000000600000..=000000600fff       4 KiB  disappeared  0000000c00000 rw RW U A D",
-            "~ 000010000000..=000010000fff       4 KiB  permission   0000000002000 r- U A  ->  0000000002000 rw RW U A D",
-            "+ 000010001000..=000010001fff       4 KiB  appeared     0000000003000 rw RW U A D",
+            "- 000000600000..=000000600fff       4 KiB  disappeared  0000000c00000 rwx RW U A D",
+            "~ 000010000000..=000010000fff       4 KiB  permission   0000000002000 r-x U A  ->  0000000002000 rwx RW U A D",
+            "+ 000010001000..=000010001fff       4 KiB  appeared     0000000003000 rwx RW U A D",
             "3 changes",
         ]
     );
     assert_eq!(genpt(&["diff", &a, &a]).status.code(), Some(0));
     let changes: Value = serde_json::from_slice(&genpt(&["diff", &a, &b, "-o", "json"]).stdout).unwrap();
-    assert_eq!((&changes[1]["kind"], &changes[1]["after"]["access"]), (&"permission".into(), &"rw".into()));
+    assert_eq!((&changes[1]["kind"], &changes[1]["after"]["access"]), (&"permission".into(), &"rwx".into()));
 }
 
 /// The same tables as raw memory, in an ELF object, in an ELF core file and in a LiME dump.
@@ -518,14 +518,14 @@ fn pointers_and_leaves_combine() {
         let line = text.lines().find(|line| line.contains("..=")).unwrap().to_owned();
         line.split("MiB").last().unwrap().trim().to_owned()
     };
-    assert_eq!(first_run(), "rw RW U");
+    assert_eq!(first_run(), "rwx RW U");
     let top = bench.peek(0);
     bench.poke(0, top & !0b100);
-    assert_eq!(first_run(), "rw RW");
+    assert_eq!(first_run(), "rwx RW");
     bench.poke(0, top & !0b10 | 1 << 63);
-    assert_eq!(first_run(), "r- U XD");
+    assert_eq!(first_run(), "r-- U XD");
     let (walk, code) = on("walk", &bench.path("image"), &["0x1ff000"]);
-    assert!(code == 0 && walk.contains("4 KiB, r-, U A D XD"), "{walk}");
+    assert!(code == 0 && walk.contains("4 KiB, r--, U A D XD"), "{walk}");
 }
 
 /// Pointers that the library does not follow, because they take permissions from all below, are followed; so are they in check.

@@ -81,6 +81,10 @@ generic_pt::define_pt_format!(
             fn attrs_of(_: &Common<Self>, _: u32, raw: u32) -> u32 {
                 raw & (NR.mask() | NW.mask() | NC.mask())
             }
+            fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
+                let forbidden = Access::READ.when(NR.is_set(raw)) | Access::WRITE.when(NW.is_set(raw));
+                Access::all().difference(forbidden)
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Ok(Limits {
                     top_level: 1,

@@ -177,6 +177,9 @@ crate::define_pt_format!(
                 let ambiguous = (common.config.encryption_mask << 1) & !lg2::pow2(item);
                 all & !ERRATUM_SIZES & !ambiguous
             }
+            fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                Access::READ.when(IR.is_set(raw)) | Access::WRITE.when(IW.is_set(raw)) | Access::EXECUTE | Access::USER
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.starting_level;
                 Error::check_range("starting_level", top_level, 1..=MAX_TOP_LEVEL, Errno::EINVAL)?;

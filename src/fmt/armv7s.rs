@@ -204,7 +204,7 @@ crate::define_pt_format!(
                 Ok(everywhere(common, [b, c, tex, 0b11, 1 - writable, 1, 1, never]))
             }
             fn attrs_of(common: &Common<Self>, level: u32, raw: u32) -> LeafAttrs {
-                let kind = if level > 0 { 0 } else { 2 - usize::from(Self::contig_lg2(common, 0, raw) != 0) };
+                let kind = kind_of_leaf(common, level, raw);
                 everywhere(common, PLACES.map(|places| places[kind].get(raw)))
             }
             #[inline(always)]
@@ -218,6 +218,13 @@ crate::define_pt_format!(
             #[inline(always)]
             fn nonempty_bits(_: &Common<Self>, _: u32) -> u32 {
                 0b11
+            }
+            fn access(common: &Common<Self>, level: u32, raw: u32) -> Access {
+                let kind = kind_of_leaf(common, level, raw);
+                let [read_only, never] = [4, 7].map(|n| PLACES[n][kind].is_set(raw));
+                let by_user = PLACES[3][kind].get(raw) & 0b10 != 0;
+                let access = Access::WRITE.when(!read_only) | Access::USER.when(by_user);
+                Access::READ | access | Access::EXECUTE.when(!never)
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let (max_va_lg2, max_oa_lg2) = (config.hw_max_vasz_lg2, config.hw_max_oasz_lg2);
@@ -249,6 +256,12 @@ crate::define_pt_format!(
                 let is_run = if level == 0 { !SMALL.is_set(raw) } else { SUPER.is_set(raw) };
                 if is_run { RUN_LG2 } else { 0 }
             }
+        }
+
+        /// Which of the places a leaf has.
+        #[inline(always)]
+        fn kind_of_leaf(common: &Common<Format>, level: u32, raw: u32) -> usize {
+            if level > 0 { 0 } else { 2 - usize::from(Format::contig_lg2(common, 0, raw) != 0) }
         }
 
         /// Attributes in the places of each kind of leaf. Pages are as secure as the pointer to their table says.

@@ -125,8 +125,8 @@ crate::define_pt_format!(
             UXN_TABLE = bit(60).in_tables().without_feature(STAGE_2).sets_below(UXN),
             /// APTable\[0\]: no unprivileged access to all below.
             AP_TABLE_PRIVILEGED = bit(61).in_tables().without_feature(STAGE_2).clears_below(AP_EL0),
-            /// APTable\[1\]: all below is read-only.
-            AP_TABLE_RO = bit(62).in_tables().without_feature(STAGE_2).sets_below(AP_RO),
+            /// APTable\[1\]: all below is read-only, whatever DBM says.
+            AP_TABLE_RO = bit(62).in_tables().without_feature(STAGE_2).sets_below(AP_RO).clears_below(DBM),
             /// Non-secure address of the table, and of all below.
             NS_TABLE = bit(63).in_tables().without_feature(STAGE_2).sets_below(NS),
         }
@@ -241,6 +241,24 @@ crate::define_pt_format!(
             }
             fn table_pa_lg2(common: &Common<Self>) -> u32 {
                 common.max_oa_lg2
+            }
+            fn access(common: &Common<Self>, _: u32, raw: u64) -> Access {
+                let hardware_permits = DBM.is_set(raw) && common.has(DIRTY_TRACKING);
+                if common.has(STAGE_2) {
+                    let writable = S2AP_W.is_set(raw) || hardware_permits;
+                    let executable = XN.get(raw) != 0b10;
+                    let access = Access::READ.when(S2AP_R.is_set(raw)) | Access::WRITE.when(writable);
+                    return access | Access::EXECUTE.when(executable) | Access::USER;
+                }
+                let writable = !AP_RO.is_set(raw) || hardware_permits;
+                // EL1 never executes what EL0 may write.
+                let never_by_el1 = PXN.is_set(raw) || (writable && AP_EL0.is_set(raw));
+                let executable = !(never_by_el1 && UXN.is_set(raw));
+                let access = Access::WRITE.when(writable) | Access::EXECUTE.when(executable);
+                Access::READ | access | Access::USER.when(AP_EL0.is_set(raw))
+            }
+            fn accessed_bits(_: &Common<Self>) -> u64 {
+                AF.mask()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 arm::limits::<Self>(&ARM, config)

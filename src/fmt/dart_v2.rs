@@ -107,6 +107,12 @@ crate::define_pt_format!(
             fn nonempty_bits(_: &Common<Self>, _: u32) -> u64 {
                 V.mask()
             }
+            fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                Access::READ.when(!NO_READ.is_set(raw))
+                    | Access::WRITE.when(!NO_WRITE.is_set(raw))
+                    | Access::EXECUTE
+                    | Access::USER
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 dart_roots::limits(14, 0, config.hw_max_vasz_lg2, config.hw_max_oasz_lg2.min(42))
             }

@@ -9,9 +9,9 @@ crate::define_pt_format!(
     /// has them (`IA32_VMX_EPT_VPID_CAP`, bits 16 and 17): where it does not, narrow the page sizes.
     ///
     /// There is no present bit: an item is present if it permits anything. A page is readable when it is writable, since
-    /// writable alone is a misconfiguration, and one that can only be executed cannot be mapped; so R is set in all that is
-    /// present. Items that permit something but R (such as those by which some hypervisors mark MMIO) are foreign, as are
-    /// table pointers with reserved bits (3 to 7) or at level 0.
+    /// writable alone is a misconfiguration; one that can only be executed, which needs a processor that has that, is
+    /// known where it is met, but cannot be mapped. Items with W and without R (such as those by which some hypervisors mark
+    /// MMIO) are foreign, as are table pointers with reserved bits (3 to 7) or at level 0.
     ///
     /// Not offered: verification of guest paging, paging-write access, supervisor shadow stacks, sub-page write permissions.
     /// Their bits (57, 58, 60, 61) are named from one secondary source, not from the manual; nothing here sets them or depends
@@ -99,6 +99,8 @@ crate::define_pt_format!(
         const UNCACHEABLE: u64 = 0;
         const WRITE_COMBINING: u64 = 1;
         const WRITE_BACK: u64 = 6;
+        /// All that are not reserved.
+        const MEMORY_TYPES: [u64; 5] = [UNCACHEABLE, WRITE_COMBINING, 4, 5, WRITE_BACK];
 
         /// For the test suite: both tops, each feature on and off.
         pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
@@ -114,13 +116,15 @@ crate::define_pt_format!(
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(common: &Common<Self>, level: u32, raw: u64) -> Kind {
-                // A table pointer permits reading, and has none of the reserved bits, which are those of leaves.
-                let table_bits = R.mask() | MT.mask() | IPAT.mask() | PS.mask();
+                // In a table pointer the bits of leaves are reserved.
+                let leaf_bits = MT.mask() | IPAT.mask() | PS.mask();
                 if raw & permissions(common) == 0 {
                     Kind::Empty
+                } else if raw & (R.mask() | W.mask()) == W.mask() {
+                    Kind::Foreign
                 } else if level == 0 || (level <= 2 && PS.is_set(raw)) {
-                    if R.is_set(raw) { Kind::Leaf } else { Kind::Foreign }
-                } else if raw & table_bits == R.mask() {
+                    Kind::Leaf
+                } else if raw & leaf_bits == 0 {
                     Kind::Table
                 } else {
                     Kind::Foreign
@@ -169,6 +173,18 @@ crate::define_pt_format!(
             fn nonempty_bits(common: &Common<Self>, _: u32) -> u64 {
                 permissions(common)
             }
+            fn access(common: &Common<Self>, _: u32, raw: u64) -> Access {
+                let executable = raw & permissions(common) & !(R.mask() | W.mask()) != 0;
+                let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
+                access | Access::EXECUTE.when(executable) | Access::USER
+            }
+            fn reserved_bits(common: &Common<Self>, level: u32, raw: u64) -> u64 {
+                let is_leaf = Self::kind(common, level, raw) == Kind::Leaf;
+                if is_leaf && !MEMORY_TYPES.contains(&MT.get(raw)) { raw & MT.mask() } else { 0 }
+            }
+            fn accessed_bits(_: &Common<Self>) -> u64 {
+                A.mask()
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
                 Error::check_range("top_level", top_level, 3..=4, Errno::EOPNOTSUPP)?;
@@ -215,7 +231,7 @@ mod tests {
     use super::ept::*;
     use crate::fmt::golden::*;
     use crate::format::{Dirty, Kind, PtFormat, Top};
-    use crate::{Features, Prot};
+    use crate::{Access, Features, Prot};
 
     const CACHE: Prot = Prot::CACHE;
     const NOEXEC: Prot = Prot::NOEXEC;
@@ -268,17 +284,36 @@ mod tests {
         assert!(!Format::tracks_dirty(&with(Features::empty())));
     }
 
-    /// W without R, X alone (a marker is W and X), reserved bits of pointers, a 512 GiB page.
+    /// W without R (a marker is W and X), reserved bits of pointers, a 512 GiB page.
     #[test]
     fn foreign_items() {
         let common = with(Features::empty());
         for level in 0..=4 {
-            check_kind(&common, level, Kind::Foreign, &[0x1234_5002, 0x1234_5006, 0x1234_5004]);
+            check_kind(&common, level, Kind::Foreign, &[0x1234_5002, 0x1234_5006]);
         }
         check_kind(&common, 1, Kind::Foreign, &[0xabc_d00f, 0xabc_d017, 0xabc_d027, 0xabc_d047]);
         check_kind(&common, 3, Kind::Foreign, &[0xabc_d087, 0xabc_d08f]);
         // Hardware ignores bits 9, 11 and those from 52 on in pointers.
         check_kind(&common, 1, Kind::Table, &[0xfff0_0000_0abc_db07, 0xabc_d001]);
+    }
+
+    /// What can only be executed is a page, or a pointer to such pages.
+    #[test]
+    fn execute_only_items() {
+        let common = with(Features::empty());
+        check_kind(&common, 0, Kind::Leaf, &[0x1234_5034]);
+        check_kind(&common, 1, Kind::Leaf, &[0x4020_00b4]);
+        check_kind(&common, 3, Kind::Table, &[0x1234_5004]);
+        assert_eq!(Format::access(&common, 0, 0x1234_5034), Access::EXECUTE | Access::USER);
+    }
+
+    /// The memory types 2, 3 and 7.
+    #[test]
+    fn reserved_values() {
+        let common = with(Features::empty());
+        for (memory_type, reserved) in [(0, 0), (1, 0), (2, 0x10), (3, 0x18), (4, 0), (5, 0), (6, 0), (7, 0x38)] {
+            assert_eq!(Format::reserved_bits(&common, 0, 0x1234_5007 | memory_type << 3), reserved, "{memory_type}");
+        }
     }
 
     /// The memory type of tables, write-back, is 6; levels less one at bit 3; flags at bit 6.

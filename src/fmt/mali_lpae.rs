@@ -132,6 +132,10 @@ crate::define_pt_format!(
             fn nonempty_bits(_: &Common<Self>, _: u32) -> u64 {
                 TYPE.mask()
             }
+            fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
+                access | Access::EXECUTE.when(XN.get(raw) != 0b11) | Access::USER
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let (max_va_lg2, max_oa_lg2) = (config.hw_max_vasz_lg2, config.hw_max_oasz_lg2.min(40));
                 Error::check_range("hw_max_vasz_lg2", max_va_lg2, 13..=48, Errno::EINVAL)?;

@@ -175,6 +175,15 @@ crate::define_pt_format!(
             fn va_prefix(common: &Common<Self>) -> u64 {
                 u64::from(common.config.quadrant) << 62
             }
+            fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                let (readable, writable) = (READ.is_set(raw), WRITE.is_set(raw));
+                let executable = EXEC.is_set(raw) && ATT.get(raw) < GUARDED;
+                let access = Access::READ.when(readable || writable) | Access::WRITE.when(writable);
+                access | Access::EXECUTE.when(executable) | Access::USER.when(!PRIV.is_set(raw))
+            }
+            fn accessed_bits(_: &Common<Self>) -> u64 {
+                R.mask()
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 52..=52, Errno::EINVAL)?;
                 let quadrant = config.format.quadrant;

@@ -164,6 +164,16 @@ crate::define_pt_format!(
             fn nonempty_bits(_: &Common<Self>, _: u32) -> u32 {
                 V.mask()
             }
+            fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
+                let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
+                access | Access::EXECUTE.when(X.is_set(raw)) | Access::USER.when(U.is_set(raw))
+            }
+            fn reserved_bits(_: &Common<Self>, _: u32, raw: u32) -> u32 {
+                if R.is_set(raw) { 0 } else { raw & W.mask() }
+            }
+            fn accessed_bits(_: &Common<Self>) -> u32 {
+                A.mask()
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let width = GEOMETRY.max_va_lg2;
                 Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, width..=width, Errno::EINVAL)?;

@@ -139,6 +139,8 @@ crate::define_pt_format!(
 
         /// Items of a 64 KiB page, as a power of two; bit `NAPOT_LG2 - 1` of its page number is set, those below are clear.
         const NAPOT_LG2: u32 = 4;
+        /// The page number's bits that say how large a page with N is.
+        const NAPOT_CODE: u64 = lg2::low_mask(NAPOT_LG2) << GEOMETRY.granule_lg2;
         const NON_CACHEABLE: u64 = 1;
         const IO: u64 = 2;
 
@@ -211,6 +213,23 @@ crate::define_pt_format!(
             #[inline(always)]
             fn nonempty_bits(_: &Common<Self>, _: u32) -> u64 {
                 V.mask()
+            }
+            fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
+                access | Access::EXECUTE.when(X.is_set(raw)) | Access::USER.when(U.is_set(raw))
+            }
+            fn reserved_bits(common: &Common<Self>, level: u32, raw: u64) -> u64 {
+                let write_only = if R.is_set(raw) { 0 } else { raw & W.mask() };
+                let has_types = common.has(SVPBMT) && PBMT.get(raw) <= IO;
+                let memory_type = if has_types { 0 } else { raw & PBMT.mask() };
+                let software = if common.has(SVRSW60T59B) { 0 } else { raw & RSW60T59B.mask() };
+                let is_64k = common.has(SVNAPOT_64K)
+                    && PPN.get(raw) & NAPOT_CODE == lg2::pow2(GEOMETRY.granule_lg2 + NAPOT_LG2 - 1);
+                let napot = if level > 0 || is_64k { 0 } else { raw & N.mask() };
+                write_only | memory_type | software | napot
+            }
+            fn accessed_bits(_: &Common<Self>) -> u64 {
+                A.mask()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = match config.hw_max_vasz_lg2.saturating_sub(CONCAT_LG2) {

@@ -89,6 +89,9 @@ crate::define_pt_format!(
             fn nonempty_bits(_: &Common<Self>, _: u32) -> u32 {
                 V.mask()
             }
+            fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
+                Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw)) | Access::EXECUTE | Access::USER
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 32..=32, Errno::EINVAL)?;
                 Ok(Limits { top_level: 1, max_va_lg2: 32, max_oa_lg2: config.hw_max_oasz_lg2.min(40) })

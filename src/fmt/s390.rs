@@ -122,6 +122,9 @@ crate::define_pt_format!(
             fn empty_item(_: &Common<Self>, level: u32) -> u64 {
                 if level == 0 { I_PAGE.mask() } else { I_TABLE.mask() }
             }
+            fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                Access::all().difference(Access::WRITE.when(PROTECT.is_set(raw)))
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
                 Error::check_range("top_level", top_level, 1..=4, Errno::EINVAL)?;

@@ -126,6 +126,13 @@ crate::define_pt_format!(
             fn attrs_of(common: &Common<Self>, _: u32, raw: u64) -> u64 {
                 raw & (RW.mask() | U.mask() | A.mask() | D.mask() | XD.mask() | common.config.encryption_mask)
             }
+            fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                let access = Access::WRITE.when(RW.is_set(raw)) | Access::USER.when(U.is_set(raw));
+                Access::READ | access | Access::EXECUTE.when(!XD.is_set(raw))
+            }
+            fn accessed_bits(_: &Common<Self>) -> u64 {
+                A.mask()
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
                 Error::check_range("top_level", top_level, 3..=4, Errno::EOPNOTSUPP)?;

@@ -100,6 +100,10 @@ generic_pt::define_pt_format!(
             fn attrs_of(_: &Common<Self>, _: u32, raw: u64) -> u64 {
                 raw & (R.mask() | NW.mask() | MT.mask()) | CLEAN.mask()
             }
+            fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                let forbidden = Access::READ.when(!R.is_set(raw)) | Access::WRITE.when(NW.is_set(raw));
+                Access::all().difference(forbidden)
+            }
             fn possible_sizes(_: &Common<Self>, level: u32) -> u64 {
                 let run = RUN_LG2.get(level as usize).map_or(0, |run| lg2::pow2(item_size_lg2::<Self>(level) + run));
                 plain_size::<Self>(level) | run
@@ -228,6 +232,10 @@ generic_pt::define_pt_format!(
             }
             fn attrs_of(_: &Common<Self>, _: u32, raw: u32) -> u32 {
                 raw & (NW.mask() | NX.mask())
+            }
+            fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
+                let forbidden = Access::WRITE.when(NW.is_set(raw)) | Access::EXECUTE.when(NX.is_set(raw));
+                Access::all().difference(forbidden)
             }
             fn possible_sizes(_: &Common<Self>, level: u32) -> u64 {
                 plain_size::<Self>(level) * (1 | 1 << RUN_LG2)

@@ -1,34 +1,27 @@
 //! Fields of an item by name, and what they permit.
 
+use generic_pt::Access;
+use generic_pt::field::{FieldInfo, ItemKind};
+use generic_pt::format::{Common, Groups};
 use std::fmt;
 
-/// What an access may do: read, write, execute.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct Access(pub u8);
+/// The fields that items of this level and kind have.
+pub fn fields_of<F: Groups>(
+    common: &Common<F>,
+    level: u32,
+    kind: ItemKind,
+) -> impl Iterator<Item = &'static FieldInfo> {
+    let features = common.features;
+    F::FIELDS.iter().filter(move |info| info.scope.allows(features) && info.scope.contains(level, kind))
+}
 
-impl Access {
-    /// Read.
-    pub const READ: Self = Self(1);
-    /// Write.
-    pub const WRITE: Self = Self(2);
-    /// Execute.
-    pub const EXECUTE: Self = Self(4);
-    /// All three.
-    pub const ALL: Self = Self(7);
-
-    /// Whether all of `other` is permitted.
-    pub const fn permits(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-
-    /// With those alone that the format stores; the others are not shown.
-    pub fn shown(self, stored: Self) -> String {
-        [(Self::READ, 'r'), (Self::WRITE, 'w'), (Self::EXECUTE, 'x')]
-            .into_iter()
-            .filter(|(one, _)| stored.permits(*one))
-            .map(|(one, letter)| if self.permits(one) { letter } else { '-' })
-            .collect()
-    }
+/// What is permitted as `rwx`, with those letters alone that the format stores.
+pub fn letters(access: Access, stored: Access) -> String {
+    [(Access::READ, 'r'), (Access::WRITE, 'w'), (Access::EXECUTE, 'x')]
+        .into_iter()
+        .filter(|(one, _)| stored.contains(*one))
+        .map(|(one, letter)| if access.contains(one) { letter } else { '-' })
+        .collect()
 }
 
 /// What the pointers on the way say about a leaf, as bits of the leaf.

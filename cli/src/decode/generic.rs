@@ -1,16 +1,14 @@
 //! The decoder of any format.
 //!
-//! What a description does not say is found by trying its functions. *Permissions*: a protection with and one without
-//! WRITE make two leaves that differ in some field; that is the field which permits writing, and the value with WRITE is the
-//! one that does. *Attributes*: a field says what or where a mapping is (present, page size) if changing it makes something
+//! Which fields are *attributes* is found by trying the format's functions: a field says what or where a mapping is (present, page size) if changing it makes something
 //! else of the item and not other attributes, or a page of another size; all other fields are attributes.
 //!
 //! How pointers and leaves combine is in the description ([`Below`]): what pointers say is put into the leaf, and the leaf is
 //! looked at then. Pointers that the library does not follow, because it never writes such a field, are followed here.
 
-use super::fields::{Attributes, FieldValue};
+use super::fields::{Attributes, FieldValue, fields_of};
 use super::options::{Options, table_config};
-use super::permissions::{Permissions, fields_of, leaf};
+use super::permissions::{TRIED_BITS, leaf, stored};
 use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Shape};
 use crate::formats;
 use crate::inspect::InspectError;
@@ -19,10 +17,7 @@ use generic_pt::field::{Below, FieldKind, ItemKind, Piece};
 use generic_pt::format::{Common, Endian, Groups, Kind, OaStyle, item_size_lg2, items_lg2};
 use generic_pt::iommu::Blueprint;
 use generic_pt::item::Item as Word;
-use generic_pt::{Prot, lg2};
-
-/// Most bits of a field whose values are all tried.
-const TRIED_BITS: u32 = 4;
+use generic_pt::{Access, Prot, lg2};
 
 /// Makes the decoder of a format.
 ///
@@ -45,7 +40,6 @@ pub fn decoder<F: Groups>(
 struct Generic<F: Groups> {
     common: Common<F>,
     shape: Shape,
-    permissions: Permissions,
     /// For each level, what fields of pointers do to the leaves below: their bits, and how.
     below: Vec<Vec<(u64, Below)>>,
     /// For each level, the bits of pointers that only say something about all below: without them the library follows.
@@ -72,7 +66,6 @@ impl<F: Groups> Generic<F> {
                 }),
             }
         });
-        let permissions = Permissions::new::<F>(&common, top);
         let below_of = |level| -> Vec<(u64, Below)> {
             let fields = fields_of::<F>(&common, level, ItemKind::Table);
             fields.filter(|info| info.below != Below::Nothing).map(|info| (info.mask(), info.below)).collect()
@@ -93,9 +86,9 @@ impl<F: Groups> Generic<F> {
             features: common.features,
             supported_names: feature_names::<F>(F::SUPPORTED),
             fields: F::FIELDS,
-            permissions: permissions.stored(),
+            permissions: stored::<F>(&common, top),
         };
-        Self { common, shape, permissions, below, followed, hidden }
+        Self { common, shape, below, followed, hidden }
     }
 
     /// What an item is, and, if only what it says about all below keeps the library from following it, the pointer without
@@ -115,6 +108,8 @@ impl<F: Groups> Generic<F> {
     fn decoded(&self, level: u32, index: u64, raw: F::Item) -> Item {
         let item_lg2 = item_size_lg2::<F>(level);
         let (kind, followed) = self.kind(level, raw);
+        let is_refused = F::reserved_bits(&self.common, level, followed) != F::Item::ZERO;
+        let kind = if is_refused && kind != Kind::Empty { Kind::Foreign } else { kind };
         let (meaning, pa, entry_lg2) = match kind {
             Kind::Empty => (Meaning::Empty, 0, item_lg2),
             Kind::Table => (Meaning::Table, F::table_pa(&self.common, level, followed), item_lg2),
@@ -169,9 +164,8 @@ impl<F: Groups> Decoder for Generic<F> {
         self.below[level as usize].iter().fold(above, |all, (mask, below)| match *below {
             Below::And => all.and(Inherited { set: 0, clear: mask & !pointer }),
             Below::Or => all.and(Inherited { set: mask & pointer, clear: 0 }),
-            Below::Sets(bits) if pointer & mask != 0 => all.and(Inherited { set: bits, clear: 0 }),
-            Below::Clears(bits) if pointer & mask != 0 => all.and(Inherited { set: 0, clear: bits }),
-            Below::Sets(_) | Below::Clears(_) | Below::Limits | Below::Nothing => all,
+            Below::Forces { set, clear } if pointer & mask != 0 => all.and(Inherited { set, clear }),
+            Below::Forces { .. } | Below::Limits | Below::Nothing => all,
         })
     }
 
@@ -195,7 +189,12 @@ impl<F: Groups> Decoder for Generic<F> {
                 fields.push(FieldValue { name: info.name, field, value });
             }
         }
-        Attributes { fields, access: self.permissions.access(level, kind, raw), way: Vec::new() }
+        let access = match kind {
+            // Is looked at in the leaves.
+            ItemKind::Table => Access::all(),
+            _ => F::access(&self.common, level, F::Item::from_u64(raw)),
+        };
+        Attributes { fields, access, way: Vec::new() }
     }
 
     fn nearest(&self, level: u32, raw: u64) -> Vec<String> {
@@ -223,6 +222,18 @@ impl<F: Groups> Decoder for Generic<F> {
             found.push(format!("without the bits {:#x}, which no pointer to a table has, it is one", raw & tables));
         }
         found
+    }
+
+    fn reserved(&self, level: u32, raw: u64) -> u64 {
+        let (kind, followed) = self.kind(level, F::Item::from_u64(raw));
+        match kind {
+            Kind::Table | Kind::Leaf => F::reserved_bits(&self.common, level, followed).to_u64(),
+            Kind::Empty | Kind::Foreign => 0,
+        }
+    }
+
+    fn accessed(&self) -> u64 {
+        F::accessed_bits(&self.common).to_u64()
     }
 
     fn continues(&self, level: u32, first: &Item, other: &Item) -> bool {
@@ -281,7 +292,7 @@ fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
 /// Bits in the address field of leaves that are attributes.
 fn hidden_attributes<F: Groups>(common: &Common<F>, level: u32) -> u64 {
     let prot = Prot::READ | Prot::WRITE | Prot::CACHE;
-    let Some(raw) = leaf::<F>(common, level, ItemKind::PlainLeaf, prot) else { return 0 };
+    let Some(raw) = leaf::<F>(common, level, prot) else { return 0 };
     let attrs = |raw: u64| F::attrs_of(common, level, F::Item::from_u64(raw));
     let address = masks::<F>(common, level, ItemKind::PlainLeaf).address;
     bits(address).into_iter().filter(|bit| attrs(raw) != attrs(raw ^ bit)).fold(0, |mask, bit| mask | bit)

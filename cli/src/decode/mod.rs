@@ -10,13 +10,13 @@ mod options;
 mod permissions;
 
 pub use args::TableArgs;
-pub use fields::{Access, Attributes, Inherited, PointerFields};
+pub use fields::{Attributes, Inherited, PointerFields, letters};
 pub use generic::decoder;
 pub use options::{Options, table_config};
 
-use generic_pt::Features;
 use generic_pt::field::{FieldInfo, ItemKind};
 use generic_pt::lg2;
+use generic_pt::{Access, Features};
 
 /// One format with one configuration.
 pub trait Decoder {
@@ -33,6 +33,10 @@ pub trait Decoder {
     fn attributes(&self, level: u32, item: &Item, inherited: Inherited) -> Attributes;
     /// What an item that is not understood would be with one field changed, in words; nothing if no change of one is enough.
     fn nearest(&self, level: u32, raw: u64) -> Vec<String>;
+    /// Of an item that is not understood, the bits with values for which hardware faults; none if that is not why.
+    fn reserved(&self, level: u32, raw: u64) -> u64;
+    /// The bits of leaves by which hardware notes that they were used.
+    fn accessed(&self) -> u64;
     /// Whether the address in `other`, an item behind `first` in the same entry of several, is what it has to be there.
     fn continues(&self, level: u32, first: &Item, other: &Item) -> bool;
     /// Whether a leaf says that it was written; `None` if this table does not tell.
@@ -48,7 +52,7 @@ pub enum Meaning {
     Table,
     /// A page, or a part of one of several items.
     Leaf,
-    /// What the format cannot have written here.
+    /// What the format cannot have written here, or hardware does not take.
     Foreign,
 }
 
@@ -116,7 +120,7 @@ pub struct Shape {
     pub supported_names: Vec<&'static str>,
     /// Bit fields of an item.
     pub fields: &'static [FieldInfo],
-    /// Which permissions items of this format have.
+    /// Of reading, writing and executing what items of this format can forbid.
     pub permissions: Access,
 }
 

@@ -1,8 +1,9 @@
 //! What pages say beside their addresses: what they permit, and their attributes. Each combination is one look.
 
-use crate::decode::{Access, Attributes, Inherited};
+use crate::decode::{Attributes, Inherited};
 use crate::inspect::scan::ItemAt;
 use crate::inspect::source::Source;
+use generic_pt::Access;
 use std::collections::HashMap;
 
 /// A combination that was seen; the first two are not of pages.
@@ -47,7 +48,7 @@ pub struct Looks<'a> {
 impl<'a> Looks<'a> {
     /// No combination yet.
     pub fn new(source: &'a Source, ignored: Vec<usize>) -> Self {
-        let named = |name: &str| Look { access: Access(0), attributes: name.to_owned(), bytes: 0 };
+        let named = |name: &str| Look { access: Access::empty(), attributes: name.to_owned(), bytes: 0 };
         let looks = vec![named("tables"), named("other attributes")];
         Self { source, ignored, looks, ids: HashMap::new(), known: HashMap::new(), last: None }
     }

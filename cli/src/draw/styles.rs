@@ -2,8 +2,9 @@
 
 use super::cell::{Table, What};
 use super::looks::{Look, LookId};
-use crate::decode::Access;
+use crate::decode::letters;
 use crate::human;
+use generic_pt::Access;
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
@@ -37,7 +38,7 @@ struct Shown {
 impl Styles {
     /// The colours of what is drawn.
     pub fn new(tables: &[Table], looks: &[Look], stored: Access) -> Self {
-        let access = looks.iter().map(|look| usize::from(look.access.0 & stored.0)).collect();
+        let access = looks.iter().map(|look| usize::from(look.access.intersection(stored).bits())).collect();
         let mut by_bytes: Vec<usize> = (0..looks.len()).filter(|n| looks[*n].bytes > 0).collect();
         by_bytes.sort_by_key(|n| Reverse(looks[*n].bytes));
         let mut attributes = vec![COLOURS - 1; looks.len()];
@@ -49,7 +50,7 @@ impl Styles {
             .filter_map(|cell| if let What::Leaf { entry_lg2, .. } = cell.what { Some(entry_lg2) } else { None })
             .collect();
         let shown = looks.iter().map(|look| Shown {
-            access: look.access.shown(stored),
+            access: letters(look.access, stored),
             attributes: look.attributes.clone(),
             bytes: look.bytes,
         });

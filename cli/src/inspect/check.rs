@@ -5,13 +5,12 @@
 
 pub use super::rules::Severity;
 
-use super::rules::Rule;
 use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan, TableAt};
 use super::source::Source;
-use crate::decode::{Access, Inherited, Item, Meaning, Shape};
+use crate::decode::{Inherited, Item, Meaning, Shape};
 use crate::human;
 use crate::number::{AddressRange, Hex};
-use generic_pt::lg2;
+use generic_pt::{Access, lg2};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -73,8 +72,8 @@ struct Check<'a> {
     most: usize,
     /// The levels at which a table was seen, one bit each.
     seen: HashMap<u64, u8>,
-    /// Of each kind of leaf, whether it may be written, to its level and bits beside the address.
-    writable: HashMap<(u32, u64), bool>,
+    /// Of each kind of leaf, whether it may be written, to its level, its bits beside the address, and those of the pointers.
+    writable: HashMap<(u32, u64, Inherited), bool>,
 }
 
 /// Checks an image. Of each rule `most` findings are listed.
@@ -203,13 +202,17 @@ impl Check<'_> {
         if n > 0 && is_told(&items[n - 1]) {
             return;
         }
-        let mask = !self.shape().masks(at.level, item).address;
+        // Hardware notes in one item of several that they were used.
+        let mask = !self.shape().masks(at.level, item).address & !self.source.decoder.accessed();
         let dirty = |item: &Item| self.source.decoder.is_dirty(at.level, item) == Some(true);
-        let clean = |item: &Item| self.source.decoder.attributes(at.level, item, at.inherited).fields;
+        let fields = |item: &Item| {
+            let used = Item { raw: item.raw | self.source.decoder.accessed(), ..*item };
+            self.source.decoder.attributes(at.level, &used, at.inherited).fields
+        };
         let fits = |other: &Item| {
             let alike = other.raw & mask == item.raw & mask
-                // Hardware notes a write in one item of several.
-                || (dirty(other) != dirty(item) && clean(other).len().abs_diff(clean(item).len()) <= 1);
+                // It notes a write so, too.
+                || (dirty(other) != dirty(item) && fields(other).len().abs_diff(fields(item).len()) <= 1);
             other.entry_lg2 == item.entry_lg2 && alike && self.source.decoder.continues(at.level, item, other)
         };
         let found = items[n..].iter().take_while(|other| is_same(other)).filter(|other| fits(other)).count() as u64;
@@ -225,10 +228,10 @@ impl Check<'_> {
         if self.source.decoder.is_dirty(at.level, item) != Some(true) {
             return;
         }
-        let key = (at.level, item.raw & !self.shape().masks(at.level, item).address);
+        let key = (at.level, item.raw & !self.shape().masks(at.level, item).address, at.inherited);
         let known = self.writable.get(&key).copied();
         let is_writable = known.unwrap_or_else(|| {
-            self.source.decoder.attributes(at.level, item, Inherited::default()).access.permits(Access::WRITE)
+            self.source.decoder.attributes(at.level, item, at.inherited).access.contains(Access::WRITE)
         });
         if known.is_none() && self.writable.len() < MOST_KINDS {
             self.writable.insert(key, is_writable);
@@ -242,7 +245,7 @@ impl Check<'_> {
     fn blocked(&mut self, at: &ItemAt, blocked: Blocked) {
         let level = at.table.level;
         let rule = match blocked {
-            Blocked::Foreign => Some(Rule::Foreign { nearest: self.source.decoder.nearest(level, at.item.raw) }),
+            Blocked::Foreign => Some(self.source.foreign(level, at.item.raw)),
             Blocked::Outside | Blocked::Misaligned => self.source.obstacle(level, &at.item),
         };
         if let Some(rule) = rule {

@@ -5,7 +5,7 @@ use super::args::{DiffArgs, Output};
 use super::dump::{pa_digits, va_digits};
 use super::runs::{Filter, Run, Runs};
 use super::source::Source;
-use crate::decode::Shape;
+use crate::decode::{Shape, letters};
 use crate::human;
 use crate::number::{AddressRange, Hex};
 use serde::Serialize;
@@ -199,7 +199,7 @@ fn text(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) ->
     let va_digits = shapes.map(va_digits).into_iter().max().unwrap_or(0);
     let side = |n: usize, run: &Run| {
         let (shape, digits) = (shapes[n], pa_digits(shapes[n]));
-        let access = run.attributes.access.shown(shape.permissions);
+        let access = letters(run.attributes.access, shape.permissions);
         format!("{:0digits$x} {access} {}", run.pa, run.attributes).trim_end().to_owned()
     };
     let mut count = 0;
@@ -239,7 +239,7 @@ fn row(shapes: [&Shape; 2], change: &Change) -> ChangeRow {
     let side = |n: usize, run: &Option<Run>| {
         run.as_ref().map(|run| Side {
             pa: Hex(run.pa),
-            access: run.attributes.access.shown(shapes[n].permissions),
+            access: letters(run.attributes.access, shapes[n].permissions),
             attributes: run.attributes.to_string(),
         })
     };

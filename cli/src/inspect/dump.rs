@@ -5,7 +5,7 @@ use super::args::{DumpArgs, Output};
 use super::runs::{Filter, Run, Runs};
 use super::seen::Seen;
 use super::source::Source;
-use crate::decode::{Attributes, Shape};
+use crate::decode::{Attributes, Shape, letters};
 use crate::human;
 use crate::number::Hex;
 use serde::Serialize;
@@ -108,7 +108,7 @@ impl Tail {
             (*len, *sizes) == (run.len(), run.sizes) && Rc::ptr_eq(attributes, &run.attributes)
         };
         if !self.of.as_ref().is_some_and(is_same) {
-            let (length, access) = (human::bytes(run.len()), run.attributes.access.shown(shape.permissions));
+            let (length, access) = (human::bytes(run.len()), letters(run.attributes.access, shape.permissions));
             let text = format!("{length:>10}  {:>16}  {access} {}", sizes(run.sizes), run.attributes);
             self.text = text.trim_end().to_owned();
             self.of = Some((run.len(), run.sizes, Rc::clone(&run.attributes)));
@@ -168,7 +168,7 @@ fn row(shape: &Shape, run: &Run) -> RunRow {
         pa: Hex(run.pa),
         bytes: Hex(run.len()),
         page_sizes: (0..u64::BITS).map(|bit| 1 << bit).filter(|size| run.sizes & size != 0).map(Hex).collect(),
-        access: run.attributes.access.shown(shape.permissions),
+        access: letters(run.attributes.access, shape.permissions),
         attributes: run.attributes.words(),
     }
 }

@@ -2,6 +2,7 @@
 
 use super::source::Source;
 use crate::decode::{Item, Meaning};
+use generic_pt::field::FieldInfo;
 use generic_pt::lg2;
 use serde::Serialize;
 
@@ -38,6 +39,11 @@ pub enum Rule {
     Foreign {
         /// What it would be with one field changed.
         nearest: Vec<String>,
+    },
+    /// Fields hold values for which hardware faults.
+    ReservedValue {
+        /// The fields, each with its value and what it means.
+        fields: Vec<String>,
     },
     /// The table is not in the image.
     Outside {
@@ -81,6 +87,7 @@ impl Rule {
             Self::NonCanonical { .. } => "non-canonical",
             Self::NotPresent { .. } => "not-present",
             Self::Foreign { .. } => "foreign",
+            Self::ReservedValue { .. } => "reserved-value",
             Self::Outside { .. } => "outside",
             Self::TableMisaligned { .. } => "table-misaligned",
             Self::Unnamed { .. } => "reserved-bits",
@@ -120,6 +127,7 @@ impl Rule {
                 "reserved encoding: the item is neither a pointer to a table nor a page of this level; {}",
                 nearest.join("; ")
             ),
+            Self::ReservedValue { fields } => format!("hardware faults on this value: {}", fields.join("; ")),
             Self::Outside { pa, bytes } => {
                 format!("the table at {pa:#x}, {bytes:#x} bytes, is not in the image")
             }
@@ -155,6 +163,20 @@ impl Source {
             rules.push(Rule::TooWide { pa: item.pa, oa_lg2: shape.oa_lg2 });
         }
         rules
+    }
+
+    /// Why an item of `level` is neither a pointer nor a page.
+    pub fn foreign(&self, level: u32, raw: u64) -> Rule {
+        let reserved = self.decoder.reserved(level, raw);
+        if reserved == 0 {
+            return Rule::Foreign { nearest: self.decoder.nearest(level, raw) };
+        }
+        let shape = self.decoder.shape();
+        let at_level = |info: &&FieldInfo| (info.scope.lowest_level..=info.scope.highest_level).contains(&level);
+        let exists = |info: &&FieldInfo| info.scope.allows(shape.features) && info.mask() & reserved != 0;
+        let fields = shape.fields.iter().filter(at_level).filter(exists);
+        let words = |info: &FieldInfo| format!("{} = {:#x} ({})", info.name, info.get(raw), info.doc.trim());
+        Rule::ReservedValue { fields: fields.map(words).collect() }
     }
 
     /// Why the table that a pointer of `level` leads to cannot be read.

@@ -2,7 +2,7 @@
 
 use super::rules::{Rule, Severity};
 use super::source::Source;
-use crate::decode::{Inherited, Item, Meaning};
+use crate::decode::{Inherited, Item, Meaning, letters};
 use crate::human;
 use crate::number::Hex;
 use generic_pt::field::{FieldInfo, FieldKind};
@@ -133,13 +133,13 @@ pub fn walk(source: &Source, va: u64) -> Walk {
                 walk.page = Some(Page {
                     pa: Hex(lg2::replace_low(item.pa, va, item_lg2)),
                     size_lg2: item.entry_lg2.into(),
-                    access: attributes.access.shown(shape.permissions),
+                    access: letters(attributes.access, shape.permissions),
                     attributes: attributes.to_string(),
                 });
                 return walk;
             }
             Meaning::Empty => Some(Rule::NotPresent { is_clear: item.raw == 0 }),
-            Meaning::Foreign => Some(Rule::Foreign { nearest: source.decoder.nearest(level, item.raw) }),
+            Meaning::Foreign => Some(source.foreign(level, item.raw)),
         };
         if let Some(rule) = stop {
             walk.stop = Some(Broken::new(&rule, Some(level)));

@@ -1,13 +1,13 @@
 //! Protections to attributes and back.
 
-use crate::feature::Prot;
-use crate::format::{Kind, item_size_lg2};
+use crate::feature::{Access, Prot};
+use crate::format::{Common, Kind, LeafRequest, item_size_lg2};
 use crate::iommu::Walkers;
 use crate::item::Item;
 use crate::lg2;
 use crate::testing::levels::{Leaf, Level};
 use crate::testing::report::{TestResult, ensure, ensure_eq, show, skip};
-use crate::testing::subject::READ_WRITE;
+use crate::testing::subject::{READ_WRITE, sizes_of};
 use crate::testing::suite::Test;
 use core::ops::Range;
 
@@ -31,6 +31,48 @@ pub(super) fn attr_from_entry<F: Walkers>(test: &mut Test<'_, F>) -> TestResult 
     if checked == 0 {
         skip!("no level has room for a leaf beside the tables");
     }
+    Ok(())
+}
+
+/// What a leaf permits, as tools are told, is what its protection asked for.
+pub(super) fn access<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
+    let subject = test.subject()?;
+    let common = subject.common();
+    for level in 0..=subject.highest_level() {
+        for size_lg2 in sizes_of(F::possible_sizes(common, level)) {
+            for prot in (0..=Prot::all().bits()).map(Prot::from_bits_truncate) {
+                if prot.intersects(READ_WRITE) {
+                    one_access::<F>(common, level, size_lg2, prot)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn one_access<F: Walkers>(common: &Common<F>, level: u32, size_lg2: u32, prot: Prot) -> TestResult {
+    let leaf = |prot| {
+        let attrs = F::attrs(common, prot).ok()?;
+        Some(F::leaf_item(common, LeafRequest { level, size_lg2, oa: 0, attrs }))
+    };
+    let Some(raw) = leaf(prot) else { return Ok(()) };
+    let found = F::access(common, level, raw);
+    let what = std::format!("level {level}, size 2^{size_lg2}, {prot:?} ({raw:#x})");
+    // Hardware may fetch instructions from nothing but memory.
+    let is_memory = prot.contains(Prot::CACHE) && !prot.contains(Prot::MMIO);
+    for (access, flag) in [(Access::READ, Prot::READ), (Access::WRITE, Prot::WRITE), (Access::EXECUTE, Prot::NOEXEC)] {
+        let is_asked = prot.contains(flag) != (access == Access::EXECUTE);
+        // Some formats cannot tell: what has the flag, and what has not, is the same.
+        let is_stored = leaf(prot.symmetric_difference(flag)).is_some_and(|other| other != raw);
+        let is_found = found.contains(access);
+        if is_stored && (is_memory || access != Access::EXECUTE) {
+            ensure_eq!(is_found, is_asked, "{what}: `PtFormat::access` has {access:?}");
+        } else if is_asked && is_memory {
+            ensure!(is_found, "{what}: `PtFormat::access` must have {access:?}");
+        }
+    }
+    let reserved = F::reserved_bits(common, level, raw);
+    ensure_eq!(reserved, F::Item::ZERO, "{what}: bits that are reserved as they are");
     Ok(())
 }
 

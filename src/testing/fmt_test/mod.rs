@@ -25,6 +25,7 @@ pub(super) fn tests<F: Walkers>() -> Vec<(&'static str, TestFn<F>)> {
         ("entry_possible_sizes", leaves::entry_possible_sizes),
         ("entry_oa", leaves::entry_oa),
         ("attr_from_entry", attributes::attr_from_entry),
+        ("access", attributes::access),
         ("dirty", bits::dirty),
         ("sw_bit_leaf", bits::sw_bit_leaf),
         ("sw_bit_table", bits::sw_bit_table),

@@ -120,6 +120,8 @@ fn every_address_bit<F: Walkers>(common: &Common<F>, n: u32) -> TestResult {
             "level {n}: kind of the item {item:#x} for a table at {pa:#x}"
         );
         ensure_eq!(F::table_pa(common, n, item), pa, "level {n}: table address in item {item:#x}");
+        let reserved = F::reserved_bits(common, n, item);
+        ensure_eq!(reserved, F::Item::ZERO, "level {n}: bits of {item:#x} that are reserved as they are");
     }
     Ok(())
 }

@@ -1,0 +1,163 @@
+//! What leaves and the pointers to them permit, and values that hardware does not take, in tables that others wrote.
+
+mod common;
+
+use common::drawing::Bench;
+use common::genpt;
+use rstest::rstest;
+use serde_json::Value;
+
+/// One page at VA 0, and the items on the way there: offset in the image and value, from the top.
+struct Page {
+    bench: Bench,
+    options: Vec<&'static str>,
+    items: Vec<(usize, u64)>,
+}
+
+const BASE: u64 = 1 << 20;
+
+impl Page {
+    fn new(format: &str, options: &[&'static str], prot: &str) -> Self {
+        let spec = format!(
+            "format = \"{format}\"\nbase = {BASE}\n[[map]]\nva = 0\npa = 0\nlen = \"64K\"\npages = \"64K\"\nprot = \"{prot}\"\n"
+        );
+        let spec = if options.contains(&"64K") { spec } else { spec.replace("64K", "4K") };
+        let options: Vec<&str> = options.iter().copied().filter(|option| *option != "64K").collect();
+        let bench = Bench::new(&spec, &options);
+        let mut page = Self { bench, options, items: Vec::new() };
+        let walk = page.json("walk", &["0", "--json"]);
+        let number = |value: &Value| u64::from_str_radix(value.as_str().unwrap().trim_start_matches("0x"), 16).unwrap();
+        let item = |step: &Value| ((number(&step["at"]) - BASE) as usize, number(&step["raw"]));
+        page.items = walk[0]["steps"].as_array().unwrap().iter().map(item).collect();
+        page
+    }
+
+    fn json(&self, command: &str, options: &[&str]) -> Value {
+        let output = genpt(&[&[command, &self.bench.text("image")], options].concat());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    fn text(&self, command: &str, options: &[&str]) -> (String, i32) {
+        let features: Vec<&str> = self.options.iter().skip_while(|option| **option != "--features").copied().collect();
+        let output = genpt(&[&[command, &self.bench.text("image")], options, &features].concat());
+        (String::from_utf8(output.stdout).unwrap(), output.status.code().unwrap())
+    }
+
+    /// Clears and sets bits of an item on the way, counted from the page.
+    fn change(&self, from_page: usize, set: u64, clear: u64) {
+        let (at, raw) = self.items[self.items.len() - 1 - from_page];
+        self.bench.poke(at, raw & !clear | set);
+    }
+
+    fn access(&self) -> String {
+        self.json("walk", &["0", "--json"])[0]["page"]["access"].as_str().unwrap_or("nothing").to_owned()
+    }
+}
+
+const TRACKS: &[&str] = &["--features", "DIRTY_TRACKING"];
+const STAGE_2: &[&str] = &["--features", "STAGE_2"];
+const XNX: u64 = 1 << 53;
+
+#[rstest]
+#[case::x86_64("x86_64", &[], "rw", (0, 0, 0), "rwx")]
+#[case::xd_of_a_page("x86_64", &[], "rw", (0, 1 << 63, 0), "rw-")]
+#[case::xd_of_a_pointer("x86_64", &[], "rw", (2, 1 << 63, 0), "rw-")]
+#[case::rw_of_a_pointer("x86_64", &[], "rw", (1, 0, 1 << 1), "r-x")]
+#[case::pae_xd("x86_pae", &["--features", "EXECUTE_DISABLE"], "rwx", (1, 1 << 63, 0), "rw-")]
+#[case::ept_execute_only("ept", &[], "rwx", (0, 0, 0b11), "--x")]
+#[case::ept_pointer_to_execute_only("ept", &[], "rwx", (2, 0, 0b11), "--x")]
+#[case::riscv("riscv_64", &[], "rwx", (0, 0, 1 << 3), "rw-")]
+// Written or not, DBM lets hardware permit a write; APTable forbids it all the same.
+#[case::dbm_clean("armv8_4k", TRACKS, "rw", (0, 1 << 7, 0), "rw-")]
+#[case::dbm_dirty_below_aptable("armv8_4k", TRACKS, "rw", (1, 1 << 62, 0), "r--")]
+#[case::dbm_means_nothing_without_tracking("armv8_4k", &[], "r", (0, 1 << 51, 0), "r--")]
+// EL1 executes nothing that EL0 may write, so UXN is enough; of a page that only EL1 may write PXN counts.
+#[case::user_writable_uxn("armv8_4k", &[], "rwx", (0, 1 << 54, 0), "rw-")]
+#[case::user_writable_pxn("armv8_4k", &[], "rwx", (0, 1 << 53, 0), "rwx")]
+#[case::privileged_uxn("armv8_4k", &[], "rwx", (0, 1 << 54, 1 << 6), "rwx")]
+#[case::privileged_both("armv8_4k", &[], "rwx", (0, 3 << 53, 1 << 6), "rw-")]
+#[case::uxntable("armv8_4k", &[], "rwx", (1, 1 << 60, 0), "rw-")]
+// Stage 2: 2 is never; 3 lets EL1, 1 lets EL0.
+#[case::stage_2_xn_2("armv8_4k", STAGE_2, "rw", (0, 0, 0), "rw-")]
+#[case::stage_2_xn_3("armv8_4k", STAGE_2, "rw", (0, XNX, 0), "rwx")]
+#[case::stage_2_xn_1("armv8_4k", STAGE_2, "rw", (0, XNX, 1 << 54), "rwx")]
+#[case::stage_2_nothing_read("armv8_4k", STAGE_2, "rw", (0, 0, 1 << 6), "-w-")]
+fn what_a_page_permits(
+    #[case] format: &str,
+    #[case] options: &[&'static str],
+    #[case] prot: &str,
+    #[case] (from_page, set, clear): (usize, u64, u64),
+    #[case] expected: &str,
+) {
+    let page = Page::new(format, options, prot);
+    page.change(from_page, set, clear);
+    assert_eq!(page.access(), expected);
+}
+
+/// Values that the fields' own documents call reserved were shown as mapped.
+#[rstest]
+#[case::write_without_read("riscv_64", &[], (0, 0, 1 << 1), "W = 0x1")]
+#[case::write_without_read_32("riscv_32", &[], (0, 0, 1 << 1), "W = 0x1")]
+#[case::memory_type_3("riscv_64", &[], (0, 3 << 61, 0), "PBMT = 0x3")]
+#[case::memory_type_without_svpbmt("riscv_64", &["--features", "SVNAPOT_64K"], (0, 1 << 61, 0), "PBMT = 0x1")]
+#[case::svrsw60t59b("riscv_64", &["--features", "SVNAPOT_64K"], (0, 1 << 59, 0), "RSW60T59B = 0x1")]
+#[case::svrsw60t59b_of_a_pointer("riscv_64", &["--features", "SVNAPOT_64K"], (1, 1 << 60, 0), "RSW60T59B = 0x2")]
+#[case::napot_of_another_size("riscv_64", &["64K"], (0, 1 << 10, 0), "N = 0x1")]
+#[case::napot_without_svnapot("riscv_64", &["--features", "SVPBMT"], (0, 1 << 63, 0), "N = 0x1")]
+#[case::ept_memory_type("ept", &[], (0, 2 << 3, 7 << 3), "MT = 0x2")]
+#[case::xd_without_nxe("x86_pae", &["--features", "FLUSH_RANGE"], (0, 1 << 63, 0), "XD = 0x1")]
+fn values_that_hardware_does_not_take(
+    #[case] format: &str,
+    #[case] options: &[&'static str],
+    #[case] (from_page, set, clear): (usize, u64, u64),
+    #[case] expected: &str,
+) {
+    let page = Page::new(format, options, "rw");
+    page.change(from_page, set, clear);
+    let (walk, code) = page.text("walk", &["0"]);
+    assert!(code == 5 && walk.contains(expected) && walk.contains("(reserved-value)"), "{walk}");
+    let (check, code) = page.text("check", &[]);
+    assert!(code == 5 && check.contains(expected) && check.contains("(reserved-value)"), "{check}");
+}
+
+/// Hardware notes in one item of several that they were used, and that they were written.
+#[rstest]
+#[case::accessed("armv8_4k", &["64K"], 1 << 10, 0)]
+#[case::accessed_and_written("riscv_64", &["64K", "--features", "SVNAPOT_64K,SVADU"], 0b11 << 6, 0)]
+#[case::another_permission("riscv_64", &["64K"], 1 << 3, 5)]
+fn items_of_a_page_that_differ(
+    #[case] format: &str,
+    #[case] options: &[&'static str],
+    #[case] bits: u64,
+    #[case] status: i32,
+) {
+    let page = Page::new(format, options, "rw");
+    page.change(0, bits, 0);
+    let (at, raw) = *page.items.last().unwrap();
+    page.bench.poke(at, raw ^ bits);
+    let (text, code) = page.text("check", &[]);
+    assert_eq!(code, status, "{text}");
+}
+
+/// Changes of XD and of U were told as changes of attributes.
+#[rstest]
+#[case::xd(1 << 63)]
+#[case::user(1 << 2)]
+fn who_may_do_what_is_a_permission(#[case] bit: u64) {
+    let [before, after] = [(); 2].map(|()| Page::new("x86_64", &[], "rw"));
+    let (at, raw) = *after.items.last().unwrap();
+    after.bench.poke(at, raw ^ bit);
+    let (text, code) = before.text("diff", &[&after.bench.text("image")]);
+    assert!(code == 3 && text.contains("permission"), "{text}");
+}
+
+/// A page that was written below a pointer that forbids it.
+#[test]
+fn dirty_below_a_pointer_that_forbids_writing() {
+    let page = Page::new("ept", &["--features", "ACCESSED_DIRTY"], "rw");
+    page.change(0, 1 << 9, 0);
+    assert_eq!(page.text("check", &[]).1, 0);
+    page.change(1, 0, 1 << 1);
+    let (text, code) = page.text("check", &[]);
+    assert!(code == 4 && text.contains("dirty-read-only"), "{text}");
+}
