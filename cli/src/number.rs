@@ -42,6 +42,15 @@ pub fn parse(text: &str) -> Result<u64, String> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub struct Hex(pub u64);
 
+impl Hex {
+    /// Adds at least so many digits, without `0x`, to a line: faster than formatting, for outputs of very many lines.
+    pub fn push(self, digits: usize, line: &mut Vec<u8>) {
+        let needed = (u64::BITS - self.0.leading_zeros()).div_ceil(4) as usize;
+        let all: [u8; 16] = std::array::from_fn(|n| b"0123456789abcdef"[(self.0 >> (60 - 4 * n) & 0xf) as usize]);
+        line.extend_from_slice(&all[16 - needed.max(digits).min(16)..]);
+    }
+}
+
 impl fmt::Display for Hex {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#x}", self.0)

@@ -12,16 +12,22 @@ use serde::Serialize;
 use std::io::{self, Write};
 use std::rc::Rc;
 
-/// A run, for programs.
+/// What is the same for many runs, for programs.
 #[derive(Serialize)]
-struct RunRow {
-    va: Hex,
-    va_last: Hex,
-    pa: Hex,
-    bytes: Hex,
+struct KindRow {
     page_sizes: Vec<Hex>,
     access: String,
     attributes: Vec<String>,
+}
+
+impl KindRow {
+    fn new(run: &Run, shape: &Shape) -> Self {
+        Self {
+            page_sizes: (0..u64::BITS).map(|bit| 1 << bit).filter(|size| run.sizes & size != 0).map(Hex).collect(),
+            access: letters(run.attributes.access, shape.permissions),
+            attributes: run.attributes.words(),
+        }
+    }
 }
 
 /// What was seen, for programs.
@@ -96,30 +102,38 @@ pub fn sizes(sizes: u64) -> String {
 }
 
 /// What a line says behind the addresses: mostly the same as that of the line before.
-#[derive(Default)]
-struct Tail {
+struct Tail<W> {
+    words: W,
     of: Option<(u64, u64, Rc<Attributes>)>,
     text: String,
 }
 
-impl Tail {
-    fn of(&mut self, run: &Run, shape: &Shape) -> &str {
+impl<W: Fn(&Run) -> io::Result<String>> Tail<W> {
+    /// `words` is what is said of a run: of its length, page sizes and attributes alone.
+    const fn new(words: W) -> Self {
+        Self { words, of: None, text: String::new() }
+    }
+
+    fn of(&mut self, run: &Run) -> io::Result<&[u8]> {
         let is_same = |(len, sizes, attributes): &(u64, u64, Rc<Attributes>)| {
             (*len, *sizes) == (run.len(), run.sizes) && Rc::ptr_eq(attributes, &run.attributes)
         };
         if !self.of.as_ref().is_some_and(is_same) {
-            let (length, access) = (human::bytes(run.len()), letters(run.attributes.access, shape.permissions));
-            let text = format!("{length:>10}  {:>16}  {access} {}", sizes(run.sizes), run.attributes);
-            self.text = text.trim_end().to_owned();
+            self.text = (self.words)(run)?;
             self.of = Some((run.len(), run.sizes, Rc::clone(&run.attributes)));
         }
-        &self.text
+        Ok(self.text.as_bytes())
     }
 }
 
 fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
     let (va_digits, pa_digits) = (va_digits(shape), pa_digits(shape));
-    let (mut printed, mut tail) = (Printed::default(), Tail::default());
+    let mut tail = Tail::new(|run: &Run| {
+        let (length, access) = (human::bytes(run.len()), letters(run.attributes.access, shape.permissions));
+        let text = format!("  {length:>10}  {:>16}  {access} {}", sizes(run.sizes), run.attributes);
+        Ok(format!("{}\n", text.trim_end()))
+    });
+    let (mut printed, mut line) = (Printed::default(), Vec::new());
     for run in runs.by_ref() {
         if run.len() < min {
             continue;
@@ -129,8 +143,14 @@ fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
             let (va_width, pa_width) = (2 * va_digits + 3, pa_digits);
             writeln!(out, "{:va_width$}  {:pa_width$}  {:>10}  {:>16}  access", "VA", "PA", "length", "pages")?;
         }
-        let tail = tail.of(&run, shape);
-        writeln!(out, "{:0va_digits$x}..={:0va_digits$x}  {:0pa_digits$x}  {tail}", run.va.first, run.va.last, run.pa)?;
+        line.clear();
+        Hex(run.va.first).push(va_digits, &mut line);
+        line.extend(b"..=");
+        Hex(run.va.last).push(va_digits, &mut line);
+        line.extend(b"  ");
+        Hex(run.pa).push(pa_digits, &mut line);
+        line.extend(tail.of(&run)?);
+        out.write_all(&line)?;
     }
     summary(&printed, &runs.seen, out)?;
     Ok(!runs.seen.is_cut)
@@ -161,28 +181,32 @@ fn summary(printed: &Printed, seen: &Seen, out: &mut impl Write) -> io::Result<(
     Ok(())
 }
 
-fn row(shape: &Shape, run: &Run) -> RunRow {
-    RunRow {
-        va: Hex(run.va.first),
-        va_last: Hex(run.va.last),
-        pa: Hex(run.pa),
-        bytes: Hex(run.len()),
-        page_sizes: (0..u64::BITS).map(|bit| 1 << bit).filter(|size| run.sizes & size != 0).map(Hex).collect(),
-        access: letters(run.attributes.access, shape.permissions),
-        attributes: run.attributes.words(),
+/// Adds the addresses and the length of a run to a line: each number with what comes before it and behind it.
+fn push_numbers(run: &Run, around: [[&str; 2]; 4], line: &mut Vec<u8>) {
+    for (number, [before, behind]) in [run.va.first, run.va.last, run.pa, run.len()].into_iter().zip(around) {
+        line.extend(before.as_bytes());
+        line.extend(b"0x");
+        Hex(number).push(1, line);
+        line.extend(behind.as_bytes());
     }
 }
 
 fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
-    let mut printed = Printed::default();
+    let around = [["{\"va\":\"", "\""], [",\"va_last\":\"", "\""], [",\"pa\":\"", "\""], [",\"bytes\":\"", "\","]];
+    // The rest of the object, without the brace that opens it.
+    let mut tail = Tail::new(|run: &Run| Ok(serde_json::to_string(&KindRow::new(run, shape))?[1..].to_owned()));
+    let (mut printed, mut line) = (Printed::default(), Vec::new());
     write!(out, "{{\"format\": \"{}\", \"runs\": [", shape.format)?;
     for run in runs.by_ref() {
         if run.len() < min {
             continue;
         }
-        write!(out, "{}", if printed.runs > 0 { ",\n  " } else { "\n  " })?;
+        line.clear();
+        line.extend(if printed.runs > 0 { b",\n  ".as_slice() } else { b"\n  " });
         printed.add(&run);
-        serde_json::to_writer(&mut *out, &row(shape, &run))?;
+        push_numbers(&run, around, &mut line);
+        line.extend(tail.of(&run)?);
+        out.write_all(&line)?;
     }
     let seen = &runs.seen;
     let statistics = Statistics {
@@ -202,17 +226,24 @@ fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
 }
 
 fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
-    let mut table = csv::Writer::from_writer(out);
-    table.write_record(["va", "va_last", "pa", "bytes", "page_sizes", "access", "attributes"])?;
-    for run in runs.by_ref() {
-        if run.len() < min {
-            continue;
-        }
-        let RunRow { va, va_last, pa, bytes, page_sizes, access, attributes } = row(shape, &run);
+    writeln!(out, "va,va_last,pa,bytes,page_sizes,access,attributes")?;
+    // The rest of a line, quoted as it has to be.
+    let mut tail = Tail::new(|run: &Run| {
+        let KindRow { page_sizes, access, attributes } = KindRow::new(run, shape);
         let page_sizes = page_sizes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
-        let [va, va_last, pa, bytes] = [va, va_last, pa, bytes].map(|number| number.to_string());
-        table.write_record([va, va_last, pa, bytes, page_sizes, access, attributes.join(" ")])?;
+        let mut table = csv::Writer::from_writer(Vec::new());
+        table.write_record([page_sizes, access, attributes.join(" ")])?;
+        let bytes = table.into_inner().map_err(|cause| io::Error::other(cause.to_string()))?;
+        String::from_utf8(bytes).map_err(io::Error::other)
+    });
+    let mut line = Vec::new();
+    for run in runs.by_ref() {
+        if run.len() >= min {
+            line.clear();
+            push_numbers(&run, [["", ","]; 4], &mut line);
+            line.extend(tail.of(&run)?);
+            out.write_all(&line)?;
+        }
     }
-    table.flush()?;
     Ok(!runs.seen.is_cut)
 }
