@@ -5,7 +5,6 @@ mod common;
 use common::images::{Bench, SPEC, on};
 use common::{failure, genpt, stdout};
 use serde_json::Value;
-use tempfile::TempDir;
 
 #[test]
 fn sources_for_c_and_assembler() {
@@ -79,22 +78,6 @@ fn every_format() {
         let (text, code) = on("walk", &bench.path("image"), &["0x1012345"]);
         assert!(code == 0 && text.contains("PA 0x2012345"), "{name}: {text}");
     }
-}
-
-/// `genpt build boot.json -o boot` wrote the manifest over the specification.
-#[test]
-fn a_specification_is_not_overwritten() {
-    let dir = TempDir::new().unwrap();
-    let spec = dir.path().join("boot.json");
-    let text = r#"{"format": "vtdss", "map": [{"va": "0", "pa": "0", "len": "4K", "prot": "rw"}]}"#;
-    std::fs::write(&spec, text).unwrap();
-    for output in ["boot", "boot.json"] {
-        let output = dir.path().join(output).display().to_string();
-        let (code, message) = failure(&genpt(&["build", &spec.display().to_string(), "-o", &output]));
-        assert_eq!(code, 2, "{message}");
-        assert!(message.contains("boot.json is the specification"), "{message}");
-    }
-    assert_eq!(std::fs::read_to_string(&spec).unwrap(), text);
 }
 
 /// The largest numbers there are overflowed.
