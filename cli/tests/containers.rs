@@ -91,3 +91,27 @@ fn headers_that_are_too_many() {
     let (code, text) = claim([0; 2], 32);
     assert!(code == 1 && text.contains("it has 4294967295 sections; at most 1048576 are read"), "{text}");
 }
+
+/// CR3 was taken for the root of any format.
+#[test]
+fn cr3_is_the_root_of_some_formats_only() {
+    for format in ["x86_64", "x86_pae"] {
+        let bench = Bench::new(SPEC, &["--format", format]);
+        std::fs::write(bench.path("noted"), core_file(&[(0x10_0000, &bench.image())], Some(0x10_0000))).unwrap();
+        let (text, code) = on("dump", &bench.path("noted"), &["--format", format]);
+        assert!(code == 0 && text.contains("2 runs, 4.01 MiB"), "{text}");
+        for other in ["ept", "vtdss", "armv8_4k"] {
+            let (code, text) = failure(&genpt(&["dump", &bench.text("noted"), "--format", other]));
+            let says = format!(
+                "say `--root`, the physical address of the top table: CR3 in its notes is no root of {other} tables"
+            );
+            assert!(code == 2 && text.contains(&says), "{text}");
+        }
+        // The same note in a file of another machine is no state of an x86 CPU.
+        let mut core = std::fs::read(bench.path("noted")).unwrap();
+        core[18..20].copy_from_slice(&183u16.to_le_bytes());
+        std::fs::write(bench.path("noted"), core).unwrap();
+        let (code, text) = failure(&genpt(&["dump", &bench.text("noted"), "--format", format]));
+        assert!(code == 2 && text.contains("neither a manifest nor a note"), "{text}");
+    }
+}

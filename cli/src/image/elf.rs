@@ -48,6 +48,8 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
     let header = H::parse(bytes).map_err(|error| error.to_string())?;
     let endian = header.endian().map_err(|error| error.to_string())?;
     few("program headers", header.phnum(endian, bytes))?;
+    // Only of x86 there are such notes.
+    let is_x86 = [elf::EM_386, elf::EM_X86_64].contains(&header.e_machine(endian));
     let mut core = Core { segments: Vec::new(), cpus: BTreeSet::new() };
     let (mut noted, mut note_bytes) = (BTreeSet::new(), 0u64);
     for program in header.program_headers(endian, bytes).map_err(|error| error.to_string())? {
@@ -71,7 +73,7 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
                 let Ok(Some(mut notes)) = program.notes(endian, bytes) else { continue };
                 // What is no note ends the list; the memory is there all the same.
                 while let Ok(Some(note)) = notes.next() {
-                    if note.name() == QEMU_NOTE {
+                    if is_x86 && note.name() == QEMU_NOTE {
                         core.cpus.extend(cpu(note.desc()));
                     }
                 }
