@@ -124,3 +124,46 @@ fn structure_is_no_attribute() {
     let (text, _) = on("dump", &bench.path("image"), &[]);
     assert!(text.contains("XN_SMALL") && !text.contains(" SMALL"), "{text}");
 }
+
+/// JSON and CSV were silent about what is missing in them, and the exit status said that all is there.
+#[test]
+fn programs_are_told_what_is_missing() {
+    let dump = |bench: &Bench, options: &[&str]| {
+        let output = genpt(&[&["dump", &bench.text("image")], options].concat());
+        (String::from_utf8(output.stderr).unwrap(), output.status.code().unwrap())
+    };
+    let bench = Bench::new(SPEC, &[]);
+    for format in ["json", "csv"] {
+        assert_eq!(dump(&bench, &["-o", format]), (String::new(), 0));
+        let (text, code) = dump(&bench, &["-o", format, "--limit", "1024"]);
+        assert!(code == 5 && text.starts_with("warning: stopped: as many items as --limit allows"), "{text}");
+    }
+    let foreign = bench.peek(0) | 1 << 7;
+    for (item, what) in [(foreign, "that the format does not know"), (0x7_0000_0007, "that point to tables outside")] {
+        let bench = Bench::new(SPEC, &[]);
+        bench.poke(8, item);
+        for format in ["json", "csv"] {
+            let (text, code) = dump(&bench, &["-o", format]);
+            assert!(code == 5 && text.starts_with(&format!("warning: 1 item {what}")), "{text}");
+        }
+        let (text, code) = on("dump", &bench.path("image"), &[]);
+        assert!(code == 5 && text.contains(&format!("  1 item {what}")), "{text}");
+    }
+}
+
+/// With `--min` the sums were those of what is listed, and the pages those of all, without a word about it.
+#[test]
+fn statistics_say_what_they_count() {
+    let bench = Bench::new(SPEC, &[]);
+    let (text, _) = on("dump", &bench.path("image"), &["--min", "1M"]);
+    let statistics = text.split_once("\n\n").unwrap().1;
+    let expected = "1 run, 4.01 MiB\n  not listed: 1 run, 4 KiB, shorter than --min; the pages are those of all\n  \
+                    3 pages of 4 KiB\n  2 pages of 2 MiB\n  3 tables of level 0, with or without such pages\n";
+    assert!(statistics.starts_with(expected), "{statistics}");
+    let (text, _) = on("dump", &bench.path("image"), &[]);
+    assert!(text.contains("  3 tables of level 0\n") && !text.contains("not listed"), "{text}");
+    let (text, _) = on("dump", &bench.path("image"), &["--min", "1M", "-o", "json"]);
+    let dump: Value = serde_json::from_str(&text).unwrap();
+    let of = |key: &str| dump["statistics"][key].as_u64().unwrap();
+    assert_eq!((of("runs"), of("bytes"), of("short_runs"), of("short_bytes")), (1, 0x40_2000, 1, 0x1000));
+}

@@ -50,3 +50,16 @@ fn what_would_make_a_foreign_item_known() {
     let (text, _) = on("walk", &bench.path("image"), &["0"]);
     assert!(text.contains("with PS = 0x0 instead of 0x1 it is a pointer to a table"), "{text}");
 }
+
+/// An empty item of s390 is not zero: it was said to hold something of software.
+#[test]
+fn empty_items_that_are_not_zero() {
+    let formats = common::stdout(&common::genpt(&["formats", "--json"]));
+    let formats: Value = serde_json::from_str(&formats).unwrap();
+    for format in formats.as_array().unwrap() {
+        let name = format["name"].as_str().unwrap();
+        let bench = Bench::new(SPEC, &["--format", name, "--base", "64K"]);
+        let (text, code) = on("walk", &bench.path("image"), &["0x3000000"]);
+        assert!(code == 4 && text.contains("nothing is mapped: the item is empty (not-present)"), "{name}: {text}");
+    }
+}

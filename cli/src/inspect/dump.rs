@@ -27,9 +27,15 @@ struct RunRow {
 /// What was seen, for programs.
 #[derive(Serialize)]
 struct Statistics {
+    /// Runs that are listed.
     runs: u64,
     bytes: u64,
+    /// Runs that pass the other filters and are shorter than `--min`.
+    short_runs: u64,
+    short_bytes: u64,
+    /// Of both.
     pages: Vec<Count>,
+    /// All that were looked at.
     tables: Vec<Count>,
     foreign_items: u64,
     pointers_outside: u64,
@@ -45,32 +51,58 @@ struct Count {
     count: u64,
 }
 
-/// Prints the runs. Says whether all of them were reached.
+/// Prints the runs. Says what was seen.
 ///
 /// # Errors
 /// [`InspectError`] for a filter that the format does not have; inside, what writing says.
-pub fn dump(source: &Source, args: &DumpArgs, out: &mut impl Write) -> Result<io::Result<bool>, InspectError> {
+pub fn dump(source: &Source, args: &DumpArgs, out: &mut impl Write) -> Result<io::Result<Seen>, InspectError> {
     let shape = source.decoder.shape();
     let filter = Filter::new(&args.filter, shape)?;
     let runs = Runs::new(source, filter, args.limit.limit.0);
     Ok(match args.output {
-        Output::Text => text(shape, runs, args.min.0, out),
+        Output::Text => text(shape, runs, args, out),
         Output::Json => json(shape, runs, args.min.0, out),
         Output::Csv => csv(shape, runs, args.min.0, out),
     })
 }
 
-/// Runs and bytes that were printed.
+/// Some runs, and their bytes.
 #[derive(Default)]
-struct Printed {
+struct Sum {
     runs: u64,
     bytes: u64,
 }
 
-impl Printed {
+impl Sum {
     fn add(&mut self, run: &Run) {
         self.runs += 1;
         self.bytes = self.bytes.saturating_add(run.len());
+    }
+}
+
+/// What became of the runs.
+struct Printed {
+    /// The least length of those that are printed.
+    min: u64,
+    printed: Sum,
+    /// Those that are shorter.
+    short: Sum,
+}
+
+impl Printed {
+    fn new(min: u64) -> Self {
+        Self { min, printed: Sum::default(), short: Sum::default() }
+    }
+
+    /// Counts a run. Says whether it is to be printed.
+    fn takes(&mut self, run: &Run) -> bool {
+        let is_long = run.len() >= self.min;
+        if is_long {
+            self.printed.add(run)
+        } else {
+            self.short.add(run)
+        }
+        is_long
     }
 }
 
@@ -117,46 +149,42 @@ impl Tail {
     }
 }
 
-fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
+fn text(shape: &Shape, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Write) -> io::Result<Seen> {
     let (va_digits, pa_digits) = (va_digits(shape), pa_digits(shape));
-    let (mut printed, mut tail) = (Printed::default(), Tail::default());
+    let (mut printed, mut tail) = (Printed::new(args.min.0), Tail::default());
     for run in runs.by_ref() {
-        if run.len() < min {
+        if !printed.takes(&run) {
             continue;
         }
-        printed.add(&run);
-        if printed.runs == 1 {
+        if printed.printed.runs == 1 {
             let (va_width, pa_width) = (2 * va_digits + 3, pa_digits);
             writeln!(out, "{:va_width$}  {:pa_width$}  {:>10}  {:>16}  access", "VA", "PA", "length", "pages")?;
         }
         let tail = tail.of(&run, shape);
         writeln!(out, "{:0va_digits$x}..={:0va_digits$x}  {:0pa_digits$x}  {tail}", run.va.first, run.va.last, run.pa)?;
     }
-    summary(&printed, &runs.seen, out)?;
-    Ok(!runs.seen.is_cut)
+    summary(&printed, &runs.seen, args, out)?;
+    Ok(runs.seen)
 }
 
-fn summary(printed: &Printed, seen: &Seen, out: &mut impl Write) -> io::Result<()> {
-    let (runs, bytes) = (human::count(printed.runs, "run"), human::bytes(printed.bytes));
-    writeln!(out, "{}{runs}, {bytes}", if printed.runs > 0 { "\n" } else { "" })?;
+fn summary(printed: &Printed, seen: &Seen, args: &DumpArgs, out: &mut impl Write) -> io::Result<()> {
+    let words = |sum: &Sum| format!("{}, {}", human::count(sum.runs, "run"), human::bytes(sum.bytes));
+    writeln!(out, "{}{}", if printed.printed.runs > 0 { "\n" } else { "" }, words(&printed.printed))?;
+    if printed.short.runs > 0 {
+        writeln!(out, "  not listed: {}, shorter than --min; the pages are those of all", words(&printed.short))?;
+    }
     for (size_lg2, count) in seen.pages.each() {
         let size = 1u64.checked_shl(size_lg2).map_or("16 EiB".to_owned(), human::bytes);
         writeln!(out, "  {count} {} of {size}", if count == 1 { "page" } else { "pages" })?;
     }
+    let filter = &args.filter;
+    let is_filtered = filter.va.is_some() || filter.pa.is_some() || !filter.has.is_empty() || printed.short.runs > 0;
+    let whose = if is_filtered { ", with or without such pages" } else { "" };
     for (level, count) in &seen.tables {
-        writeln!(out, "  {} of level {level}", human::count(*count, "table"))?;
+        writeln!(out, "  {} of level {level}{whose}", human::count(*count, "table"))?;
     }
-    for (count, what) in [
-        (seen.foreign, "that the format does not know"),
-        (seen.outside, "that point to tables outside of the image"),
-        (seen.misaligned, "that point to tables that would not be aligned"),
-    ] {
-        if count > 0 {
-            writeln!(out, "  {} {what} (`genpt check` tells which)", human::count(count, "item"))?;
-        }
-    }
-    if seen.is_cut {
-        writeln!(out, "  stopped: as many items as --limit allows were decoded, and there are more")?;
+    for what in seen.missing() {
+        writeln!(out, "  {what}")?;
     }
     Ok(())
 }
@@ -173,21 +201,22 @@ fn row(shape: &Shape, run: &Run) -> RunRow {
     }
 }
 
-fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
-    let mut printed = Printed::default();
+fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<Seen> {
+    let mut all = Printed::new(min);
     write!(out, "{{\"format\": \"{}\", \"runs\": [", shape.format)?;
     for run in runs.by_ref() {
-        if run.len() < min {
+        if !all.takes(&run) {
             continue;
         }
-        write!(out, "{}", if printed.runs > 0 { ",\n  " } else { "\n  " })?;
-        printed.add(&run);
+        write!(out, "{}", if all.printed.runs > 1 { ",\n  " } else { "\n  " })?;
         serde_json::to_writer(&mut *out, &row(shape, &run))?;
     }
     let seen = &runs.seen;
     let statistics = Statistics {
-        runs: printed.runs,
-        bytes: printed.bytes,
+        runs: all.printed.runs,
+        bytes: all.printed.bytes,
+        short_runs: all.short.runs,
+        short_bytes: all.short.bytes,
         pages: seen.pages.each().map(|(lg2, count)| Count { of: 1u64.checked_shl(lg2).unwrap_or(0), count }).collect(),
         tables: seen.tables.iter().map(|(level, count)| Count { of: (*level).into(), count: *count }).collect(),
         foreign_items: seen.foreign,
@@ -198,10 +227,10 @@ fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
     write!(out, "\n], \"statistics\": ")?;
     serde_json::to_writer(&mut *out, &statistics)?;
     writeln!(out, "}}")?;
-    Ok(!seen.is_cut)
+    Ok(runs.seen)
 }
 
-fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
+fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<Seen> {
     let mut table = csv::Writer::from_writer(out);
     table.write_record(["va", "va_last", "pa", "bytes", "page_sizes", "access", "attributes"])?;
     for run in runs.by_ref() {
@@ -214,5 +243,5 @@ fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io:
         table.write_record([va, va_last, pa, bytes, page_sizes, access, attributes.join(" ")])?;
     }
     table.flush()?;
-    Ok(!runs.seen.is_cut)
+    Ok(runs.seen)
 }
