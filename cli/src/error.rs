@@ -1,5 +1,6 @@
 //! What can go wrong, told so that the user can act: one line for the error, and one that begins with `hint:`.
 
+use crate::human::printable;
 use std::io;
 use thiserror::Error;
 
@@ -66,7 +67,8 @@ const EMPTY_HELP: &str = "expected is the text of /sys/kernel/tracing/trace or o
 impl TraceError {
     /// The error for a malformed line.
     pub fn malformed(name: &str, line: u64, text: &str, malformed: crate::trace::Malformed) -> Self {
-        let mut shown: String = text.trim_start().chars().take(SHOWN_CHARS).flat_map(printable).collect();
+        let begin = |text: &str| printable(&text.chars().take(SHOWN_CHARS).collect::<String>());
+        let mut shown = begin(text.trim_start());
         if text.trim_start().chars().count() > SHOWN_CHARS {
             shown.push_str(" ...");
         }
@@ -74,16 +76,10 @@ impl TraceError {
             name: name.to_owned(),
             line,
             text: shown,
-            found: malformed.found.chars().take(SHOWN_CHARS).flat_map(printable).collect(),
+            found: begin(&malformed.found),
             expected: malformed.expected,
         }
     }
-}
-
-/// The character, or its escape if it could disturb a terminal.
-fn printable(char: char) -> impl Iterator<Item = char> {
-    let escaped = char.is_control() && char != '\t';
-    escaped.then(|| char.escape_default()).into_iter().flatten().chain((!escaped).then_some(char))
 }
 
 fn explain(cause: &io::Error) -> String {

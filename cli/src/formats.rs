@@ -11,6 +11,13 @@ use crate::replay::{Job, replay};
 use crate::report::FormatReport;
 use generic_pt::Features;
 
+/// A register of a CPU, of those that are in the notes of core files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Register {
+    /// CR3 of x86.
+    Cr3,
+}
+
 /// One format.
 pub struct FormatRow {
     /// Its name, as in `generic_pt::fmt`.
@@ -21,6 +28,9 @@ pub struct FormatRow {
     pub page_bytes: u64,
     /// The physical address bits that hardware's top pointer holds.
     pub top_pa_mask: u64,
+    /// Registers of CPUs that hold the root of its tables. No description says where a root is kept: for a format that is
+    /// walked for devices only, what a CPU's register holds is the root of something else.
+    pub roots: &'static [Register],
     /// Makes a decoder of its tables.
     pub decoder: fn(&Options) -> Result<Box<dyn Decoder>, InspectError>,
     /// Builds tables of it.
@@ -59,15 +69,17 @@ impl<C> Shape<C> {
     }
 }
 
-/// Makes [`FORMATS`] of rows `name: "about", va [bits to choose from], features, |va bits| Config { .. };`.
+/// Makes [`FORMATS`] of rows `name: "about", root [registers], va [bits to choose from], features, |va bits| Config { .. };`, in which
+/// the registers can be left out.
 macro_rules! formats {
-    ($($name:ident: $about:literal, va $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr;)*) => {
+    ($($name:ident: $about:literal, $(root [$($root:ident),*],)? va $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr;)*) => {
         /// Every format, in the order of reports.
         pub const FORMATS: &[FormatRow] = &[$(FormatRow {
             name: stringify!($name),
             about: $about,
             page_bytes: 1 << generic_pt::fmt::$name::GEOMETRY.granule_lg2,
             top_pa_mask: generic_pt::fmt::$name::GEOMETRY.top_pa_mask,
+            roots: &[$($(Register::$root),*)?],
             decoder: |options| decode::decoder::<generic_pt::fmt::$name::Format>(&shapes::$name::SHAPE, options),
             build: |plan| build::<generic_pt::fmt::$name::Format>(&shapes::$name::SHAPE, plan),
             replay: |job, plan| replay::<generic_pt::fmt::$name::Format>(job, &shapes::$name::SHAPE, plan),
@@ -102,7 +114,7 @@ formats! {
         |_| Config { starting_level: 2, encryption_mask: 0 };
     amdv1_mock: "AMDv1 with 2 KiB pages, for tests", va [56], Features::empty(),
         |bits| Config { starting_level: if bits > 47 { 4 } else { 2 }, encryption_mask: 0 };
-    x86_64: "x86_64 without sign extension (AMD IOMMU v2, VT-d first stage)", va [48, 57], Features::empty(),
+    x86_64: "x86_64 without sign extension (AMD IOMMU v2, VT-d first stage)", root [Cr3], va [48, 57], Features::empty(),
         |bits| Config { top_level: if bits > 48 { 4 } else { 3 }, encryption_mask: 0 };
     vtdss: "Intel VT-d second stage", va [48, 57], Features::empty(),
         |bits| Config { top_level: if bits > 48 { 4 } else if bits > 39 { 3 } else { 2 } };
@@ -120,7 +132,7 @@ formats! {
     armv8_4k: "ARMv8 stage 1, 4 KiB granule (CPUs, SMMU)", va [48], Features::empty(), |_| Config {};
     armv8_16k: "ARMv8 stage 1, 16 KiB granule", va [48], Features::empty(), |_| Config {};
     armv8_64k: "ARMv8 stage 1, 64 KiB granule", va [48], Features::empty(), |_| Config {};
-    x86_pae: "x86 PAE, 32 bits", va [32], Features::empty(), |_| Config {};
+    x86_pae: "x86 PAE, 32 bits", root [Cr3], va [32], Features::empty(), |_| Config {};
     ppc64_radix: "PowerPC radix trees, 4 KiB pages", va [52], Features::empty(), |_| Config { quadrant: 0 };
     ppc64_radix_64k: "PowerPC radix trees, 64 KiB pages", va [52], Features::empty(), |_| Config { quadrant: 0 };
     rockchip_v2: "Rockchip IOMMU v2", va [32], Features::empty(), |_| Config {};

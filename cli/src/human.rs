@@ -1,4 +1,6 @@
-//! Numbers for people.
+//! Numbers and names for people.
+
+use std::path::Path;
 
 /// Units of bytes, each 1024 of the one before.
 const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
@@ -28,9 +30,32 @@ pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// Text of others, such as a file's name, as it may go to a terminal: on one line, with an escape for each character that
+/// could disturb it or change the order of others.
+pub fn printable(text: &str) -> String {
+    let disturbs = |char: char| {
+        char.is_control() && char != '\t' || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        if disturbs(char) { shown.extend(char.escape_default()) } else { shown.push(char) }
+    }
+    shown
+}
+
+/// The name of a file, printable.
+pub fn file(path: &Path) -> String {
+    printable(&path.display().to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_do_not_disturb_a_terminal() {
+        assert_eq!(printable("a\u{1b}[31m\nhint: \u{9b}\u{202e}é\t"), "a\\u{1b}[31m\\nhint: \\u{9b}\\u{202e}é\t");
+    }
 
     #[test]
     fn units() {

@@ -32,6 +32,7 @@ mod progress;
 mod render;
 mod replay;
 mod report;
+mod same_file;
 mod samples;
 mod sparkline;
 mod status;
@@ -51,6 +52,7 @@ use machine::Machine;
 use progress::Progress;
 use replay::{Check, Job, PASSES};
 use report::{PAGE_BYTES, Report, TraceReport};
+use same_file::is_same_file;
 use serde::Serialize;
 use status::Failure;
 use std::collections::BTreeMap;
@@ -136,7 +138,8 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
 
 fn manual(args: &ManArgs) -> Result<(), Failure> {
     if let Some(directory) = &args.output_dir {
-        let failed = |error| (status::INPUT, format!("cannot write manual pages to {}: {error}", directory.display()));
+        let failed =
+            |error| (status::INPUT, format!("cannot write manual pages to {}: {error}", human::file(directory)));
         return std::fs::create_dir_all(directory)
             .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
             .map_err(failed);
@@ -148,6 +151,12 @@ fn manual(args: &ManArgs) -> Result<(), Failure> {
 }
 
 fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
+    if let Some(page) = &args.html
+        && args.files.iter().any(|trace| is_same_file(page, trace))
+    {
+        let text = format!("{} is a trace to be replayed: write somewhere else with `--html`", human::file(page));
+        return Err((status::USAGE, text));
+    }
     let sources: Vec<Source> = if args.files.is_empty() {
         vec![Source::BuiltIn]
     } else {
@@ -170,7 +179,7 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
         }
     }
     if let Some(path) = &args.html {
-        let failed = |error| (status::INPUT, format!("cannot write the page {}: {error}", path.display()));
+        let failed = |error| (status::INPUT, format!("cannot write the page {}: {error}", human::file(path)));
         std::fs::write(path, html::page(&reports, args.queue)).map_err(failed)?;
     }
     match reports.iter().find(|report| report.formats.is_empty()) {

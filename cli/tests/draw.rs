@@ -2,7 +2,8 @@
 
 mod common;
 
-use common::drawing::{Bench, SPEC, at_random, cells, items, number};
+use common::drawing::{at_random, cells, items, number};
+use common::images::{Bench, SPEC};
 use common::{assert_golden, failure, genpt, stdout};
 use serde_json::Value;
 use std::time::{Duration, Instant};

@@ -5,7 +5,8 @@
 mod common;
 
 use common::browser::Browser;
-use common::drawing::{Bench, SPEC, at_random};
+use common::drawing::at_random;
+use common::images::{Bench, SPEC};
 use serde_json::Value;
 use std::path::Path;
 

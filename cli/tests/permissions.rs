@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::drawing::Bench;
 use common::genpt;
+use common::images::Bench;
 use rstest::rstest;
 use serde_json::Value;
 

@@ -25,11 +25,13 @@ pub enum BuildError {
         /// What is wrong with it.
         what: String,
     },
-    /// A file to be written is the specification.
-    #[error("{name} is the specification: write somewhere else with `-o`")]
+    /// A file to be written is another one that is read or written.
+    #[error("{name} is {what}: write somewhere else with `-o`")]
     Overwrites {
         /// The file.
         name: String,
+        /// Which one that is.
+        what: &'static str,
     },
     /// Nothing says what format the tables are to have.
     #[error("say `--format`, or `format` in the specification (formats: `genpt formats`)")]

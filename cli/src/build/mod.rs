@@ -12,6 +12,7 @@ pub use tables::{Built, Plan, build};
 use crate::formats::FORMATS;
 use crate::human;
 use crate::image::{Contents, Manifest};
+use crate::same_file::is_same_file;
 use crate::status::{self, Failure};
 use args::BuildArgs;
 use spec::Spec;
@@ -24,7 +25,7 @@ impl From<BuildError> for Failure {
             BuildError::Read { .. } | BuildError::Write { .. } | BuildError::Elf(_) => status::INPUT,
             _ => status::USAGE,
         };
-        (code, error.to_string())
+        (code, human::printable(&error.to_string()))
     }
 }
 
@@ -49,10 +50,12 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     };
     let manifest_path = Manifest::path_of(&args.output);
     for path in [&args.output, &manifest_path] {
-        let is_spec = |real: &Path| args.spec.canonicalize().is_ok_and(|spec| spec == real);
-        if path.canonicalize().is_ok_and(|real| is_spec(&real)) {
-            return Err(BuildError::Overwrites { name: path.display().to_string() }.into());
+        if is_same_file(path, &args.spec) {
+            return Err(BuildError::Overwrites { name: human::file(path), what: "the specification" }.into());
         }
+    }
+    if is_same_file(&args.output, &manifest_path) {
+        return Err(BuildError::Overwrites { name: human::file(&manifest_path), what: "the image" }.into());
     }
     built.manifest.contents = contents;
     write(&args.output, &bytes)?;
@@ -73,7 +76,7 @@ fn contents_of(path: &Path) -> Contents {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
-    std::fs::write(path, bytes).map_err(|cause| BuildError::Write { name: path.display().to_string(), cause })
+    std::fs::write(path, bytes).map_err(|cause| BuildError::Write { name: human::file(path), cause })
 }
 
 /// What was built, in text: where it is, and what to program.

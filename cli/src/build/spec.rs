@@ -2,6 +2,7 @@
 
 use super::BuildError;
 use crate::decode::Options;
+use crate::human;
 use crate::number::Hex;
 use generic_pt::Prot;
 use serde::Deserialize;
@@ -90,13 +91,13 @@ impl Spec {
     /// # Errors
     /// [`BuildError::Read`] and [`BuildError::Syntax`].
     pub fn read(path: &Path) -> Result<Self, BuildError> {
-        let name = path.display().to_string();
+        let name = human::file(path);
         let text = std::fs::read_to_string(path).map_err(|cause| BuildError::Read { name: name.clone(), cause })?;
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
         let parsed = match ending.as_str() {
             "json" => serde_json::from_str(&text).map_err(|error| error.to_string()),
             "csv" => Self::of_csv(&text),
-            _ => toml::from_str(&text).map_err(|error| error.to_string().trim_end().to_owned()),
+            _ => toml::from_str(&text).map_err(|error| on_one_line(&error)),
         };
         parsed.map_err(|what| BuildError::Syntax { name, what })
     }
@@ -117,6 +118,14 @@ impl Spec {
             ..Options::default()
         }
     }
+}
+
+/// Where an error of TOML is, and what is wrong there; not the lines around it.
+fn on_one_line(error: &toml::de::Error) -> String {
+    let text = error.to_string();
+    let place = text.lines().next().unwrap_or_default();
+    let what = error.message().lines().collect::<Vec<_>>().join(", ");
+    if place == what { what } else { format!("{place}: {what}") }
 }
 
 #[cfg(test)]

@@ -60,6 +60,7 @@ impl<F: Groups> Generic<F> {
                 item_lg2: item_size_lg2::<F>(level),
                 items_lg2,
                 align_lg2: if level == top { blueprint.top_size_lg2() } else { bytes_lg2 },
+                empty: F::empty_item(&common, level).to_u64(),
                 masks: [ItemKind::Table, ItemKind::PlainLeaf, ItemKind::ContiguousLeaf].map(|kind| {
                     let masks = masks::<F>(&common, level, kind);
                     Masks { address: masks.address & !hidden[level as usize], ..masks }

@@ -91,6 +91,8 @@ pub struct LevelShape {
     pub items_lg2: u32,
     /// Alignment of a table in bytes, as a power of two.
     pub align_lg2: u32,
+    /// An empty item as the format leaves it.
+    pub empty: u64,
     /// For pointers, plain leaves, and leaves of several items.
     pub masks: [Masks; 3],
 }

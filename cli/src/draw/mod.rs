@@ -24,6 +24,7 @@ use crate::inspect::runs::fields_named;
 use crate::inspect::scan::Blocked;
 use crate::inspect::source::Source;
 use crate::number::AddressRange;
+use crate::same_file::is_same_file;
 use crate::status::{self, Failure};
 use args::{DrawArgs, Emit};
 use cell::{Table, What};
@@ -163,7 +164,7 @@ pub fn run(args: &DrawArgs) -> Result<u8, Failure> {
     };
     let path = &args.output;
     std::fs::write(path, &text)
-        .map_err(|error| (status::INPUT, format!("cannot write the drawing {}: {error}", path.display())))?;
+        .map_err(|error| (status::INPUT, format!("cannot write the drawing {}: {error}", human::file(path))))?;
     let findings: u64 = drawing.report.counts.values().sum();
     let mut line = format!("{}; {}\n", drawing.about(), human::count(findings, "finding"));
     for missing in drawing.missing(tables_drawn) {
@@ -175,10 +176,9 @@ pub fn run(args: &DrawArgs) -> Result<u8, Failure> {
 
 /// Nothing is written over the image or its manifest.
 fn refuse_overwriting(args: &DrawArgs) -> Result<(), Failure> {
-    let Ok(output) = args.output.canonicalize() else { return Ok(()) };
     for path in [&args.image, &Manifest::path_of(&args.image)] {
-        if path.canonicalize().is_ok_and(|real| real == output) {
-            let text = format!("{} is what is to be drawn: write somewhere else with `-o`", path.display());
+        if is_same_file(path, &args.output) {
+            let text = format!("{} is what is to be drawn: write somewhere else with `-o`", human::file(path));
             return Err((status::USAGE, text));
         }
     }

@@ -89,11 +89,12 @@ pub fn scan(
     let mut scan = Scan::new(source, window, most_items);
     while let Some(event) = scan.next() {
         match event {
-            Event::Table(at, _) => {
-                if !builder.table(at, scan.items()) {
-                    scan.leave();
+            Event::Enter(at) => {
+                if !builder.is_new(&at) {
+                    scan.pass_over();
                 }
             }
+            Event::Table(at, _) => builder.table(at, scan.items()),
             Event::Leaf(at) => builder.leaf(&at),
             Event::Blocked(at, blocked) => builder.replace(&at, What::Blocked(blocked)),
             Event::Limit => reach = Reach::Cut,
@@ -122,19 +123,22 @@ impl Builder<'_> {
         self.source.decoder.shape()
     }
 
-    /// Takes a table in; false if it was met before at the same level.
-    fn table(&mut self, at: TableAt, items: &[Item]) -> bool {
-        let above = self.above(&at);
-        if let Some(place) = self.seen.get(&(at.pa, at.level)).copied() {
-            let shared = match place {
-                Place::Kept(id) => What::Shared(id),
-                Place::Folded(..) => What::Folded(Below::default()),
-            };
-            if let Some(Place::Kept(parent)) = above {
-                self.set(parent, &at, shared);
-            }
-            return false;
+    /// Whether a table was not met before at the same level. If it was, the pointer to it says so.
+    fn is_new(&mut self, at: &TableAt) -> bool {
+        let Some(place) = self.seen.get(&(at.pa, at.level)).copied() else { return true };
+        let shared = match place {
+            Place::Kept(id) => What::Shared(id),
+            Place::Folded(..) => What::Folded(Below::default()),
+        };
+        if let Some(Place::Kept(parent)) = self.above(at) {
+            self.set(parent, at, shared);
         }
+        false
+    }
+
+    /// Takes a table in.
+    fn table(&mut self, at: TableAt, items: &[Item]) {
+        let above = self.above(&at);
         self.level_tables[at.level as usize] += 1;
         self.maps.table(at.pa, self.shape().table_bytes(at.level));
         let is_room = self.tables.len() < MOST_TABLES && self.cells < MOST_CELLS;
@@ -163,7 +167,6 @@ impl Builder<'_> {
             }
             Place::Folded(parent, index) => self.fold(parent, index, below, worst),
         }
-        true
     }
 
     /// Tells the maps of a leaf; they come in VA order, so that runs across tables are one.

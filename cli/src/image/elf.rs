@@ -2,9 +2,9 @@
 
 use super::file::ImageFile;
 use super::{Cpu, Segment};
-use object::read::elf::{ElfFile32, ElfFile64, FileHeader, ProgramHeader};
-use object::read::{Object, ObjectSection, ReadCache, ReadRef};
-use object::{Endianness, SectionKind, elf};
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
+use object::read::{ReadCache, ReadRef};
+use object::{Endianness, elf};
 use std::collections::BTreeSet;
 
 /// The first bytes of an ELF file.
@@ -47,6 +47,9 @@ pub fn read(file: &ImageFile) -> Result<Core, String> {
 fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) -> Result<Core, String> {
     let header = H::parse(bytes).map_err(|error| error.to_string())?;
     let endian = header.endian().map_err(|error| error.to_string())?;
+    few("program headers", header.phnum(endian, bytes))?;
+    // Only of x86 there are such notes.
+    let is_x86 = [elf::EM_386, elf::EM_X86_64].contains(&header.e_machine(endian));
     let mut core = Core { segments: Vec::new(), cpus: BTreeSet::new() };
     let (mut noted, mut note_bytes) = (BTreeSet::new(), 0u64);
     for program in header.program_headers(endian, bytes).map_err(|error| error.to_string())? {
@@ -70,7 +73,7 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
                 let Ok(Some(mut notes)) = program.notes(endian, bytes) else { continue };
                 // What is no note ends the list; the memory is there all the same.
                 while let Ok(Some(note)) = notes.next() {
-                    if note.name() == QEMU_NOTE {
+                    if is_x86 && note.name() == QEMU_NOTE {
                         core.cpus.extend(cpu(note.desc()));
                     }
                 }
@@ -81,6 +84,8 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
     Ok(core)
 }
 
+/// Most program headers or sections: some 60 MiB of them.
+const MOST_HEADERS: u32 = 1 << 20;
 /// Most bytes of notes: those of 10^5 CPUs.
 const MOST_NOTE_BYTES: u64 = 64 << 20;
 /// The name of a note with the state of a CPU.
@@ -98,24 +103,33 @@ fn cpu(state: &[u8]) -> Option<Cpu> {
 
 /// The data section of an object without program headers, as memory at `base`: what `genpt build` makes for linkers.
 pub fn section(file: &ImageFile, base: u64) -> Result<Vec<Segment>, String> {
-    let find = |range: Option<(u64, u64)>| {
-        let (offset, len) = range.ok_or("it has neither program headers nor a section with data")?;
-        Ok(vec![Segment { pa: base, len, offset }])
-    };
     let bytes = ReadCache::new(file.file());
-    match class(file)? {
-        Class::Bits32 => {
-            let file = ElfFile32::<Endianness, _>::parse(&bytes).map_err(|error| error.to_string())?;
-            find(data_of(&file))
-        }
-        Class::Bits64 => {
-            let file = ElfFile64::<Endianness, _>::parse(&bytes).map_err(|error| error.to_string())?;
-            find(data_of(&file))
-        }
-    }
+    let found = match class(file)? {
+        Class::Bits32 => data_of::<elf::FileHeader32<Endianness>, _>(&bytes),
+        Class::Bits64 => data_of::<elf::FileHeader64<Endianness>, _>(&bytes),
+    }?;
+    let (offset, len) = found.ok_or("it has neither program headers nor a section with data")?;
+    Ok(vec![Segment { pa: base, len, offset }])
 }
 
-fn data_of<'a>(file: &impl Object<'a>) -> Option<(u64, u64)> {
-    let is_data = |kind| matches!(kind, SectionKind::Data | SectionKind::ReadOnlyData);
-    file.sections().filter(|section| is_data(section.kind())).find_map(|section| section.file_range())
+/// Offset and bytes of the first section with data.
+fn data_of<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) -> Result<Option<(u64, u64)>, String> {
+    let header = H::parse(bytes).map_err(|error| error.to_string())?;
+    let endian = header.endian().map_err(|error| error.to_string())?;
+    few("sections", header.shnum(endian, bytes))?;
+    let sections = header.section_headers(endian, bytes).map_err(|error| error.to_string())?;
+    let is_data = |section: &&H::SectionHeader| {
+        let flags = section.sh_flags(endian);
+        let is_other = [elf::SHF_EXECINSTR, elf::SHF_TLS, elf::SHF_STRINGS].iter().any(|flag| flags.contains(*flag));
+        section.sh_type(endian) == elf::SHT_PROGBITS && flags.contains(elf::SHF_ALLOC) && !is_other
+    };
+    Ok(sections.iter().find(is_data).and_then(|section| section.file_range(endian)))
+}
+
+/// Refuses more headers than any real file has, before they are read: they are all read at once.
+fn few(what: &str, count: object::read::Result<u32>) -> Result<(), String> {
+    match count.map_err(|error| error.to_string())? {
+        count if count > MOST_HEADERS => Err(format!("it has {count} {what}; at most {MOST_HEADERS} are read")),
+        _ => Ok(()),
+    }
 }

@@ -1,5 +1,6 @@
 //! The manifest beside an image that `genpt build` made: what the tables in it are.
 
+use crate::human;
 use crate::inspect::InspectError;
 use crate::number::Hex;
 use clap::ValueEnum;
@@ -76,7 +77,7 @@ impl Manifest {
     /// [`InspectError::Manifest`] if it is none of `genpt build`.
     pub fn beside(image: &Path) -> Result<Option<Self>, InspectError> {
         let path = Self::path_of(image);
-        let name = path.display().to_string();
+        let name = human::file(&path);
         let text = match std::fs::metadata(&path) {
             Ok(file) if file.is_file() => std::fs::read_to_string(&path),
             _ => return Ok(None),

@@ -10,6 +10,7 @@ mod manifest;
 
 pub use manifest::{Contents, Manifest, Register};
 
+use crate::human;
 use crate::inspect::InspectError;
 use file::ImageFile;
 use std::collections::BTreeSet;
@@ -62,7 +63,7 @@ impl Image {
     /// # Errors
     /// [`InspectError::Open`], [`InspectError::Damaged`] and [`InspectError::Manifest`].
     pub fn open(path: &Path, base: Option<u64>) -> Result<Self, InspectError> {
-        let name = path.display().to_string();
+        let name = human::file(path);
         let file = ImageFile::open(path).map_err(|cause| InspectError::Open { name: name.clone(), cause })?;
         let manifest = Manifest::beside(path)?;
         if let Some(Manifest { contents: contents @ (Contents::C | Contents::Asm), .. }) = manifest {

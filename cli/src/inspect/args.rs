@@ -106,7 +106,7 @@ pub struct DumpArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
 
-    /// Only runs of at least so many bytes
+    /// Only runs of at least so many bytes; the statistics have the pages of shorter ones, too
     #[arg(long, value_name = "SIZE", default_value = "0")]
     pub min: Hex,
 
@@ -197,7 +197,8 @@ Examples:
   genpt dump memory.raw --base 0x80000000 --format riscv_64 --root 0x80001000 --output csv
   genpt dump tables.img --pa 0x1234567       every VA that goes there
 
-Exit status: 0 done; 1 the image cannot be read; 2 wrong arguments; 5 there is more than --limit allows.";
+Exit status: 0 done; 1 the image cannot be read; 2 wrong arguments; 5 there is more than --limit allows, or items whose tables \
+cannot be looked at: with JSON and CSV standard error says which.";
 
     /// `genpt check`.
     pub const CHECK: &str = "\

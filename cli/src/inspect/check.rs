@@ -1,7 +1,10 @@
 //! `genpt check`: everything that is odd about the tables of an image.
 //!
 //! Each table is looked at once for each level at which it is used, however many pointers lead to it, so a hostile image ends
-//! early: the pairs of table and level are remembered, which are no more than the items that may be decoded.
+//! early: the pairs of table and level are remembered, which are no more than the items that may be decoded. What was met
+//! before is not decoded again, and counts for nothing.
+
+mod reached;
 
 pub use super::rules::Severity;
 
@@ -11,6 +14,7 @@ use crate::decode::{Inherited, Item, Meaning, Shape};
 use crate::human;
 use crate::number::{AddressRange, Hex};
 use generic_pt::{Access, lg2};
+use reached::Met;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
@@ -70,8 +74,8 @@ struct Check<'a> {
     source: &'a Source,
     report: Report,
     most: usize,
-    /// The levels at which a table was seen, one bit each.
-    seen: HashMap<u64, u8>,
+    /// Tables that were met, by physical address.
+    seen: HashMap<u64, Met>,
     /// Of each kind of leaf, whether it may be written, to its level, its bits beside the address, and those of the pointers.
     writable: HashMap<(u32, u64, Inherited), bool>,
 }
@@ -90,14 +94,13 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
     let mut scan = Scan::new(source, AddressRange::ALL, most_items);
     while let Some(event) = scan.next() {
         match event {
-            Event::Table(at, stale) => {
-                let ancestor = scan.path().find(|above| above.pa == at.pa && above.level != at.level).copied();
-                if check.is_new(&at, ancestor.as_ref()) {
-                    check.table(&at, scan.items(), stale);
-                } else {
-                    scan.leave();
+            Event::Enter(at) => {
+                let ancestor = scan.path().find(|above| above.pa == at.pa).copied();
+                if !check.is_new(&at, ancestor.as_ref()) {
+                    scan.pass_over();
                 }
             }
+            Event::Table(at, stale) => check.table(&at, scan.items(), stale),
             Event::Blocked(at, blocked) => check.blocked(&at, blocked),
             Event::Leaf(_) => scan.skip_leaves(),
             Event::Limit => {
@@ -108,7 +111,8 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
             }
         }
     }
-    check.unreachable();
+    check.overlapping();
+    check.unreachable(scan.left());
     check.report
 }
 
@@ -139,9 +143,9 @@ impl Check<'_> {
 
     /// Whether the table is to be looked at: it is no ancestor of itself, and was not looked at before.
     fn is_new(&mut self, at: &TableAt, ancestor: Option<&TableAt>) -> bool {
-        let levels = self.seen.entry(at.pa).or_default();
-        let (before, bit) = (*levels, 1u8 << at.level);
-        *levels |= bit;
+        let met = self.seen.entry(at.pa).or_insert(Met { levels: 0, va: at.va });
+        let (before, bit) = (met.levels, 1u8 << at.level);
+        met.levels |= bit;
         if let Some(above) = ancestor {
             let text = format!("the table is also one of level {} on the way to itself: a cycle", above.level);
             self.find(Severity::Error, "cycle", at, at.pa, at.va, text);
@@ -250,46 +254,6 @@ impl Check<'_> {
         };
         if let Some(rule) = rule {
             self.find_item(Severity::Error, rule.id(), &at.table, &at.item, rule.text());
-        }
-    }
-
-    /// Pages of an image that `genpt build` made to which no pointer leads. (Other images have more than tables.)
-    fn unreachable(&mut self) {
-        let source = self.source;
-        let Some(manifest) = &source.image.manifest else { return };
-        if self.report.counts.contains_key("limit") || manifest.bytes.0 == 0 {
-            return;
-        }
-        // What is behind the image that was built is not its.
-        let (first_pa, last_pa) = (manifest.base.0, manifest.base.0.saturating_add(manifest.bytes.0 - 1));
-        let shape = self.shape();
-        // Of the top, what hardware may look at beside its items is its own, too.
-        let bytes_of = |level: u32| shape.table_bytes(level).max(1 << shape.levels[level as usize].align_lg2);
-        let below_top = (0..shape.top_level()).map(bytes_of).min();
-        let step = below_top.unwrap_or_else(|| bytes_of(shape.top_level()));
-        let mut reached: Vec<(u64, u64)> = Vec::with_capacity(self.seen.len());
-        for (pa, levels) in &self.seen {
-            let highest = u8::BITS - 1 - levels.leading_zeros();
-            reached.push((*pa, pa.saturating_add(bytes_of(highest) - 1)));
-        }
-        reached.sort_unstable();
-        let mut buffer = Vec::new();
-        for segment in source.image.segments() {
-            let Some(from) = segment.pa.max(first_pa).checked_add(step - 1) else { continue };
-            let mut at = lg2::align_down(from, step.trailing_zeros());
-            while at <= segment.last().min(last_pa) {
-                let behind = reached.partition_point(|(first, _)| *first <= at.saturating_add(step - 1));
-                let is_reached = behind.checked_sub(1).is_some_and(|n| at <= reached[n].1);
-                let is_used =
-                    source.image.read(at, step, &mut buffer).is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0));
-                if !is_reached && is_used {
-                    let text = format!("{} that are not zero, and no pointer leads there", human::bytes(step));
-                    let place = Place { level: None, at: Hex(at), va: None };
-                    self.find_at(Severity::Warning, "unreachable", place, text);
-                }
-                let Some(next) = at.checked_add(step) else { break };
-                at = next;
-            }
         }
     }
 }

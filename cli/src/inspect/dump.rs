@@ -33,9 +33,15 @@ impl KindRow {
 /// What was seen, for programs.
 #[derive(Serialize)]
 struct Statistics {
+    /// Runs that are listed.
     runs: u64,
     bytes: u64,
+    /// Runs that pass the other filters and are shorter than `--min`.
+    short_runs: u64,
+    short_bytes: u64,
+    /// Of both.
     pages: Vec<Count>,
+    /// All that were looked at.
     tables: Vec<Count>,
     foreign_items: u64,
     pointers_outside: u64,
@@ -51,32 +57,58 @@ struct Count {
     count: u64,
 }
 
-/// Prints the runs. Says whether all of them were reached.
+/// Prints the runs. Says what was seen.
 ///
 /// # Errors
 /// [`InspectError`] for a filter that the format does not have; inside, what writing says.
-pub fn dump(source: &Source, args: &DumpArgs, out: &mut impl Write) -> Result<io::Result<bool>, InspectError> {
+pub fn dump(source: &Source, args: &DumpArgs, out: &mut impl Write) -> Result<io::Result<Seen>, InspectError> {
     let shape = source.decoder.shape();
     let filter = Filter::new(&args.filter, shape)?;
     let runs = Runs::new(source, filter, args.limit.limit.0);
     Ok(match args.output {
-        Output::Text => text(shape, runs, args.min.0, out),
+        Output::Text => text(shape, runs, args, out),
         Output::Json => json(shape, runs, args.min.0, out),
         Output::Csv => csv(shape, runs, args.min.0, out),
     })
 }
 
-/// Runs and bytes that were printed.
+/// Some runs, and their bytes.
 #[derive(Default)]
-struct Printed {
+struct Sum {
     runs: u64,
     bytes: u64,
 }
 
-impl Printed {
+impl Sum {
     fn add(&mut self, run: &Run) {
         self.runs += 1;
         self.bytes = self.bytes.saturating_add(run.len());
+    }
+}
+
+/// What became of the runs.
+struct Printed {
+    /// The least length of those that are printed.
+    min: u64,
+    printed: Sum,
+    /// Those that are shorter.
+    short: Sum,
+}
+
+impl Printed {
+    fn new(min: u64) -> Self {
+        Self { min, printed: Sum::default(), short: Sum::default() }
+    }
+
+    /// Counts a run. Says whether it is to be printed.
+    fn takes(&mut self, run: &Run) -> bool {
+        let is_long = run.len() >= self.min;
+        if is_long {
+            self.printed.add(run)
+        } else {
+            self.short.add(run)
+        }
+        is_long
     }
 }
 
@@ -126,20 +158,19 @@ impl<W: Fn(&Run) -> io::Result<String>> Tail<W> {
     }
 }
 
-fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
+fn text(shape: &Shape, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Write) -> io::Result<Seen> {
     let (va_digits, pa_digits) = (va_digits(shape), pa_digits(shape));
     let mut tail = Tail::new(|run: &Run| {
         let (length, access) = (human::bytes(run.len()), letters(run.attributes.access, shape.permissions));
         let text = format!("  {length:>10}  {:>16}  {access} {}", sizes(run.sizes), run.attributes);
         Ok(format!("{}\n", text.trim_end()))
     });
-    let (mut printed, mut line) = (Printed::default(), Vec::new());
+    let (mut printed, mut line) = (Printed::new(args.min.0), Vec::new());
     for run in runs.by_ref() {
-        if run.len() < min {
+        if !printed.takes(&run) {
             continue;
         }
-        printed.add(&run);
-        if printed.runs == 1 {
+        if printed.printed.runs == 1 {
             let (va_width, pa_width) = (2 * va_digits + 3, pa_digits);
             writeln!(out, "{:va_width$}  {:pa_width$}  {:>10}  {:>16}  access", "VA", "PA", "length", "pages")?;
         }
@@ -152,31 +183,28 @@ fn text(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
         line.extend(tail.of(&run)?);
         out.write_all(&line)?;
     }
-    summary(&printed, &runs.seen, out)?;
-    Ok(!runs.seen.is_cut)
+    summary(&printed, &runs.seen, args, out)?;
+    Ok(runs.seen)
 }
 
-fn summary(printed: &Printed, seen: &Seen, out: &mut impl Write) -> io::Result<()> {
-    let (runs, bytes) = (human::count(printed.runs, "run"), human::bytes(printed.bytes));
-    writeln!(out, "{}{runs}, {bytes}", if printed.runs > 0 { "\n" } else { "" })?;
+fn summary(printed: &Printed, seen: &Seen, args: &DumpArgs, out: &mut impl Write) -> io::Result<()> {
+    let words = |sum: &Sum| format!("{}, {}", human::count(sum.runs, "run"), human::bytes(sum.bytes));
+    writeln!(out, "{}{}", if printed.printed.runs > 0 { "\n" } else { "" }, words(&printed.printed))?;
+    if printed.short.runs > 0 {
+        writeln!(out, "  not listed: {}, shorter than --min; the pages are those of all", words(&printed.short))?;
+    }
     for (size_lg2, count) in seen.pages.each() {
         let size = 1u64.checked_shl(size_lg2).map_or("16 EiB".to_owned(), human::bytes);
         writeln!(out, "  {count} {} of {size}", if count == 1 { "page" } else { "pages" })?;
     }
+    let filter = &args.filter;
+    let is_filtered = filter.va.is_some() || filter.pa.is_some() || !filter.has.is_empty() || printed.short.runs > 0;
+    let whose = if is_filtered { ", with or without such pages" } else { "" };
     for (level, count) in &seen.tables {
-        writeln!(out, "  {} of level {level}", human::count(*count, "table"))?;
+        writeln!(out, "  {} of level {level}{whose}", human::count(*count, "table"))?;
     }
-    for (count, what) in [
-        (seen.foreign, "that the format does not know"),
-        (seen.outside, "that point to tables outside of the image"),
-        (seen.misaligned, "that point to tables that would not be aligned"),
-    ] {
-        if count > 0 {
-            writeln!(out, "  {} {what} (`genpt check` tells which)", human::count(count, "item"))?;
-        }
-    }
-    if seen.is_cut {
-        writeln!(out, "  stopped: as many items as --limit allows were decoded, and there are more")?;
+    for what in seen.missing() {
+        writeln!(out, "  {what}")?;
     }
     Ok(())
 }
@@ -191,27 +219,28 @@ fn push_numbers(run: &Run, around: [[&str; 2]; 4], line: &mut Vec<u8>) {
     }
 }
 
-fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
+fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<Seen> {
     let around = [["{\"va\":\"", "\""], [",\"va_last\":\"", "\""], [",\"pa\":\"", "\""], [",\"bytes\":\"", "\","]];
     // The rest of the object, without the brace that opens it.
     let mut tail = Tail::new(|run: &Run| Ok(serde_json::to_string(&KindRow::new(run, shape))?[1..].to_owned()));
-    let (mut printed, mut line) = (Printed::default(), Vec::new());
+    let (mut all, mut line) = (Printed::new(min), Vec::new());
     write!(out, "{{\"format\": \"{}\", \"runs\": [", shape.format)?;
     for run in runs.by_ref() {
-        if run.len() < min {
+        if !all.takes(&run) {
             continue;
         }
         line.clear();
-        line.extend(if printed.runs > 0 { b",\n  ".as_slice() } else { b"\n  " });
-        printed.add(&run);
+        line.extend(if all.printed.runs > 1 { b",\n  ".as_slice() } else { b"\n  " });
         push_numbers(&run, around, &mut line);
         line.extend(tail.of(&run)?);
         out.write_all(&line)?;
     }
     let seen = &runs.seen;
     let statistics = Statistics {
-        runs: printed.runs,
-        bytes: printed.bytes,
+        runs: all.printed.runs,
+        bytes: all.printed.bytes,
+        short_runs: all.short.runs,
+        short_bytes: all.short.bytes,
         pages: seen.pages.each().map(|(lg2, count)| Count { of: 1u64.checked_shl(lg2).unwrap_or(0), count }).collect(),
         tables: seen.tables.iter().map(|(level, count)| Count { of: (*level).into(), count: *count }).collect(),
         foreign_items: seen.foreign,
@@ -222,10 +251,10 @@ fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
     write!(out, "\n], \"statistics\": ")?;
     serde_json::to_writer(&mut *out, &statistics)?;
     writeln!(out, "}}")?;
-    Ok(!seen.is_cut)
+    Ok(runs.seen)
 }
 
-fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<bool> {
+fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<Seen> {
     writeln!(out, "va,va_last,pa,bytes,page_sizes,access,attributes")?;
     // The rest of a line, quoted as it has to be.
     let mut tail = Tail::new(|run: &Run| {
@@ -245,5 +274,5 @@ fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io:
             out.write_all(&line)?;
         }
     }
-    Ok(!runs.seen.is_cut)
+    Ok(runs.seen)
 }

@@ -56,6 +56,16 @@ pub enum InspectError {
         /// The image.
         name: String,
     },
+    /// The only root in a core file is that of tables of another format.
+    #[error(
+        "{name}: say `--root`, the physical address of the top table: CR3 in its notes is no root of {format} tables"
+    )]
+    RootOfOthers {
+        /// The image.
+        name: String,
+        /// The format.
+        format: &'static str,
+    },
     /// The CPUs in a core file use several tables.
     #[error("{name}: its CPUs use several tables: say one of them with `--root`: {roots}")]
     ManyRoots {

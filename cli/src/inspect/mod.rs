@@ -14,8 +14,10 @@ mod walk;
 
 pub use error::InspectError;
 
+use crate::human::printable;
 use crate::status::{self, Failure};
-use args::{CheckArgs, DiffArgs, DumpArgs, WalkArgs};
+use crate::style::{self, styled};
+use args::{CheckArgs, DiffArgs, DumpArgs, Output, WalkArgs};
 use diff::Verdict;
 use rules::Severity;
 use source::Source;
@@ -31,7 +33,8 @@ impl From<InspectError> for Failure {
             | InspectError::Source { .. } => status::INPUT,
             _ => status::USAGE,
         };
-        (code, error.to_string())
+        // Names in a manifest are those of somebody else.
+        (code, printable(&error.to_string()))
     }
 }
 
@@ -68,9 +71,18 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
 pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
     let source = Source::open(&args.image, &args.source)?;
     let mut out = out();
-    let is_whole = status::written(dump::dump(&source, args, &mut out)?)?;
+    let seen = status::written(dump::dump(&source, args, &mut out)?)?;
     status::written(out.flush())?;
-    Ok(if is_whole { status::OK } else { status::ERROR })
+    let missing = seen.missing();
+    if args.output != Output::Text {
+        // What programs read has no place for it.
+        let mut stderr = anstream::stderr();
+        for what in &missing {
+            // Nobody is left to hear of it if standard error is closed.
+            let _ = writeln!(stderr, "{} {what}", styled(style::ODD, "warning:"));
+        }
+    }
+    Ok(if missing.is_empty() { status::OK } else { status::ERROR })
 }
 
 /// `genpt check`. The exit status says how bad it is.

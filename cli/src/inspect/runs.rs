@@ -253,6 +253,7 @@ impl Iterator for Runs<'_> {
                         }
                     }
                 }
+                Event::Enter(_) => {}
                 Event::Table(at, _) => *self.seen.tables.entry(at.level).or_default() += 1,
                 Event::Blocked(_, Blocked::Foreign) => self.seen.foreign += 1,
                 Event::Blocked(_, Blocked::Outside) => self.seen.outside += 1,

@@ -47,6 +47,8 @@ pub enum Blocked {
 /// What a scan comes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Event {
+    /// A table that is in the image. What it holds is told next, unless it is passed over.
+    Enter(TableAt),
     /// A table, with this many items that are empty but not as the format leaves them. Its items come next.
     Table(TableAt, u64),
     /// An item of a page.
@@ -66,25 +68,40 @@ struct Frame {
     next: usize,
 }
 
+/// What is looked at next.
+enum Next {
+    /// The top.
+    Top,
+    /// The table that was just told of, and the pointer that led there; none to the top.
+    Table(TableAt, Option<ItemAt>),
+    /// An item of the table that was told last.
+    Item,
+}
+
 /// A scan of all tables below a top.
 pub struct Scan<'a> {
     source: &'a Source,
     window: AddressRange,
     frames: Vec<Frame>,
+    next: Next,
     /// Item lists of tables that were left.
     spare: Vec<Vec<Item>>,
     /// The bytes of a table.
     buffer: Vec<u8>,
     /// Items that may still be decoded.
     left: u64,
-    begun: bool,
 }
 
 impl<'a> Scan<'a> {
     /// A scan of what can be reached in a range of VA.
     pub fn new(source: &'a Source, window: AddressRange, most_items: u64) -> Self {
         let (frames, spare, buffer) = (Vec::new(), Vec::new(), Vec::new());
-        Self { source, window, frames, spare, buffer, left: most_items, begun: false }
+        Self { source, window, frames, next: Next::Top, spare, buffer, left: most_items }
+    }
+
+    /// Items that may still be decoded.
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// The items of the table that was told last.
@@ -103,7 +120,7 @@ impl<'a> Scan<'a> {
     }
 
     /// Leaves the table that was told last: the rest of its items are not told.
-    pub fn leave(&mut self) {
+    fn leave(&mut self) {
         if let Some(frame) = self.frames.pop() {
             self.spare.push(frame.items);
         }
@@ -136,21 +153,28 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Goes into a table that is in the image, if it may.
-    fn enter(&mut self, at: TableAt, pointer: Option<Item>) -> Option<Event> {
+    /// Does not go into the table of [`Event::Enter`], which was told last: it is not decoded.
+    pub fn pass_over(&mut self) {
+        self.next = Next::Item;
+    }
+
+    /// Decodes a table that is in the image, if it may.
+    fn decode(&mut self, at: TableAt, pointer: Option<ItemAt>) -> Option<Event> {
         let shape = self.source.decoder.shape();
-        if !self.source.image.has(at.pa, shape.table_bytes(at.level)) {
-            return None;
-        }
         let items = 1 << shape.levels[at.level as usize].items_lg2;
         let Some(left) = self.left.checked_sub(items) else {
             self.frames.clear();
             return Some(Event::Limit);
         };
         self.left = left;
-        let bytes = self.source.image.read(at.pa, shape.table_bytes(at.level), &mut self.buffer)?;
+        let bytes = self.source.image.read(at.pa, shape.table_bytes(at.level), &mut self.buffer);
+        let Some(bytes) = bytes else {
+            // It was cut off meanwhile.
+            return pointer.map(|pointer| Event::Blocked(pointer, Blocked::Outside));
+        };
         let mut items = self.spare.pop().unwrap_or_default();
         let stale = self.source.decoder.decode(at.level, bytes, &mut items);
+        let pointer = pointer.map(|pointer| pointer.item);
         self.frames.push(Frame { at, pointer, items, next: 0 });
         Some(Event::Table(at, stale))
     }
@@ -165,10 +189,15 @@ impl Iterator for Scan<'_> {
     #[inline]
     fn next(&mut self) -> Option<Event> {
         let shape = self.source.decoder.shape();
-        if !self.begun {
-            self.begun = true;
-            let at = TableAt { level: shape.top_level(), pa: self.source.root, va: 0, inherited: Inherited::default() };
-            return self.enter(at, None);
+        match std::mem::replace(&mut self.next, Next::Item) {
+            Next::Top => {
+                let (level, pa) = (shape.top_level(), self.source.root);
+                let top = TableAt { level, pa, va: 0, inherited: Inherited::default() };
+                self.next = Next::Table(top, None);
+                return Some(Event::Enter(top));
+            }
+            Next::Table(at, pointer) => return self.decode(at, pointer),
+            Next::Item => {}
         }
         loop {
             let frame = self.frames.last_mut()?;
@@ -196,9 +225,13 @@ impl Iterator for Scan<'_> {
                     if !lg2::is_aligned(item.pa, shape.levels[level as usize].align_lg2) {
                         return Some(Event::Blocked(at, Blocked::Misaligned));
                     }
+                    if !self.source.image.has(item.pa, shape.table_bytes(level)) {
+                        return Some(Event::Blocked(at, Blocked::Outside));
+                    }
                     let inherited = self.source.decoder.inherit(table.level, item.raw, table.inherited);
-                    let event = self.enter(TableAt { level, pa: item.pa, va, inherited }, Some(item));
-                    return Some(event.unwrap_or(Event::Blocked(at, Blocked::Outside)));
+                    let below = TableAt { level, pa: item.pa, va, inherited };
+                    self.next = Next::Table(below, Some(at));
+                    return Some(Event::Enter(below));
                 }
             }
         }

@@ -1,5 +1,6 @@
 //! What a dump comes to, counted.
 
+use crate::human;
 use generic_pt::lg2;
 use std::collections::BTreeMap;
 
@@ -58,6 +59,20 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// What is not in the result, in words, if something is not.
+    pub fn missing(&self) -> Vec<String> {
+        let items = [
+            (self.foreign, "that the format does not know"),
+            (self.outside, "that point to tables outside of the image"),
+            (self.misaligned, "that point to tables that would not be aligned"),
+        ];
+        let unread = items.into_iter().filter(|(count, _)| *count > 0);
+        let unread =
+            unread.map(|(count, what)| format!("{} {what} (`genpt check` tells which)", human::count(count, "item")));
+        let cut = "stopped: as many items as --limit allows were decoded, and there are more";
+        unread.chain(self.is_cut.then(|| cut.to_owned())).collect()
+    }
+
     /// Items that something may be mapped below, which was not looked at.
     pub fn unread(&self) -> u64 {
         self.foreign + self.outside + self.misaligned

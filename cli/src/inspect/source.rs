@@ -3,7 +3,7 @@
 use super::InspectError;
 use super::args::ImageArgs;
 use crate::decode::{Decoder, Options};
-use crate::formats::FORMATS;
+use crate::formats::{FORMATS, FormatRow, Register};
 use crate::image::{Cpu, Image};
 use crate::number::Hex;
 use generic_pt::lg2;
@@ -51,7 +51,7 @@ impl Source {
         let (root, options) = match root.or(args.root).or(manifest.map(|manifest| manifest.root)) {
             Some(Hex(root)) => (root, said),
             None => {
-                let (root, cpu) = one_root(&image, row.top_pa_mask)?;
+                let (root, cpu) = one_root(&image, row)?;
                 (root, said.or(Options::of_cpu(cpu)))
             }
         };
@@ -78,10 +78,13 @@ impl Source {
 }
 
 /// The root that all CPUs in the notes use, as the format's top pointer can hold it, and one of these CPUs.
-fn one_root(image: &Image, top_pa_mask: u64) -> Result<(u64, Cpu), InspectError> {
+fn one_root(image: &Image, row: &FormatRow) -> Result<(u64, Cpu), InspectError> {
     let name = image.name.clone();
-    let roots: BTreeMap<u64, Cpu> = image.cpus.iter().map(|cpu| (cpu.cr3 & top_pa_mask, *cpu)).collect();
+    let roots: BTreeMap<u64, Cpu> = image.cpus.iter().map(|cpu| (cpu.cr3 & row.top_pa_mask, *cpu)).collect();
     let first = roots.iter().next().ok_or_else(|| InspectError::NoRoot { name: name.clone() })?;
+    if !row.roots.contains(&Register::Cr3) {
+        return Err(InspectError::RootOfOthers { name, format: row.name });
+    }
     if roots.len() > 1 {
         let roots = roots.keys().map(|root| format!("{root:#x}")).collect::<Vec<_>>().join(", ");
         return Err(InspectError::ManyRoots { name, roots });

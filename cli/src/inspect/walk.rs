@@ -138,7 +138,7 @@ pub fn walk(source: &Source, va: u64) -> Walk {
                 });
                 return walk;
             }
-            Meaning::Empty => Some(Rule::NotPresent { is_clear: item.raw == 0 }),
+            Meaning::Empty => Some(Rule::NotPresent { is_clear: item.raw == shape.levels[level as usize].empty }),
             Meaning::Foreign => Some(source.foreign(level, item.raw)),
         };
         if let Some(rule) = stop {

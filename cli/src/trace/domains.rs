@@ -1,6 +1,7 @@
 //! Which domain an event belongs to: a field of it says it, or a `d_map:` or `d_unmap:` line before it.
 
 use super::line::{DomainLine, EventLine, Op, Owner};
+use crate::human::printable;
 
 /// Most announcements that wait for their event; a driver has at most a few per CPU under way.
 const MOST_WAITING: usize = 1024;
@@ -125,7 +126,7 @@ impl Pairing {
         let single = self.domains.len() == 1;
         let name = |owner: Option<usize>| match owner.and_then(|index| self.owners.get(index)) {
             Some(OwnerName::Domain(domain)) => format!("{domain:#018x}"),
-            Some(OwnerName::Device(device)) => device.clone(),
+            Some(OwnerName::Device(device)) => printable(device),
             None if single => "(the only one)".to_owned(),
             None => "(not named)".to_owned(),
         };

@@ -1,6 +1,7 @@
 //! Where a trace comes from: a file, standard input or the built-in one; compressed or not.
 
 use super::zstd;
+use crate::human;
 use flate2::bufread::MultiGzDecoder;
 use std::cell::Cell;
 use std::fmt;
@@ -62,7 +63,7 @@ impl fmt::Display for Source {
         match self {
             Self::BuiltIn => f.write_str("(built-in) intel61-nvme-strict.trace.txt"),
             Self::Stdin => f.write_str("(standard input)"),
-            Self::File(path) => write!(f, "{}", path.display()),
+            Self::File(path) => f.write_str(&human::file(path)),
         }
     }
 }

@@ -9,6 +9,7 @@ pub use input::Source;
 pub use line::{Malformed, Op};
 
 use crate::error::TraceError;
+use crate::human::printable;
 use crate::progress::Progress;
 use domains::Pairing;
 use line::{DomainLine, EventLine, Line};
@@ -220,11 +221,15 @@ impl Reader {
             None => Start::Empty,
             Some(line) => Start::Middle { complete_from: line + 1 },
         };
+        let mut other_events = BTreeMap::new();
+        for (name, count) in self.other_events {
+            *other_events.entry(printable(&name)).or_default() += count;
+        }
         Ok(Trace {
             name,
             start,
             lines: self.line,
-            other_events: self.other_events,
+            other_events,
             malformed: self.malformed,
             lost_events: self.lost_events,
             unpaired_domain_lines: self.pairing.unpaired(),

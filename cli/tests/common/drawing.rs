@@ -1,70 +1,10 @@
-//! Images, and what `genpt draw` makes of them.
+//! What `genpt draw` makes of images.
 
-use super::{genpt, stdout};
+use super::genpt;
+use super::images::Bench;
 use serde_json::Value;
-use std::path::PathBuf;
-use tempfile::TempDir;
-
-/// Two mappings of x86_64: 2 MiB pages between small ones, and one page that may not be written.
-pub const SPEC: &str = r#"
-format = "x86_64"
-base = "1M"
-[[map]]
-va = "0x1ff000"
-pa = "0x7ff000"
-len = "0x402000"
-prot = "rw"
-[[map]]
-va = "0x10000000"
-pa = "0x2000"
-len = "4K"
-prot = "r"
-"#;
-
-/// A directory with an image.
-pub struct Bench {
-    dir: TempDir,
-}
 
 impl Bench {
-    /// An image built of a specification.
-    pub fn new(spec: &str, options: &[&str]) -> Self {
-        let bench = Self { dir: TempDir::new().unwrap() };
-        std::fs::write(bench.path("spec.toml"), spec).unwrap();
-        stdout(&genpt(&[&["build", &bench.text("spec.toml"), "-o", &bench.text("image")], options].concat()));
-        bench
-    }
-
-    /// An image of these bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        let bench = Self { dir: TempDir::new().unwrap() };
-        std::fs::write(bench.path("image"), bytes).unwrap();
-        bench
-    }
-
-    /// A file in the directory.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    /// Its name.
-    pub fn text(&self, name: &str) -> String {
-        self.path(name).display().to_string()
-    }
-
-    /// Changes one 64-bit item at an offset of the image.
-    pub fn poke(&self, offset: usize, value: u64) {
-        let mut bytes = std::fs::read(self.path("image")).unwrap();
-        bytes[offset..offset + 8].copy_from_slice(&value.to_le_bytes());
-        std::fs::write(self.path("image"), bytes).unwrap();
-    }
-
-    /// One 64-bit item at an offset of the image.
-    pub fn peek(&self, offset: usize) -> u64 {
-        let bytes = std::fs::read(self.path("image")).unwrap();
-        u64::from_le_bytes(bytes[offset..offset + 8].try_into().unwrap())
-    }
-
     /// What `draw` says and writes, and its exit status.
     pub fn draw(&self, name: &str, options: &[&str]) -> (String, String, i32) {
         let output = genpt(&[&["draw", &self.text("image"), "-o", &self.text(name)], options].concat());

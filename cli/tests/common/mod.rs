@@ -4,6 +4,7 @@
 
 pub mod browser;
 pub mod drawing;
+pub mod images;
 
 use serde_json::Value;
 use std::io::Write;

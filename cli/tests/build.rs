@@ -1,0 +1,101 @@
+//! `genpt build`: what it writes, and what it refuses.
+
+mod common;
+
+use common::images::{Bench, SPEC, on};
+use common::{failure, genpt, stdout};
+use serde_json::Value;
+
+#[test]
+fn sources_for_c_and_assembler() {
+    let bench = Bench::new(SPEC, &["--emit", "c"]);
+    let (code, text) = failure(&genpt(&["dump", &bench.text("image")]));
+    assert!(code == 1 && text.contains("C for a compiler") && text.contains("--emit raw"), "{text}");
+    let bench = Bench::new(SPEC, &[]);
+    let build = |name: &str, options: &[&str]| {
+        let (spec, output) = (bench.text("spec.toml"), bench.text(name));
+        stdout(&genpt(&[&["build", &spec, "-o", &output], options].concat()));
+        std::fs::read_to_string(bench.path(name)).unwrap()
+    };
+    let top = format!("{:#x}", bench.peek(0));
+    let c = build("tables.c", &["--symbol", "boot"]);
+    assert!(
+        c.contains("__attribute__((aligned(4096)))\nuint64_t boot[") && c.contains(&format!("    {top}, 0x0,")),
+        "{c}"
+    );
+    let assembler = build("tables.S", &[]);
+    assert!(assembler.contains(&format!("page_tables:\n    .quad {top}, 0x0, 0x0, 0x0\n")), "{assembler}");
+    let big_endian = build("big.S", &["--format", "s390"]);
+    assert!(big_endian.contains("    .byte 0x"), "{big_endian}");
+}
+
+#[test]
+fn the_manifest_has_the_registers() {
+    let bench = Bench::new(SPEC, &["--format", "amdv1", "-s", "starting_level=1", "--base", "0x8000000"]);
+    let manifest: Value = serde_json::from_slice(&std::fs::read(bench.path("image.json")).unwrap()).unwrap();
+    assert_eq!((&manifest["format"], &manifest["root"]), (&"amdv1".into(), &"0x8000000".into()));
+    assert_eq!(manifest["config"]["starting_level"], serde_json::json!(["0x1"]));
+    let register = &manifest["registers"][1];
+    assert_eq!((&register["name"], &register["values"][0]), (&"mode".into(), &"0x2".into()));
+    let (text, code) = on("dump", &bench.path("image"), &[]);
+    assert!(code == 0 && text.contains("4.01 MiB"), "{text}");
+}
+
+#[test]
+fn wrong_options_say_what_is_valid() {
+    let bench = Bench::new(SPEC, &[]);
+    let (spec, output) = (bench.text("spec.toml"), bench.text("other"));
+    let build = |options: &[&str]| failure(&genpt(&[&["build", &spec, "-o", &output], options].concat()));
+    let (code, text) = build(&["-s", "levels=4"]);
+    assert!(code == 2 && text.contains("no setting `levels`; it has top_level, encryption_mask"), "{text}");
+    let (code, text) = build(&["--features", "FAST"]);
+    assert!(code == 2 && text.contains("no feature `FAST`; it has") && text.contains("SIGN_EXTEND"), "{text}");
+    let (code, text) = build(&["-s", "top_level=0x100000000"]);
+    assert!(code == 2 && text.contains("does not fit"), "{text}");
+    std::fs::write(bench.path("spec.toml"), SPEC.replace("0x10000000", "0x200000")).unwrap();
+    let (code, text) = build(&[]);
+    assert!(code == 2 && text.contains("mapping 2 (VA 0x200000, PA 0x2000, 0x1000 bytes)"), "{text}");
+}
+
+/// Every format builds, is checked without a finding, and is dumped as it was mapped.
+#[test]
+fn every_format() {
+    let formats: Value = serde_json::from_str(&stdout(&genpt(&["formats", "--json"]))).unwrap();
+    for format in formats.as_array().unwrap() {
+        let name = format["name"].as_str().unwrap();
+        let spec = "[[map]]\nva = \"16M\"\npa = \"32M\"\nlen = \"1M\"\nprot = \"rw\"\n\
+                    [[map]]\nva = \"64M\"\npa = \"48M\"\nlen = \"64K\"\nprot = \"r\"\n";
+        let bench = Bench::new(spec, &["--format", name, "--base", "64K"]);
+        let (text, code) = on("dump", &bench.path("image"), &["-o", "csv"]);
+        assert_eq!(code, 0, "{name}: {text}");
+        let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+        let columns: Vec<(&str, &str, &str)> = rows.iter().map(|row| (row[0], row[2], row[3])).collect();
+        assert_eq!(columns, [("0x1000000", "0x2000000", "0x100000"), ("0x4000000", "0x3000000", "0x10000")], "{name}");
+        let may_write: Vec<bool> = rows.iter().map(|row| row[5].contains('w')).collect();
+        assert_eq!(may_write, [true, false], "{name}: {text}");
+        let (text, code) = on("check", &bench.path("image"), &[]);
+        assert!(code == 0 && text.contains("0 findings"), "{name}: {text}");
+        let (text, code) = on("walk", &bench.path("image"), &["0x1012345"]);
+        assert!(code == 0 && text.contains("PA 0x2012345"), "{name}: {text}");
+    }
+}
+
+/// The largest numbers there are overflowed.
+#[test]
+fn the_largest_numbers() {
+    let spec = "format = \"x86_64\"\n[[map]]\nva = \"2M\"\npa = \"2M\"\nlen = \"2M\"\nprot = \"rw\"\npages = \"0xffffffffffffffff\"\n";
+    let bench = Bench::new(spec, &[]);
+    let (text, _) = on("dump", &bench.path("image"), &[]);
+    assert!(text.contains("2 MiB"), "{text}");
+    Bench::new(&spec.replace("0xffffffffffffffff", "0xc000000000000000"), &[]);
+    let manifest = std::fs::read_to_string(bench.path("image.json")).unwrap();
+    let mut manifest: Value = serde_json::from_str(&manifest).unwrap();
+    for key in ["base", "root"] {
+        manifest[key] = "0xfffffffffffff000".into();
+    }
+    manifest["bytes"] = "0x1000".into();
+    std::fs::write(bench.path("image.json"), manifest.to_string()).unwrap();
+    std::fs::write(bench.path("image"), [0; 0x1000]).unwrap();
+    let check = genpt(&["check", &bench.text("image")]);
+    assert!(!String::from_utf8_lossy(&check.stderr).contains("panicked"), "{check:?}");
+}

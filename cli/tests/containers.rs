@@ -1,0 +1,117 @@
+//! Images in every container: raw memory, ELF files, LiME dumps.
+
+mod common;
+
+use common::images::{Bench, SPEC, core_file, on};
+use common::{failure, genpt, stdout};
+use tempfile::TempDir;
+
+/// The same tables as raw memory, in an ELF object, in an ELF core file and in a LiME dump.
+#[test]
+fn containers() {
+    let bench = Bench::new(SPEC, &[]);
+    let runs = |name: &str, options: &[&str]| {
+        let (text, code) = on("dump", &bench.path(name), &[&["-o", "csv"], options].concat());
+        assert_eq!(code, 0);
+        text
+    };
+    let expected = runs("image", &[]);
+    stdout(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("tables.o")]));
+    assert_eq!(runs("tables.o", &[]), expected);
+    let tables = bench.image();
+    let options = ["--format", "x86_64", "--root", "0x100000"];
+    std::fs::write(bench.path("core"), core_file(&[(0x10_0000, &tables), (0x4000_0000, &[1; 16])], None)).unwrap();
+    assert_eq!(runs("core", &options), expected);
+    // CR3 as the notes of QEMU have it, with bits beside the address.
+    std::fs::write(bench.path("noted"), core_file(&[(0x10_0000, &tables)], Some(0x10_0018))).unwrap();
+    assert_eq!(runs("noted", &options[..2]), expected);
+    let mut lime = Vec::new();
+    // The first table lies in two ranges.
+    for (pa, bytes) in [(0x1000u64, &[0u8; 0x100][..]), (0x10_0000, &tables[..0x804]), (0x10_0804, &tables[0x804..])] {
+        lime.extend(0x4c69_4d45u32.to_le_bytes());
+        lime.extend(1u32.to_le_bytes());
+        lime.extend(pa.to_le_bytes());
+        lime.extend((pa + bytes.len() as u64 - 1).to_le_bytes());
+        lime.extend([0; 8]);
+        lime.extend(bytes);
+    }
+    std::fs::write(bench.path("lime"), lime).unwrap();
+    assert_eq!(runs("lime", &options), expected);
+    let (code, text) = failure(&genpt(&["dump", &bench.text("core"), "--format", "x86_64"]));
+    assert!(code == 2 && text.contains("--root"), "{text}");
+    let (code, text) = failure(&genpt(&["dump", &bench.text("core"), "--format", "x86_64", "--root", "0x200000"]));
+    assert!(code == 2 && text.contains("is not in the image, which has 0x100000..=0x10"), "{text}");
+}
+
+/// 64 GiB that are mostly a hole open at once.
+#[test]
+fn a_large_image_opens_at_once() {
+    let bench = Bench::new(SPEC, &[]);
+    let file = std::fs::OpenOptions::new().write(true).open(bench.path("image")).unwrap();
+    file.set_len(64 << 30).unwrap();
+    let start = std::time::Instant::now();
+    let (text, code) = on("walk", &bench.path("image"), &["0x1ff000"]);
+    assert!(code == 0 && text.contains("PA 0x7ff000"), "{text}");
+    assert!(start.elapsed().as_secs() < 2, "{:?}", start.elapsed());
+}
+
+/// Notes were read before their size was looked at, and again for each header.
+#[test]
+fn notes_that_are_too_large() {
+    let dir = TempDir::new().unwrap();
+    let path = dir.path().join("core");
+    let mut core = core_file(&[(0, &[0; 16])], Some(0));
+    core.resize(0x1000, 0);
+    // The size in the file that the header of the notes says.
+    let header = 0x40 + core[0x40..].chunks(0x38).position(|program| program[..4] == [4, 0, 0, 0]).unwrap() * 0x38;
+    core[header + 0x20..header + 0x28].copy_from_slice(&(1u64 << 40).to_le_bytes());
+    std::fs::write(&path, core).unwrap();
+    let (code, text) = failure(&genpt(&["dump", path.to_str().unwrap(), "--format", "x86_64"]));
+    assert!(code == 1 && text.contains("notes"), "{text}");
+}
+
+/// All headers that an ELF file claims were read at once, 240 GiB of them.
+#[test]
+fn headers_that_are_too_many() {
+    let bench = Bench::of(&core_file(&[(0, &[0; 16])], Some(0)));
+    let claim = |program_headers: [u8; 2], field: usize| {
+        let mut file = bench.image();
+        file.resize(0x2000, 0);
+        // The first section header, at 0x1000, has the counts that do not fit.
+        file[40..48].copy_from_slice(&0x1000u64.to_le_bytes());
+        file[56..58].copy_from_slice(&program_headers);
+        file[0x1000 + field..0x1000 + field + 4].copy_from_slice(&u32::MAX.to_le_bytes());
+        std::fs::write(bench.path("image"), file).unwrap();
+        std::fs::OpenOptions::new().write(true).open(bench.path("image")).unwrap().set_len(1 << 40).unwrap();
+        failure(&genpt(&["dump", &bench.text("image"), "--format", "x86_64"]))
+    };
+    let (code, text) = claim([0xff; 2], 44);
+    assert!(code == 1 && text.contains("it has 4294967295 program headers; at most 1048576 are read"), "{text}");
+    std::fs::OpenOptions::new().write(true).open(bench.path("image")).unwrap().set_len(0x2000).unwrap();
+    let (code, text) = claim([0; 2], 32);
+    assert!(code == 1 && text.contains("it has 4294967295 sections; at most 1048576 are read"), "{text}");
+}
+
+/// CR3 was taken for the root of any format.
+#[test]
+fn cr3_is_the_root_of_some_formats_only() {
+    for format in ["x86_64", "x86_pae"] {
+        let bench = Bench::new(SPEC, &["--format", format]);
+        std::fs::write(bench.path("noted"), core_file(&[(0x10_0000, &bench.image())], Some(0x10_0000))).unwrap();
+        let (text, code) = on("dump", &bench.path("noted"), &["--format", format]);
+        assert!(code == 0 && text.contains("2 runs, 4.01 MiB"), "{text}");
+        for other in ["ept", "vtdss", "armv8_4k"] {
+            let (code, text) = failure(&genpt(&["dump", &bench.text("noted"), "--format", other]));
+            let says = format!(
+                "say `--root`, the physical address of the top table: CR3 in its notes is no root of {other} tables"
+            );
+            assert!(code == 2 && text.contains(&says), "{text}");
+        }
+        // The same note in a file of another machine is no state of an x86 CPU.
+        let mut core = std::fs::read(bench.path("noted")).unwrap();
+        core[18..20].copy_from_slice(&183u16.to_le_bytes());
+        std::fs::write(bench.path("noted"), core).unwrap();
+        let (code, text) = failure(&genpt(&["dump", &bench.text("noted"), "--format", format]));
+        assert!(code == 2 && text.contains("neither a manifest nor a note"), "{text}");
+    }
+}

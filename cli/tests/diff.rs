@@ -1,0 +1,68 @@
+//! `genpt diff`: what changed, and what could not be compared.
+
+mod common;
+
+use common::genpt;
+use common::images::{Bench, SPEC, on};
+use serde_json::Value;
+
+#[test]
+fn what_changed_is_told() {
+    let before = Bench::new(SPEC, &[]);
+    let changed =
+        SPEC.replace("pa = \"0x2000\"\nlen = \"4K\"\nprot = \"r\"", "pa = \"0x2000\"\nlen = \"8K\"\nprot = \"rw\"");
+    let after = Bench::new(&changed.replace("0x402000", "0x401000"), &[]);
+    let (a, b) = (before.text("image"), after.text("image"));
+    let output = genpt(&["diff", &a, &b]);
+    assert_eq!(output.status.code(), Some(3));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(
+        lines,
+        [
+            "- 000000600000..=000000600fff       4 KiB  disappeared  0000000c00000 rwx RW U A D",
+            "~ 000010000000..=000010000fff       4 KiB  permission   0000000002000 r-x U A  ->  0000000002000 rwx RW U A D",
+            "+ 000010001000..=000010001fff       4 KiB  appeared     0000000003000 rwx RW U A D",
+            "3 changes",
+        ]
+    );
+    assert_eq!(genpt(&["diff", &a, &a]).status.code(), Some(0));
+    let changes: Value = serde_json::from_slice(&genpt(&["diff", &a, &b, "-o", "json"]).stdout).unwrap();
+    assert_eq!((&changes[1]["kind"], &changes[1]["after"]["access"]), (&"permission".into(), &"rwx".into()));
+}
+
+/// `diff` said nothing where it had stopped.
+#[test]
+fn a_diff_that_stops_says_so() {
+    let bench = Bench::new(SPEC, &[]);
+    let (text, code) = on("diff", &bench.path("image"), &[&bench.text("image"), "--limit", "1"]);
+    assert!(code == 5 && text.contains("the second image: stopped"), "{text}");
+}
+
+/// `diff` said that images map the same whose tables are out of reach.
+#[test]
+fn what_diff_cannot_look_at() {
+    let bench = Bench::new(SPEC, &[]);
+    bench.poke(0, 0xf_0000_0000_0003);
+    let image = bench.path("image");
+    let (text, code) = on("diff", &image, &[&bench.text("image")]);
+    assert_eq!(code, 5, "{text}");
+    assert!(text.contains("not looked at in the first image: 1 item"), "{text}");
+}
+
+/// A change of a pointer that says nothing of what is below is one if it is asked for.
+#[test]
+fn fields_of_pointers_are_compared() {
+    let (before, after) = (Bench::new(SPEC, &[]), Bench::new(SPEC, &[]));
+    after.poke(0, after.peek(0) | 1 << 9);
+    let after = after.text("image");
+    let (text, code) = on("diff", &before.path("image"), &[&after]);
+    assert_eq!((text.as_str(), code), ("0 changes\n", 0));
+    let (text, code) = on("diff", &before.path("image"), &[&after, "--pointers"]);
+    assert!(code == 3 && text.contains("level3[RW U A]") && text.contains("level3[RW U A AVL]"), "{text}");
+    let (text, code) = on("diff", &before.path("image"), &[&after, "--pointers", "--ignore", "AVL"]);
+    assert_eq!(code, 0, "{text}");
+    let (text, _) = on("dump", &before.path("image"), &["--pointers"]);
+    // One run has pages of two levels: below different pointers they are runs of their own.
+    assert!(text.contains("4 runs"), "{text}");
+}

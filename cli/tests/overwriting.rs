@@ -1,0 +1,88 @@
+//! No result is written over what it is made of, under whatever name.
+
+mod common;
+
+use common::images::{Bench, SPEC};
+use common::{data, failure, genpt};
+use std::path::{Path, PathBuf};
+
+/// Other names of a file, in a directory.
+fn names_of(file: &Path, directory: &Path) -> Vec<PathBuf> {
+    let other = directory.join("other");
+    std::fs::create_dir_all(&other).unwrap();
+    let hard = other.join("hard");
+    std::fs::hard_link(file, &hard).unwrap();
+    let mut names = vec![file.to_owned(), hard, other.join("..").join(file.file_name().unwrap())];
+    #[cfg(unix)]
+    {
+        let link = other.join("link");
+        std::os::unix::fs::symlink(file, &link).unwrap();
+        names.push(link);
+    }
+    names
+}
+
+/// That a command which would write over a file is refused, with these words, and the file is as before.
+fn is_kept(file: &Path, directory: &Path, words: &str, command: impl Fn(&str) -> Vec<String>) {
+    let before = std::fs::read(file).unwrap();
+    for name in names_of(file, directory) {
+        let arguments = command(&name.display().to_string());
+        let (code, text) = failure(&genpt(&arguments.iter().map(String::as_str).collect::<Vec<_>>()));
+        assert!(code == 2 && text.contains(words), "{arguments:?}: {text}");
+        assert!(std::fs::read(file).unwrap() == before, "{arguments:?}");
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}
+
+/// Of an image only the path was compared: a hard link to it was overwritten.
+#[test]
+fn an_image_is_not_drawn_over() {
+    for file in ["image", "image.json"] {
+        let bench = Bench::new(SPEC, &[]);
+        let image = bench.text("image");
+        is_kept(&bench.path(file), &bench.path(""), "is what is to be drawn", |name| {
+            words(&["draw", &image, "-o", name])
+        });
+    }
+}
+
+/// `genpt build boot.json -o boot` wrote the manifest over the specification.
+#[test]
+fn a_specification_is_not_built_over() {
+    let bench = Bench::new(SPEC, &[]);
+    let spec = bench.path("spec.toml");
+    is_kept(&spec, &bench.path(""), "is the specification", |name| {
+        words(&["build", &spec.display().to_string(), "-o", name])
+    });
+    let text = r#"{"format": "vtdss", "map": [{"va": "0", "pa": "0", "len": "4K", "prot": "rw"}]}"#;
+    let bench = Bench::of(b"");
+    std::fs::write(bench.path("boot.json"), text).unwrap();
+    let (code, message) = failure(&genpt(&["build", &bench.text("boot.json"), "-o", &bench.text("boot")]));
+    assert!(code == 2 && message.contains("boot.json is the specification"), "{message}");
+    assert_eq!(std::fs::read_to_string(bench.path("boot.json")).unwrap(), text);
+}
+
+/// The manifest was written over the image.
+#[test]
+fn an_image_is_not_its_manifest() {
+    let bench = Bench::new(SPEC, &[]);
+    std::fs::remove_file(bench.path("image.json")).unwrap();
+    std::fs::hard_link(bench.path("image"), bench.path("image.json")).unwrap();
+    let before = bench.image();
+    let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("image")]));
+    assert!(code == 2 && text.contains("image.json is the image") && bench.image() == before, "{text}");
+}
+
+/// The page of a replay was written over the trace.
+#[test]
+fn a_trace_is_not_reported_over() {
+    let bench = Bench::of(b"");
+    let trace = bench.path("trace.txt");
+    std::fs::copy(data("three-domains.trace.txt"), &trace).unwrap();
+    is_kept(&trace, &bench.path(""), "is a trace to be replayed", |name| {
+        words(&["replay", "-f", "vtdss", &trace.display().to_string(), "--html", name])
+    });
+}

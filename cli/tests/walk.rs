@@ -1,0 +1,66 @@
+//! `genpt walk`: every step, and the rule that an item breaks.
+
+mod common;
+
+use common::images::{Bench, SPEC, on};
+use serde_json::Value;
+
+#[test]
+fn a_walk_tells_every_step() {
+    let bench = Bench::new(SPEC, &[]);
+    let (text, code) = on("walk", &bench.path("image"), &["0x10000123"]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("VA 0x10000123: x86_64, 4 levels, top at 0x100000"), "{text}");
+    assert_eq!(text.lines().filter(|line| line.contains("  level ")).count(), 4);
+    assert!(text.contains("level 0  item    0") && text.contains("P 1  RW 0  U 1  PCD_PWT 0  A 1"), "{text}");
+    assert!(text.contains("PA 0x2123, in a page of 4 KiB, r-x, U A"), "{text}");
+    let (text, code) = on("walk", &bench.path("image"), &["0x20000000", "--json"]);
+    let walk: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &walk[0]["stop"]["rule"], &walk[0]["stop"]["level"]), (4, &"not-present".into(), &1.into()));
+    let (text, code) = on("walk", &bench.path("image"), &["0xffff800000000000"]);
+    assert!(code == 5 && text.contains("non-canonical") && text.contains("--features SIGN_EXTEND"), "{text}");
+    assert!(text.contains("See: x86_64 page tables: Intel SDM vol. 3 chapter 5"), "{text}");
+}
+
+/// A walk names the rule that an item breaks; a check finds the same, and says by its status how bad it is.
+#[test]
+fn broken_items_are_named() {
+    let broken = |format: &str, change: &dyn Fn(&Bench), va: &str, rule: &str, status: (i32, i32)| {
+        let bench = Bench::new(SPEC, &["--format", format]);
+        change(&bench);
+        let (walk, walked) = on("walk", &bench.path("image"), &[va]);
+        let (check, checked) = on("check", &bench.path("image"), &[]);
+        assert!(walk.contains(rule), "{rule}: {walk}");
+        assert!(check.contains(rule), "{rule}: {check}");
+        assert_eq!((walked, checked), status, "{rule}: {walk}{check}");
+    };
+    // The tables of VA 0 follow each other: item 1 of level 1 is a page of 2 MiB, the last one of level 0 a page of 4 KiB.
+    let (large, small) = (0x2008, 0x3ff8);
+    let set = |bench: &Bench, at: usize, bit: u32| bench.poke(at, bench.peek(at) | 1 << bit);
+    broken("x86_64", &|bench| set(bench, 0, 7), "0", "foreign", (5, 5));
+    broken("x86_64", &|bench| bench.poke(0, 0x7_0000_0007), "0", "outside", (5, 5));
+    broken("x86_64", &|bench| set(bench, large, 14), "0x200000", "page-misaligned", (5, 5));
+    broken("riscv_64", &|bench| set(bench, small, 55), "0x1ff000", "reserved-bits", (4, 4));
+}
+
+#[test]
+fn what_would_make_a_foreign_item_known() {
+    let bench = Bench::new(SPEC, &[]);
+    bench.poke(0, bench.peek(0) | 1 << 7);
+    let (text, _) = on("walk", &bench.path("image"), &["0"]);
+    assert!(text.contains("with PS = 0x0 instead of 0x1 it is a pointer to a table"), "{text}");
+}
+
+/// An empty item of s390 is not zero: it was said to hold something of software.
+#[test]
+fn empty_items_that_are_not_zero() {
+    let formats = common::stdout(&common::genpt(&["formats", "--json"]));
+    let formats: Value = serde_json::from_str(&formats).unwrap();
+    for format in formats.as_array().unwrap() {
+        let name = format["name"].as_str().unwrap();
+        let spec = "format = \"\"\n[[map]]\nva = \"16M\"\npa = \"32M\"\nlen = \"64K\"\nprot = \"rw\"\n";
+        let bench = Bench::new(spec, &["--format", name, "--base", "64K"]);
+        let (text, code) = on("walk", &bench.path("image"), &["0x3000000"]);
+        assert!(code == 4 && text.contains("nothing is mapped: the item is empty (not-present)"), "{name}: {text}");
+    }
+}
