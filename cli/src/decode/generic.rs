@@ -9,6 +9,7 @@
 //! looked at then. Pointers that the library does not follow, because it never writes such a field, are followed here.
 
 use super::fields::{Attributes, FieldValue};
+use super::levels::{LevelField, LevelSkip};
 use super::options::{Options, table_config};
 use super::permissions::{Permissions, fields_of, leaf};
 use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Shape};
@@ -52,6 +53,8 @@ struct Generic<F: Groups> {
     followed: Vec<u64>,
     /// Attributes inside of the address field: an encryption bit. For each level.
     hidden: Vec<u64>,
+    /// The field in which pointers tell their level.
+    level_field: Option<LevelField>,
 }
 
 impl<F: Groups> Generic<F> {
@@ -96,7 +99,8 @@ impl<F: Groups> Generic<F> {
             fields: F::FIELDS,
             permissions: permissions.stored(),
         };
-        Self { common, shape, permissions, below, followed, hidden }
+        let level_field = LevelField::of::<F>(&common);
+        Self { common, shape, permissions, below, followed, hidden, level_field }
     }
 
     /// What an item is, and, if only what it says about all below keeps the library from following it, the pointer without
@@ -224,6 +228,12 @@ impl<F: Groups> Decoder for Generic<F> {
             found.push(format!("without the bits {:#x}, which no pointer to a table has, it is one", raw & tables));
         }
         found
+    }
+
+    fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip> {
+        let is_known =
+            |raw: u64| matches!(F::kind(&self.common, level, F::Item::from_u64(raw)), Kind::Table | Kind::Leaf);
+        self.level_field.as_ref()?.skip(level, raw, is_known)
     }
 
     fn continues(&self, level: u32, first: &Item, other: &Item) -> bool {

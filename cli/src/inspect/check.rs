@@ -8,7 +8,6 @@ mod reached;
 
 pub use super::rules::Severity;
 
-use super::rules::Rule;
 use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan, TableAt};
 use super::source::Source;
 use crate::decode::{Access, Inherited, Item, Meaning, Shape};
@@ -246,7 +245,7 @@ impl Check<'_> {
     fn blocked(&mut self, at: &ItemAt, blocked: Blocked) {
         let level = at.table.level;
         let rule = match blocked {
-            Blocked::Foreign => Some(Rule::Foreign { nearest: self.source.decoder.nearest(level, at.item.raw) }),
+            Blocked::Foreign => Some(self.source.foreign(level, at.item.raw)),
             Blocked::Outside | Blocked::Misaligned => self.source.obstacle(level, &at.item),
         };
         if let Some(rule) = rule {

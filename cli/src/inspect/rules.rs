@@ -1,7 +1,7 @@
 //! The rules that items can break, in the terms of the format.
 
 use super::source::Source;
-use crate::decode::{Item, Meaning};
+use crate::decode::{Item, LevelSkip, Meaning};
 use generic_pt::lg2;
 use serde::Serialize;
 
@@ -39,6 +39,8 @@ pub enum Rule {
         /// What it would be with one field changed.
         nearest: Vec<String>,
     },
+    /// The item would be known if it did not say that it is one of another level.
+    LevelSkip(LevelSkip),
     /// The table is not in the image.
     Outside {
         /// Its physical address.
@@ -81,6 +83,7 @@ impl Rule {
             Self::NonCanonical { .. } => "non-canonical",
             Self::NotPresent { .. } => "not-present",
             Self::Foreign { .. } => "foreign",
+            Self::LevelSkip(_) => "level-skip",
             Self::Outside { .. } => "outside",
             Self::TableMisaligned { .. } => "table-misaligned",
             Self::Unnamed { .. } => "reserved-bits",
@@ -120,6 +123,17 @@ impl Rule {
                 "reserved encoding: the item is neither a pointer to a table nor a page of this level; {}",
                 nearest.join("; ")
             ),
+            Self::LevelSkip(LevelSkip { level, field, documentation, found, expected, of_level }) => {
+                let whose = match of_level {
+                    Some(other) => format!("as in pointers of level {other}"),
+                    None => "as in no pointer, and the item is no page of this level".to_owned(),
+                };
+                let here = match expected {
+                    Some(expected) => format!("a pointer of level {level} has {expected:#x}"),
+                    None => format!("there are no pointers at level {level}"),
+                };
+                format!("level skip: {field} is {found:#x}, {whose}; {here} ({field}: {documentation})")
+            }
             Self::Outside { pa, bytes } => {
                 format!("the table at {pa:#x}, {bytes:#x} bytes, is not in the image")
             }
@@ -155,6 +169,14 @@ impl Source {
             rules.push(Rule::TooWide { pa: item.pa, oa_lg2: shape.oa_lg2 });
         }
         rules
+    }
+
+    /// Why an item of `level` is not understood.
+    pub fn foreign(&self, level: u32, raw: u64) -> Rule {
+        match self.decoder.level_skip(level, raw) {
+            Some(skip) => Rule::LevelSkip(skip),
+            None => Rule::Foreign { nearest: self.decoder.nearest(level, raw) },
+        }
     }
 
     /// Why the table that a pointer of `level` leads to cannot be read.

@@ -139,7 +139,7 @@ pub fn walk(source: &Source, va: u64) -> Walk {
                 return walk;
             }
             Meaning::Empty => Some(Rule::NotPresent { is_clear: item.raw == shape.levels[level as usize].empty }),
-            Meaning::Foreign => Some(Rule::Foreign { nearest: source.decoder.nearest(level, item.raw) }),
+            Meaning::Foreign => Some(source.foreign(level, item.raw)),
         };
         if let Some(rule) = stop {
             walk.stop = Some(Broken::new(&rule, Some(level)));
