@@ -74,14 +74,16 @@ pub struct CountingMemory {
     pub total: Rc<Tally>,
     /// Most bytes that `total` may reach: a trace that maps petabytes in small pages gets errors, not all memory.
     most_bytes: u64,
-    /// Made with the first page; `None` if that may be anywhere.
-    low: OnceCell<Option<LowMemory>>,
+    low: Rc<Low>,
 }
 
+/// Low memory for all tables of a replay together: made with the first page of any; `None` if that may be anywhere.
+pub type Low = OnceCell<Option<LowMemory>>;
+
 impl CountingMemory {
-    /// Memory that shares `total` with others, up to `most_bytes` in all.
-    pub fn new(total: &Rc<Tally>, most_bytes: u64) -> Self {
-        Self { own: Tally::default(), total: Rc::clone(total), most_bytes, low: OnceCell::new() }
+    /// Memory that shares `total` with others of the same format, up to `most_bytes` in all, and the low memory.
+    pub fn new(total: &Rc<Tally>, low: &Rc<Low>, most_bytes: u64) -> Self {
+        Self { own: Tally::default(), total: Rc::clone(total), most_bytes, low: Rc::clone(low) }
     }
 
     /// The low memory, if the first page needed it.
@@ -90,8 +92,8 @@ impl CountingMemory {
     }
 }
 
-// SAFETY: every page comes from one of `HeapMemory` and the low memory, which is decided once, before the first page; it goes
-// back to it with the arguments it came with, and is translated by it. So all promises of the trait hold because that
+// SAFETY: every page comes from one of `HeapMemory` and the low memory, which is decided once, before the first page of all that
+// share it, and is not dropped before the last of these; it goes back to it with the arguments it came with, and is translated by it. So all promises of the trait hold because that
 // memory gives them. Counting touches no page.
 unsafe impl TableMemory for CountingMemory {
     fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {

@@ -90,13 +90,19 @@ fn explain(cause: &io::Error) -> String {
     }
 }
 
+/// What to do about a table that cannot be made.
+fn setup_help(format: &str, cause: &generic_pt::Error) -> String {
+    match cause {
+        generic_pt::Error::OutOfMemory { .. } => "each domain has a table: `--table-memory` allows more".to_owned(),
+        _ => format!("`genpt formats {format}` tells what it offers"),
+    }
+}
+
 /// A format into which a trace cannot be replayed, or whose operations cannot be measured.
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// No table of the format can be made as asked.
-    #[error(
-        "{format}: no table can be made with {va_bits} VA bits: {cause}\nhint: `genpt formats {format}` tells what it offers"
-    )]
+    #[error("{format}: no table can be made with {va_bits} VA bits: {cause}\nhint: {}", setup_help(format, cause))]
     Setup {
         /// The format.
         format: &'static str,

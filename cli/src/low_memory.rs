@@ -7,8 +7,8 @@ use std::ptr::NonNull;
 
 /// Bits of the heap's addresses in this program.
 const HEAP_LG2: u32 = 47;
-/// Only what is used is ever touched.
-const BYTES: usize = 256 << 20;
+/// Only what is used is ever touched. 1 GiB, as `--table-memory` has by default; a quarter where addresses are few.
+const BYTES: usize = if usize::BITS < 64 { 256 << 20 } else { 1 << 30 };
 const BASE_PA: u64 = 0x1000_0000;
 
 /// Memory whose physical addresses are made up, and low.

@@ -84,6 +84,11 @@ pub fn plan<T: Target>(job: &Job<'_>, targets: impl Iterator<Item = T>) -> Resul
     let mut lanes: Vec<Lane<T>> = targets.map(|target| Lane { target, model: Model::new(job.trace.start) }).collect();
     let mut plan = Plan::default();
     let last = job.trace.events.len().saturating_sub(1);
+    // All domains are looked at with few events only: there can be as many of the one as of the other.
+    let peaks = job.summary.domains.iter().enumerate().map(|(domain, scope)| (scope.peak_event, domain));
+    let mut peaks: Vec<(usize, usize)> = peaks.collect();
+    peaks.sort_unstable();
+    let mut peaks = peaks.into_iter().peekable();
     for (index, event) in job.trace.events.iter().enumerate() {
         let lane = &mut lanes[event.domain];
         let mut log = Log { plan: &mut plan, event: index, domain: event.domain };
@@ -96,7 +101,12 @@ pub fn plan<T: Target>(job: &Job<'_>, targets: impl Iterator<Item = T>) -> Resul
         if job.summary.samples.events.get(plan.table_bytes.samples.len()) == Some(&index) {
             plan.sample();
         }
-        for (domain, lane) in lanes.iter().enumerate() {
+        let of_domains = std::iter::from_fn(|| peaks.next_if(|(event, _)| *event == index));
+        let mut due: Vec<usize> = of_domains.map(|(_, domain)| domain).collect();
+        if index == job.summary.total.peak_event || index == last {
+            due = (0..lanes.len()).collect();
+        }
+        for domain in due {
             let is_peak = [
                 (Moment::DomainPeak, index == job.summary.domains[domain].peak_event),
                 (Moment::Peak, index == job.summary.total.peak_event),
@@ -104,7 +114,7 @@ pub fn plan<T: Target>(job: &Job<'_>, targets: impl Iterator<Item = T>) -> Resul
             ];
             let moments: Vec<Moment> = is_peak.iter().filter(|(_, is)| *is).map(|(moment, _)| *moment).collect();
             if !moments.is_empty() {
-                let runs = table::expected_runs(&lane.model);
+                let runs = table::expected_runs(&lanes[domain].model);
                 plan.snapshots.push(Snapshot { event: index, domain, moments, runs });
             }
         }

@@ -1,6 +1,6 @@
 //! Replays a trace into tables of one format, a table for each domain, and gathers what that costs.
 
-use crate::counting::{CountingDriver, CountingHost, CountingMemory, Invalidations, TablePages, Tally};
+use crate::counting::{CountingDriver, CountingHost, CountingMemory, Invalidations, Low, TablePages, Tally};
 use crate::error::ReplayError;
 use crate::formats::Shape;
 use crate::mix;
@@ -52,7 +52,10 @@ pub const PASSES: u64 = 5;
 impl Job<'_> {
     /// The surroundings of a table for each domain, with their table pages counted together in `total`.
     pub fn hosts(&self, total: &Rc<Tally>) -> Vec<CountingHost> {
-        let host = |_| CountingHost::new(CountingMemory::new(total, self.most_table_bytes), CountingDriver::default());
+        // One for all: each is hundreds of megabytes of addresses, and there can be tens of thousands of domains.
+        let low = Rc::new(Low::new());
+        let memory = || CountingMemory::new(total, &low, self.most_table_bytes);
+        let host = |_| CountingHost::new(memory(), CountingDriver::default());
         self.trace.domains.iter().map(host).collect()
     }
 

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::images::{Bench, SPEC, on};
+use common::images::{Bench, SPEC, format_names, on};
 use common::{failure, genpt, stdout};
 use serde_json::Value;
 
@@ -60,12 +60,8 @@ fn wrong_options_say_what_is_valid() {
 /// Every format builds, is checked without a finding, and is dumped as it was mapped.
 #[test]
 fn every_format() {
-    let formats: Value = serde_json::from_str(&stdout(&genpt(&["formats", "--json"]))).unwrap();
-    for format in formats.as_array().unwrap() {
-        let name = format["name"].as_str().unwrap();
-        let spec = "[[map]]\nva = \"16M\"\npa = \"32M\"\nlen = \"1M\"\nprot = \"rw\"\n\
-                    [[map]]\nva = \"64M\"\npa = \"48M\"\nlen = \"64K\"\nprot = \"r\"\n";
-        let bench = Bench::new(spec, &["--format", name, "--base", "64K"]);
+    for name in format_names() {
+        let bench = Bench::of_format(&name);
         let (text, code) = on("dump", &bench.path("image"), &["-o", "csv"]);
         assert_eq!(code, 0, "{name}: {text}");
         let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();

@@ -3,7 +3,7 @@
 mod common;
 
 use common::drawing::{at_random, cells, items, number};
-use common::images::{Bench, SPEC};
+use common::images::{Bench, SPEC, format_names};
 use common::{assert_golden, failure, genpt, stdout};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -22,12 +22,8 @@ fn a_small_picture() {
 /// Every format is drawn: all items of all tables, and as many bytes as are mapped.
 #[test]
 fn every_format() {
-    let formats: Value = serde_json::from_str(&stdout(&genpt(&["formats", "--json"]))).unwrap();
-    for format in formats.as_array().unwrap() {
-        let name = format["name"].as_str().unwrap();
-        let spec = "[[map]]\nva = \"16M\"\npa = \"32M\"\nlen = \"1M\"\nprot = \"rw\"\n\
-                    [[map]]\nva = \"64M\"\npa = \"48M\"\nlen = \"64K\"\nprot = \"r\"\n";
-        let bench = Bench::new(spec, &["--format", name, "--base", "64K"]);
+    for name in format_names() {
+        let bench = Bench::of_format(&name);
         let data = bench.data(&[]);
         let mut mapped = 0;
         for table in data["tables"].as_array().unwrap() {
@@ -238,4 +234,25 @@ fn hostile_images_are_drawn_soon_and_small() {
     }
     let (said, _, _) = at_random.draw("x.html", &["--format", "x86_64", "--root", "0", "--limit", "4M"]);
     assert!(said.contains(" more tables that are not drawn: too many"), "{said}");
+}
+
+/// Pages that `--pa` and `--has` leave out are blocks, but nothing that is mapped; what is left is what `dump` says.
+#[test]
+fn pages_that_are_left_out() {
+    let bench = Bench::new(SPEC, &[]);
+    let pages = |options: &[&str]| {
+        let data = bench.data(options);
+        let of = |kind: &str| cells(&data).filter(|cell| cell["k"] == kind).map(items).sum::<u64>();
+        let va = data["va"].as_array().unwrap().iter().map(|extent| number(&extent["first"])).collect::<Vec<_>>();
+        (of("leaf"), of("other"), va)
+    };
+    assert_eq!(pages(&[]), (5, 0, vec![0x1f_f000, 0x1000_0000]));
+    assert_eq!(pages(&["--has", "RW"]), (4, 1, vec![0x1f_f000]));
+    assert_eq!(pages(&["--pa", "0x2abc"]), (1, 4, vec![0x1000_0000]));
+    assert_eq!(pages(&["--pa", "0xa00000+1", "--has", "rw,d"]), (1, 4, vec![0x40_0000]));
+    let (said, picture, code) = bench.draw("x.svg", &["--has", "RW"]);
+    assert!(code == 0 && said.contains("6 tables, 4.01 MiB mapped"), "{said}");
+    assert!(picture.contains("class=\"cell other\"") && picture.contains("page that is left out"), "{picture}");
+    let (code, text) = failure(&genpt(&["draw", &bench.text("image"), "-o", &bench.text("y.svg"), "--has", "XYZ"]));
+    assert!(code == 2 && text.contains("no field `XYZ`"), "{text}");
 }

@@ -112,6 +112,53 @@ fn a_page_is_looked_around_in() {
     assert_eq!(browser.console(), Vec::<Value>::new());
 }
 
+/// The maps could be used with a pointer only.
+#[test]
+fn maps_are_used_by_keys() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = Bench::new(SPEC, &[]);
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    let text = |id: &str| {
+        browser.run(&format!("return document.getElementById('{id}').innerText")).as_str().unwrap().to_owned()
+    };
+    let [tab, enter, escape, left, right] = ["\u{e004}", "\u{e007}", "\u{e00c}", "\u{e012}", "\u{e014}"];
+    let focus = || browser.run("return document.activeElement.id").as_str().unwrap().to_owned();
+    // From the last button to the first map, past the tables with their path, to the last one.
+    browser.run("document.getElementById('all').focus()");
+    browser.press(tab);
+    assert_eq!(focus(), "va-map");
+    let outline = browser.run("return getComputedStyle(document.activeElement).outlineStyle");
+    assert_eq!(outline, "solid");
+    browser.press(right);
+    assert!(text("details").contains("0x0000001ff000 to 0x000000600fff"), "{}", text("details"));
+    browser.press(right);
+    browser.press(right);
+    assert!(text("details").contains("0x000010000000 to 0x000010000fff"), "{}", text("details"));
+    let marked = |map: &str, class: &str| {
+        browser.run(&format!("return document.querySelectorAll('#{map} .cell.{class}').length"))
+    };
+    assert_eq!((marked("va-map", "pinned"), marked("pa-map", "on")), (1.into(), 1.into()));
+    browser.screenshot("draw-map-keys");
+    browser.press(enter);
+    assert!(text("path").contains("level 0") && text("details").contains("r- U A"), "{}", text("details"));
+    assert_eq!((focus(), marked("va-map", "pinned")), ("va-map".to_owned(), 0.into()));
+    for _ in 0..20 {
+        browser.press(tab);
+        if focus() == "pa-map" {
+            break;
+        }
+    }
+    assert_eq!(focus(), "pa-map");
+    browser.press(left);
+    assert!(text("details").contains("Physical memory in use"), "{}", text("details"));
+    browser.press(enter);
+    assert!(text("details").contains("rw RW U A D"), "{}", text("details"));
+    browser.press(escape);
+    assert_eq!(browser.run("return document.getElementById('details').hidden"), true);
+    assert_eq!(browser.console(), Vec::<Value>::new());
+}
+
 #[test]
 fn a_finding_leads_to_what_is_broken() {
     let Some(browser) = Browser::here() else { return };

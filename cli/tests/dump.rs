@@ -158,7 +158,7 @@ fn statistics_say_what_they_count() {
     let (text, _) = on("dump", &bench.path("image"), &["--min", "1M"]);
     let statistics = text.split_once("\n\n").unwrap().1;
     let expected = "1 run, 4.01 MiB\n  not listed: 1 run, 4 KiB, shorter than --min; the pages are those of all\n  \
-                    3 pages of 4 KiB\n  2 pages of 2 MiB\n  3 tables of level 0, with or without such pages\n";
+                    3 pages of 4 KiB\n  2 pages of 2 MiB\n  3 tables of level 0 looked at\n";
     assert!(statistics.starts_with(expected), "{statistics}");
     let (text, _) = on("dump", &bench.path("image"), &[]);
     assert!(text.contains("  3 tables of level 0\n") && !text.contains("not listed"), "{text}");

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{built_in, data, failure, json, replay, replay_with_input, stdout, timeless};
+use common::{built_in, data, failure, json, map, replay, replay_with_input, stdout, timeless};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::fs;
@@ -251,4 +251,20 @@ fn larger_granules() {
     let format = &report["formats"]["armv8_16k"];
     assert!(format["refused_bytes"].as_u64().unwrap() > 0);
     assert!(format["peak_table_pages"].as_u64().unwrap() > 0);
+}
+
+/// Formats whose tables lie low had 256 MiB of addresses for each domain, and names of domains were compared one by one.
+#[test]
+fn tens_of_thousands_of_domains() {
+    let line = |n: u64| map(0x1000, n << 12, 4096).replace('\n', &format!(" device={n:05}\n"));
+    let text: String = (0..30_000).map(line).collect();
+    let arguments = ["--json", "--table-memory", "600", "-f", "rockchip_v2", "-"];
+    let report: Value = serde_json::from_str(&stdout(&replay_with_input(&arguments, text.as_bytes()))).unwrap();
+    let format = &report["formats"]["rockchip_v2"];
+    assert_eq!(format["domains"].as_array().unwrap().len(), 30_000);
+    assert_eq!(format["peak_table_bytes"], 30_000 * 8192);
+    // What is more than is allowed is no table, and says so.
+    let arguments = ["--table-memory", "100", "-f", "rockchip_v2", "-"];
+    let (code, text) = failure(&replay_with_input(&arguments, text.as_bytes()));
+    assert!(code == 2 && text.contains("--table-memory"), "{text}");
 }

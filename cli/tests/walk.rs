@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::images::{Bench, SPEC, on};
+use common::images::{Bench, SPEC, format_names, on};
 use serde_json::Value;
 
 #[test]
@@ -54,13 +54,56 @@ fn what_would_make_a_foreign_item_known() {
 /// An empty item of s390 is not zero: it was said to hold something of software.
 #[test]
 fn empty_items_that_are_not_zero() {
-    let formats = common::stdout(&common::genpt(&["formats", "--json"]));
-    let formats: Value = serde_json::from_str(&formats).unwrap();
-    for format in formats.as_array().unwrap() {
-        let name = format["name"].as_str().unwrap();
-        let spec = "format = \"\"\n[[map]]\nva = \"16M\"\npa = \"32M\"\nlen = \"64K\"\nprot = \"rw\"\n";
-        let bench = Bench::new(spec, &["--format", name, "--base", "64K"]);
-        let (text, code) = on("walk", &bench.path("image"), &["0x3000000"]);
+    for name in format_names() {
+        let bench = Bench::of_format(&name);
+        // In a table of pages, and above.
+        let (text, code) = on("walk", &bench.path("image"), &["0x1100000", "0x3000000"]);
         assert!(code == 4 && text.contains("nothing is mapped: the item is empty (not-present)"), "{name}: {text}");
     }
+}
+
+/// A pointer that leads past a level was told as any other reserved encoding.
+#[test]
+fn levels_that_are_skipped() {
+    let broken = |format: &str, at: usize, change: &dyn Fn(u64) -> u64, says: &str| {
+        let bench = Bench::new(SPEC, &["--format", format, "--va-bits", "39"]);
+        bench.poke(at, change(bench.peek(at)));
+        for (command, words) in [("walk", &["0x1ff000"][..]), ("check", &[])] {
+            let (text, code) = on(command, &bench.path("image"), words);
+            assert!(code == 5 && text.contains("(level-skip)"), "{format}: {text}");
+            assert!(text.contains(&format!("level skip: {says}")), "{format}: {text}");
+        }
+    };
+    let next_level = |value: u64| move |item: u64| item & !(7 << 9) | value << 9;
+    // The tables of VA 0 follow each other.
+    let (top, lowest) = (0, 0x2ff8);
+    broken(
+        "amdv1",
+        top,
+        &next_level(1),
+        "NL is 0x1, as in pointers of level 1; a pointer of level 2 has 0x2 (NL: Next level:",
+    );
+    broken("amdv1", top, &next_level(4), "NL is 0x4, as in pointers of level 4; a pointer of level 2 has 0x2");
+    broken("amdv1", top, &next_level(7), "NL is 0x7, as in no pointer, and the item is no page of this level;");
+    broken("amdv1", lowest, &next_level(3), "NL is 0x3, as in pointers of level 3; there are no pointers at level 0");
+    broken("s390", top, &|item| item ^ 3 << 58, "TYPE is 0x2, as in pointers of level 3; a pointer of level 2 has 0x1");
+}
+
+/// A page at the top, where none can be: its next level is 0.
+#[test]
+fn a_page_at_the_top() {
+    let spec =
+        "format = \"amdv1\"\nbase = \"1M\"\n[config]\nstarting_level = 5\n[[map]]\nva = 0\npa = 0\nlen = \"4K\"\n";
+    let bench = Bench::new(spec, &[]);
+    bench.poke(0, bench.peek(0) & !(7 << 9));
+    let (text, code) = on("walk", &bench.path("image"), &["0"]);
+    assert!(
+        code == 5 && text.contains("NL is 0x0, as in no pointer, and the item is no page of this level;"),
+        "{text}"
+    );
+    assert!(text.contains("a pointer of level 5 has 0x5"), "{text}");
+    assert!(
+        text.contains("See: AMDv1 page tables: AMD I/O Virtualization Technology (IOMMU) Specification, 2.2.3"),
+        "{text}"
+    );
 }

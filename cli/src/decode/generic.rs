@@ -7,6 +7,7 @@
 //! looked at then. Pointers that the library does not follow, because it never writes such a field, are followed here.
 
 use super::fields::{Attributes, FieldValue, fields_of};
+use super::levels::{LevelField, LevelSkip};
 use super::options::{Options, table_config};
 use super::permissions::{TRIED_BITS, leaf, stored};
 use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Shape};
@@ -46,6 +47,8 @@ struct Generic<F: Groups> {
     followed: Vec<u64>,
     /// Attributes inside of the address field: an encryption bit. For each level.
     hidden: Vec<u64>,
+    /// The field in which pointers tell their level.
+    level_field: Option<LevelField>,
 }
 
 impl<F: Groups> Generic<F> {
@@ -89,7 +92,8 @@ impl<F: Groups> Generic<F> {
             fields: F::FIELDS,
             permissions: stored::<F>(&common, top),
         };
-        Self { common, shape, below, followed, hidden }
+        let level_field = LevelField::of::<F>(&common);
+        Self { common, shape, below, followed, hidden, level_field }
     }
 
     /// What an item is, and, if only what it says about all below keeps the library from following it, the pointer without
@@ -235,6 +239,12 @@ impl<F: Groups> Decoder for Generic<F> {
 
     fn accessed(&self) -> u64 {
         F::accessed_bits(&self.common).to_u64()
+    }
+
+    fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip> {
+        let is_known =
+            |raw: u64| matches!(F::kind(&self.common, level, F::Item::from_u64(raw)), Kind::Table | Kind::Leaf);
+        self.level_field.as_ref()?.skip(level, raw, is_known)
     }
 
     fn continues(&self, level: u32, first: &Item, other: &Item) -> bool {

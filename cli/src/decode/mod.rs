@@ -6,12 +6,14 @@
 mod args;
 mod fields;
 mod generic;
+mod levels;
 mod options;
 mod permissions;
 
 pub use args::TableArgs;
 pub use fields::{Attributes, Inherited, PointerFields, letters};
 pub use generic::decoder;
+pub use levels::LevelSkip;
 pub use options::{Options, table_config};
 
 use generic_pt::field::{FieldInfo, ItemKind};
@@ -37,6 +39,8 @@ pub trait Decoder {
     fn reserved(&self, level: u32, raw: u64) -> u64;
     /// The bits of leaves by which hardware notes that they were used.
     fn accessed(&self) -> u64;
+    /// What an item that is not understood says about its level, if that is what is wrong with it.
+    fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip>;
     /// Whether the address in `other`, an item behind `first` in the same entry of several, is what it has to be there.
     fn continues(&self, level: u32, first: &Item, other: &Item) -> bool;
     /// Whether a leaf says that it was written; `None` if this table does not tell.

@@ -28,6 +28,14 @@ pub struct DrawArgs {
     #[arg(long, value_name = "RANGE")]
     pub va: Option<AddressRange>,
 
+    /// Only what goes to this physical range
+    #[arg(long, value_name = "RANGE")]
+    pub pa: Option<AddressRange>,
+
+    /// Only what has these fields
+    #[arg(long, value_name = "FIELD", value_delimiter = ',')]
+    pub has: Vec<String>,
+
     /// Fields that do not separate runs, and are not shown as attributes, such as accessed bits
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     pub ignore: Vec<String>,

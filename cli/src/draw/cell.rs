@@ -58,6 +58,8 @@ pub enum What {
     Folded(Below),
     /// Items that lead nowhere.
     Blocked(Blocked),
+    /// Pages that `--pa` or `--has` leaves out.
+    LeftOut,
     /// Items that nobody looked at: they are outside of `--va`, or behind `--limit`.
     Unseen,
 }

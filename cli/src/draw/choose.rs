@@ -80,7 +80,7 @@ fn join(before: &mut Cell, next: &Cell, marks: &Marks) -> bool {
         (What::Folded(all), What::Folded(more)) if is_alike => all.add(more),
         (What::Shared(one), What::Shared(other)) if is_alike && *one == other => {}
         (What::Blocked(one), What::Blocked(other)) if is_alike && *one == other => {}
-        (What::Unseen, What::Unseen) if is_alike => {}
+        (What::Unseen, What::Unseen) | (What::LeftOut, What::LeftOut) if is_alike => {}
         _ => return false,
     }
     before.absorb(next);

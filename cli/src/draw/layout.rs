@@ -30,7 +30,7 @@ pub fn strips(tables: &[Table]) -> Vec<Strip> {
 fn width(cell: &Cell, strips: &[Strip]) -> u32 {
     let items_lg2 = cell.items.ilog2();
     match cell.what {
-        What::Empty | What::Unseen => 3 + items_lg2,
+        What::Empty | What::Unseen | What::LeftOut => 3 + items_lg2,
         What::Leaf { .. } => 6 + 4 * items_lg2,
         // Many small things do not push one that matters to the edge.
         What::Table(id) => 12 + 5 * strips[id.index()].width.isqrt(),

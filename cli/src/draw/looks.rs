@@ -36,25 +36,27 @@ const MOST_KNOWN: usize = 1 << 14;
 /// All combinations of an image.
 pub struct Looks<'a> {
     source: &'a Source,
+    /// Fields that pages need to have.
+    needed: Vec<usize>,
     /// Fields that make no difference.
     ignored: Vec<usize>,
     looks: Vec<Look>,
     ids: HashMap<(Access, String), LookId>,
-    /// Of items with this level, bits beside the address, and access on the way.
-    known: HashMap<(u32, u64, Inherited), LookId>,
-    last: Option<((u32, u64, Inherited), LookId)>,
+    /// Of items with this level, bits beside the address, and access on the way; none if they lack a field.
+    known: HashMap<(u32, u64, Inherited), Option<LookId>>,
+    last: Option<((u32, u64, Inherited), Option<LookId>)>,
 }
 
 impl<'a> Looks<'a> {
     /// No combination yet.
-    pub fn new(source: &'a Source, ignored: Vec<usize>) -> Self {
+    pub fn new(source: &'a Source, needed: Vec<usize>, ignored: Vec<usize>) -> Self {
         let named = |name: &str| Look { access: Access::empty(), attributes: name.to_owned(), bytes: 0 };
         let looks = vec![named("tables"), named("other attributes")];
-        Self { source, ignored, looks, ids: HashMap::new(), known: HashMap::new(), last: None }
+        Self { source, needed, ignored, looks, ids: HashMap::new(), known: HashMap::new(), last: None }
     }
 
-    /// The look of a leaf.
-    pub fn of(&mut self, at: &ItemAt) -> LookId {
+    /// The look of a leaf; none if it lacks a field that is needed.
+    pub fn of(&mut self, at: &ItemAt) -> Option<LookId> {
         let (level, inherited) = (at.table.level, at.table.inherited);
         let key = (level, at.item.raw & !self.source.decoder.shape().masks(level, &at.item).address, inherited);
         if let Some((last, id)) = self.last
@@ -65,11 +67,15 @@ impl<'a> Looks<'a> {
         let id = match self.known.get(&key) {
             Some(id) => *id,
             // No image that is meant to be one has so many; fields are not taken apart for ever.
-            None if self.known.len() >= MOST_KNOWN => LookId::OTHER,
+            None if self.known.len() >= MOST_KNOWN => self.source.has_fields(at, &self.needed).then_some(LookId::OTHER),
+            None if !self.source.has_fields(at, &self.needed) => {
+                self.known.insert(key, None);
+                None
+            }
             None => {
                 let mut attributes = self.source.decoder.attributes(level, &at.item, inherited);
                 attributes.fields.retain(|value| !self.ignored.contains(&value.field));
-                let id = self.id(&attributes);
+                let id = Some(self.id(&attributes));
                 self.known.insert(key, id);
                 id
             }

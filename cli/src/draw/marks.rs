@@ -4,7 +4,8 @@ use crate::inspect::check::{Finding, Severity};
 use std::collections::HashMap;
 
 /// Rules about whole tables; all others are about one item.
-const OF_TABLES: [&str; 7] = ["cycle", "shared-table", "level-mix", "empty-table", "not-clear", "unreachable", "limit"];
+const OF_TABLES: [&str; 8] =
+    ["cycle", "shared-table", "level-mix", "overlapping-tables", "empty-table", "not-clear", "unreachable", "limit"];
 
 /// Findings by level and physical address of the table, or of the item.
 #[derive(Debug, Default)]

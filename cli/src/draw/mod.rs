@@ -36,7 +36,7 @@ use maps::DrawnMaps;
 use marks::Marks;
 use std::io::Write;
 use styles::{Entry, Styles};
-use tree::Reach;
+use tree::{Part, Reach};
 
 /// Findings of one rule that are listed and marked; all are counted.
 const MOST_FINDINGS: usize = 200;
@@ -79,6 +79,7 @@ impl Drawing<'_> {
             ("folded", "tables not drawn", has(|what| matches!(what, What::Folded(_)))),
             ("shared", "shared: drawn elsewhere", has(|what| matches!(what, What::Shared(_)))),
             ("empty", "hole", has(|what| matches!(what, What::Empty))),
+            ("other", "page that is left out", has(|what| matches!(what, What::LeftOut))),
             ("unseen", "not looked at", has(|what| matches!(what, What::Unseen))),
             ("tables", "memory of tables", true),
             ("again", "mapped more than once", self.maps.pa.iter().any(|extent| extent.uses > 1)),
@@ -193,12 +194,18 @@ fn drawing<'a>(
     most_extents: usize,
 ) -> Result<Drawing<'a>, Failure> {
     let shape = source.decoder.shape();
-    let ignored = args.ignore.iter().map(|name| fields_named(shape, name)).collect::<Result<_, InspectError>>()?;
+    let fields =
+        |names: &[String]| names.iter().map(|name| fields_named(shape, name)).collect::<Result<_, InspectError>>();
+    let part = Part {
+        va: args.va.unwrap_or(AddressRange::ALL),
+        pa: args.pa.unwrap_or(AddressRange::ALL),
+        needed: fields(&args.has)?,
+        ignored: fields(&args.ignore)?,
+    };
     let most_items = args.limit.limit.0;
     let report = check::check(source, MOST_FINDINGS, most_items);
     let marks = Marks::new(&report.findings);
-    let window = args.va.unwrap_or(AddressRange::ALL);
-    let (tree, maps) = tree::scan(source, window, ignored, most_items, &marks);
+    let (tree, maps) = tree::scan(source, part, most_items, &marks);
     if tree.tables.is_empty() {
         let items = 1u64 << shape.levels[shape.top_level() as usize].items_lg2;
         let text = format!("--limit is less than the {items} items of the top: nothing can be drawn");

@@ -4,7 +4,7 @@
 //! hostile image ends as early as there. Tables beyond a limit are not kept, but counted at the pointer above them.
 
 use super::cell::{Below, Cell, Table, TableId, What};
-use super::looks::{Look, Looks};
+use super::looks::{Look, LookId, Looks};
 use super::maps::{Link, Maps};
 use super::marks::Marks;
 use crate::decode::{Item, Meaning, Shape};
@@ -52,6 +52,8 @@ enum Place {
 struct Builder<'a> {
     source: &'a Source,
     window: AddressRange,
+    /// Physical memory of the pages that are drawn.
+    pa: AddressRange,
     marks: &'a Marks,
     looks: Looks<'a>,
     maps: Maps,
@@ -64,20 +66,28 @@ struct Builder<'a> {
     path: Vec<Place>,
 }
 
-/// Scans an image. `ignored` fields make no difference.
-pub fn scan(
-    source: &Source,
-    window: AddressRange,
-    ignored: Vec<usize>,
-    most_items: u64,
-    marks: &Marks,
-) -> (Tree, Maps) {
+/// Which part of an image is drawn, and what of it makes no difference.
+pub struct Part {
+    /// VA.
+    pub va: AddressRange,
+    /// Physical memory of pages.
+    pub pa: AddressRange,
+    /// Fields that pages need to have.
+    pub needed: Vec<usize>,
+    /// Fields that make no difference.
+    pub ignored: Vec<usize>,
+}
+
+/// Scans an image.
+pub fn scan(source: &Source, part: Part, most_items: u64, marks: &Marks) -> (Tree, Maps) {
+    let Part { va: window, pa, needed, ignored } = part;
     let levels = source.decoder.shape().levels.len();
     let mut builder = Builder {
         source,
         window,
+        pa,
         marks,
-        looks: Looks::new(source, ignored),
+        looks: Looks::new(source, needed, ignored),
         maps: Maps::default(),
         tables: Vec::new(),
         cells: 0,
@@ -172,9 +182,16 @@ impl Builder<'_> {
     /// Tells the maps of a leaf; they come in VA order, so that runs across tables are one.
     fn leaf(&mut self, at: &ItemAt) {
         let len_minus_1 = self.item_len_minus_1(at.table.level);
-        let look = self.looks.of(at);
+        let Some(look) = self.look(at) else { return };
         self.looks.count(look, len_minus_1.saturating_add(1));
         self.maps.leaf(Link { va: at.va, pa: at.item.pa, len_minus_1 }, look);
+    }
+
+    /// The look of a leaf; none if it is left out.
+    fn look(&mut self, at: &ItemAt) -> Option<LookId> {
+        let last = at.item.pa.saturating_add(self.item_len_minus_1(at.table.level));
+        let is_in = AddressRange { first: at.item.pa, last }.overlaps(&self.pa);
+        if is_in { self.looks.of(at) } else { None }
     }
 
     /// Bytes of VA that an item covers, less 1.
@@ -277,10 +294,13 @@ impl Builder<'_> {
             Meaning::Leaf => {
                 let va = shape.va_at(at.level, at.va, item.index);
                 let bytes_minus_1 = self.item_len_minus_1(at.level);
-                let look = self.looks.of(&ItemAt { table: *at, va, item: *item });
                 let pa_last = item.pa.saturating_add(bytes_minus_1);
                 let pa_next = item.pa.wrapping_add(bytes_minus_1).wrapping_add(1);
-                What::Leaf { look, entry_lg2: item.entry_lg2.into(), pa_runs: 1, pa_last, pa_next }
+                let entry_lg2 = item.entry_lg2.into();
+                match self.look(&ItemAt { table: *at, va, item: *item }) {
+                    Some(look) => What::Leaf { look, entry_lg2, pa_runs: 1, pa_last, pa_next },
+                    None => What::LeftOut,
+                }
             }
             Meaning::Foreign => What::Blocked(Blocked::Foreign),
             Meaning::Table | Meaning::Empty => What::Unseen,
@@ -309,6 +329,7 @@ impl Builder<'_> {
                 before.pa = before.pa.min(next.pa);
             }
             (What::Blocked(one), What::Blocked(other)) if *one == other => {}
+            (What::LeftOut, What::LeftOut) => {}
             _ => return false,
         }
         before.absorb(next);

@@ -199,7 +199,7 @@ fn summary(printed: &Printed, seen: &Seen, args: &DumpArgs, out: &mut impl Write
     }
     let filter = &args.filter;
     let is_filtered = filter.va.is_some() || filter.pa.is_some() || !filter.has.is_empty() || printed.short.runs > 0;
-    let whose = if is_filtered { ", with or without such pages" } else { "" };
+    let whose = if is_filtered { " looked at" } else { "" };
     for (level, count) in &seen.tables {
         writeln!(out, "  {} of level {level}{whose}", human::count(*count, "table"))?;
     }

@@ -1,7 +1,8 @@
 //! The rules that items can break, in the terms of the format.
 
 use super::source::Source;
-use crate::decode::{Item, Meaning};
+use crate::decode::{Item, LevelSkip, Meaning};
+use crate::describe::plain;
 use generic_pt::field::FieldInfo;
 use generic_pt::lg2;
 use serde::Serialize;
@@ -45,6 +46,8 @@ pub enum Rule {
         /// The fields, each with its value and what it means.
         fields: Vec<String>,
     },
+    /// The item would be known if it did not say that it is one of another level.
+    LevelSkip(LevelSkip),
     /// The table is not in the image.
     Outside {
         /// Its physical address.
@@ -88,6 +91,7 @@ impl Rule {
             Self::NotPresent { .. } => "not-present",
             Self::Foreign { .. } => "foreign",
             Self::ReservedValue { .. } => "reserved-value",
+            Self::LevelSkip(_) => "level-skip",
             Self::Outside { .. } => "outside",
             Self::TableMisaligned { .. } => "table-misaligned",
             Self::Unnamed { .. } => "reserved-bits",
@@ -128,6 +132,17 @@ impl Rule {
                 nearest.join("; ")
             ),
             Self::ReservedValue { fields } => format!("hardware faults on this value: {}", fields.join("; ")),
+            Self::LevelSkip(LevelSkip { level, field, documentation, found, expected, of_level }) => {
+                let whose = match of_level {
+                    Some(other) => format!("as in pointers of level {other}"),
+                    None => "as in no pointer, and the item is no page of this level".to_owned(),
+                };
+                let here = match expected {
+                    Some(expected) => format!("a pointer of level {level} has {expected:#x}"),
+                    None => format!("there are no pointers at level {level}"),
+                };
+                format!("level skip: {field} is {found:#x}, {whose}; {here} ({field}: {documentation})")
+            }
             Self::Outside { pa, bytes } => {
                 format!("the table at {pa:#x}, {bytes:#x} bytes, is not in the image")
             }
@@ -169,13 +184,16 @@ impl Source {
     pub fn foreign(&self, level: u32, raw: u64) -> Rule {
         let reserved = self.decoder.reserved(level, raw);
         if reserved == 0 {
-            return Rule::Foreign { nearest: self.decoder.nearest(level, raw) };
+            return match self.decoder.level_skip(level, raw) {
+                Some(skip) => Rule::LevelSkip(skip),
+                None => Rule::Foreign { nearest: self.decoder.nearest(level, raw) },
+            };
         }
         let shape = self.decoder.shape();
         let at_level = |info: &&FieldInfo| (info.scope.lowest_level..=info.scope.highest_level).contains(&level);
         let exists = |info: &&FieldInfo| info.scope.allows(shape.features) && info.mask() & reserved != 0;
         let fields = shape.fields.iter().filter(at_level).filter(exists);
-        let words = |info: &FieldInfo| format!("{} = {:#x} ({})", info.name, info.get(raw), info.doc.trim());
+        let words = |info: &FieldInfo| format!("{} = {:#x} ({})", info.name, info.get(raw), plain(info.doc).trim());
         Rule::ReservedValue { fields: fields.map(words).collect() }
     }
 

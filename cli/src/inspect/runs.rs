@@ -166,10 +166,7 @@ impl<'a> Runs<'a> {
     fn learn(&mut self, at: &ItemAt, key: u64) -> Known {
         let (level, inherited) = (at.table.level, at.table.inherited);
         let mut attributes = self.source.decoder.attributes(level, &at.item, inherited);
-        let shape = self.source.decoder.shape();
-        let has =
-            |field: &usize| shape.fields[*field].get(inherited.applied(at.item.raw)) != 0 && self.applies(at, *field);
-        let passes = self.filter.has.iter().all(has);
+        let passes = self.source.has_fields(at, &self.filter.has);
         attributes.fields.retain(|value| !self.filter.ignore.contains(&value.field));
         attributes.way = self.way.as_ref().map_or_else(Vec::new, |(_, way)| way.clone());
         let known = Known { level, key, inherited, attributes: Rc::new(attributes), passes };
@@ -177,12 +174,6 @@ impl<'a> Runs<'a> {
             self.known.insert((level, key, inherited), known.clone());
         }
         known
-    }
-
-    fn applies(&self, at: &ItemAt, field: usize) -> bool {
-        let shape = self.source.decoder.shape();
-        let scope = &shape.fields[field].scope;
-        scope.allows(shape.features) && scope.contains(at.table.level, shape.kind(at.table.level, &at.item))
     }
 
     /// Adds the leaves behind the one that a run is made of, as far as they continue it: a short cut, where no range cuts any.

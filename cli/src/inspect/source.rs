@@ -2,6 +2,7 @@
 
 use super::InspectError;
 use super::args::ImageArgs;
+use super::scan::ItemAt;
 use crate::decode::{Decoder, Options};
 use crate::formats::{FORMATS, FormatRow, Register};
 use crate::image::{Cpu, Image};
@@ -59,6 +60,16 @@ impl Source {
         let source = Self { image, decoder, root };
         source.check_root()?;
         Ok(source)
+    }
+
+    /// Whether a leaf, with what the pointers on the way say, has all of these fields, and none of them is zero.
+    pub fn has_fields(&self, at: &ItemAt, fields: &[usize]) -> bool {
+        let shape = self.decoder.shape();
+        let (level, raw) = (at.table.level, at.table.inherited.applied(at.item.raw));
+        fields.iter().map(|field| &shape.fields[*field]).all(|info| {
+            let applies = info.scope.allows(shape.features) && info.scope.contains(level, shape.kind(level, &at.item));
+            applies && info.get(raw) != 0
+        })
     }
 
     fn check_root(&self) -> Result<(), InspectError> {

@@ -2,6 +2,7 @@
 
 use super::line::{DomainLine, EventLine, Op, Owner};
 use crate::human::printable;
+use std::collections::HashMap;
 
 /// Most announcements that wait for their event; a driver has at most a few per CPU under way.
 const MOST_WAITING: usize = 1024;
@@ -17,8 +18,13 @@ pub struct Pairing {
     waiting: Vec<Announcement>,
     /// Names of domains, in order of appearance in any line.
     owners: Vec<OwnerName>,
+    /// Where these are in the list: of domains by address, and of devices by name. There can be tens of thousands.
+    by_address: HashMap<u64, usize>,
+    by_device: HashMap<String, usize>,
     /// Domains in order of their first event, as indexes into `owners`; `None` stands for events without a domain.
     domains: Vec<Option<usize>>,
+    /// Where these are in the list.
+    by_owner: HashMap<Option<usize>, usize>,
     /// Lines that were given up because too many waited.
     given_up: u64,
     /// Events for which no domain line was waiting.
@@ -31,16 +37,6 @@ enum OwnerName {
     Domain(u64),
     /// The only device in it, or one that stands for all.
     Device(String),
-}
-
-impl OwnerName {
-    fn is(&self, owner: Owner<'_>) -> bool {
-        match (self, owner) {
-            (Self::Domain(known), Owner::Domain(domain)) => *known == domain,
-            (Self::Device(known), Owner::Device(device)) => known == device,
-            _ => false,
-        }
-    }
 }
 
 /// A domain line that waits for its event.
@@ -68,16 +64,21 @@ impl Pairing {
 
     /// The place of a name among those that are known from now on.
     fn index_of(&mut self, owner: Owner<'_>) -> usize {
-        match self.owners.iter().position(|known| known.is(owner)) {
-            Some(index) => index,
-            None => {
-                self.owners.push(match owner {
-                    Owner::Domain(domain) => OwnerName::Domain(domain),
-                    Owner::Device(device) => OwnerName::Device(device.to_owned()),
-                });
-                self.owners.len() - 1
-            }
+        let next = self.owners.len();
+        let known = match owner {
+            Owner::Domain(domain) => *self.by_address.entry(domain).or_insert(next),
+            Owner::Device(device) => match self.by_device.get(device) {
+                Some(index) => *index,
+                None => *self.by_device.entry(device.to_owned()).or_insert(next),
+            },
+        };
+        if known == next {
+            self.owners.push(match owner {
+                Owner::Domain(domain) => OwnerName::Domain(domain),
+                Owner::Device(device) => OwnerName::Device(device.to_owned()),
+            });
         }
+        known
     }
 
     /// The domain of an event, as an index into the names; `owner` is what the event itself says.
@@ -86,13 +87,12 @@ impl Pairing {
             Some(owner) => Some(self.index_of(owner)),
             None => self.announced(line, op),
         };
-        match self.domains.iter().position(|known| *known == domain) {
-            Some(index) => index,
-            None => {
-                self.domains.push(domain);
-                self.domains.len() - 1
-            }
+        let next = self.domains.len();
+        let known = *self.by_owner.entry(domain).or_insert(next);
+        if known == next {
+            self.domains.push(domain);
         }
+        known
     }
 
     /// The domain that a waiting line names.

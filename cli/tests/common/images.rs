@@ -1,6 +1,7 @@
 //! Images, and commands on them.
 
 use super::{genpt, stdout};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -20,6 +21,27 @@ len = "4K"
 prot = "r"
 "#;
 
+/// Mappings that tables of every format can have.
+const ANY_FORMAT: &str = r#"
+base = "64K"
+[[map]]
+va = "16M"
+pa = "32M"
+len = "1M"
+prot = "rw"
+[[map]]
+va = "64M"
+pa = "48M"
+len = "64K"
+prot = "r"
+"#;
+
+/// The names of all formats.
+pub fn format_names() -> Vec<String> {
+    let formats: Value = serde_json::from_str(&stdout(&genpt(&["formats", "--json"]))).unwrap();
+    formats.as_array().unwrap().iter().map(|format| format["name"].as_str().unwrap().to_owned()).collect()
+}
+
 /// A directory with an image.
 pub struct Bench {
     dir: TempDir,
@@ -32,6 +54,11 @@ impl Bench {
         std::fs::write(bench.path("spec.toml"), spec).unwrap();
         stdout(&genpt(&[&["build", &bench.text("spec.toml"), "-o", &bench.text("image")], options].concat()));
         bench
+    }
+
+    /// An image of a format: 1 MiB at 16 MiB, and 64 KiB at 64 MiB that may not be written.
+    pub fn of_format(name: &str) -> Self {
+        Self::new(ANY_FORMAT, &["--format", name])
     }
 
     /// An image of these bytes.

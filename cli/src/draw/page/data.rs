@@ -255,6 +255,7 @@ impl<'a> Forms<'a> {
         data.k = match cell.what {
             What::Empty => "empty",
             What::Unseen => "unseen",
+            What::LeftOut => "other",
             What::Leaf { look, entry_lg2, pa_runs, pa_last, .. } => {
                 data.look = Some(look.0);
                 data.size = Some(entry_lg2);

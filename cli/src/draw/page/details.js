@@ -77,6 +77,13 @@ const hoverTree = (event) => {
     ...findings,
   ]);
 };
+// Lights what belongs to an extent of a map.
+const light = (extent, kind) => {
+  const others = kind === "va" ? across("va", "pa", extent.range) : across("pa", "va", extent.range);
+  const [vaRanges, paRanges] = kind === "va" ? [[extent.range], others] : [others, [extent.range]];
+  highlight(vaRanges, paRanges);
+  setBands(vaRanges);
+};
 const hoverMap = (event, kind) => {
   const { extent, gap } = event.target;
   unhighlight();
@@ -86,10 +93,7 @@ const hoverMap = (event, kind) => {
   if (!extent) {
     return;
   }
-  const others = kind === "va" ? across("va", "pa", extent.range) : across("pa", "va", extent.range);
-  const [vaRanges, paRanges] = kind === "va" ? [[extent.range], others] : [others, [extent.range]];
-  highlight(vaRanges, paRanges);
-  setBands(vaRanges);
+  light(extent, kind);
   tell(event, aboutExtent(extent, kind === "va" ? vaText : paText));
 };
 
@@ -150,8 +154,15 @@ const openDetails = (title, parts) => {
     byId("path").scrollIntoView({ block: "start" });
   }
 };
+// The extent that the details are about.
+const markExtent = (extent) => {
+  pinnedExtent?.rect?.classList.remove("pinned");
+  pinnedExtent = extent;
+  pinnedExtent?.rect?.classList.add("pinned");
+};
 const unpin = () => {
   pinned = undefined;
+  markExtent(undefined);
   details.hidden = true;
   drawAll();
 };
@@ -168,6 +179,7 @@ const rangeButtons = (ranges, text) => {
 const pin = (cell) => {
   drawnCells.get(pinned)?.classList.remove("pinned");
   pinned = cell;
+  markExtent(undefined);
   const { table } = cell;
   const below = cell.k === "table" || cell.k === "shared" ? data.tables[cell.to] : undefined;
   const address = table.pa + BigInt(cell.i) * BigInt(data.item_bytes);
@@ -222,7 +234,9 @@ const goToPa = (address) => {
   return others.length > 0 || extent;
 };
 const pinExtent = (extent, kind) => {
+  drawnCells.get(pinned)?.classList.remove("pinned");
   pinned = undefined;
+  markExtent(extent);
   const others = kind === "va" ? across("va", "pa", extent.range) : across("pa", "va", extent.range);
   const values = [
     [kind === "va" ? "VA" : "PA", rangeText(extent.range, kind === "va" ? vaText : paText)],

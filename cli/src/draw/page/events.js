@@ -61,6 +61,41 @@ for (const [svg, kind] of [[vaMap, "va"], [paMap, "pa"]]) {
       pinExtent(extent, kind);
     }
   });
+  svg.addEventListener("blur", unhighlight);
+  svg.addEventListener("keydown", (event) => {
+    const extents = data[kind];
+    const at = extents.indexOf(pinnedExtent);
+    const choose = (n) => {
+      const extent = extents[Math.min(Math.max(n, 0), extents.length - 1)];
+      if (extent) {
+        unhighlight();
+        pinExtent(extent, kind);
+        light(extent, kind);
+      }
+    };
+    // Its table; of physical memory the one that maps it first.
+    const enter = () => {
+      const [range] = kind === "va" ? [extents[at].range] : across("pa", "va", extents[at].range);
+      if (range) {
+        goTo(range[0]);
+      }
+    };
+    const act = {
+      ArrowRight: () => choose(at + 1),
+      ArrowLeft: () => choose(at < 0 ? extents.length - 1 : at - 1),
+      Home: () => choose(0),
+      End: () => choose(extents.length - 1),
+      Enter: () => at >= 0 && enter(),
+      Escape: () => {
+        unhighlight();
+        unpin();
+      },
+    }[event.key];
+    if (act && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      act();
+    }
+  });
 }
 byId("find").addEventListener("submit", (event) => {
   event.preventDefault();

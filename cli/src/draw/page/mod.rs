@@ -16,6 +16,9 @@ pub const BUDGET: Budget = Budget { tables: 6000, cells: 24_000 };
 /// Extents of each map.
 pub const MOST_EXTENTS: usize = 48;
 
+/// How the maps are used without a pointer.
+const MAP_KEYS: &str = "Arrow keys choose, Enter goes to the table, Escape closes.";
+
 const PALETTE: &str = include_str!("../palette.css");
 const STYLE: &str = include_str!("page.css");
 /// The parts of the script: what is known, how it is drawn, what is told about it, and what the reader does.
@@ -75,12 +78,12 @@ pub fn page(drawing: &Drawing<'_>) -> String {
 {legend}<div class=\"columns\">
 <main>
 <h2>VA space in use</h2>
-<svg id=\"va-map\" class=\"map\" role=\"img\" aria-label=\"VA space in use\"></svg>
+<svg id=\"va-map\" class=\"map\" role=\"application\" tabindex=\"0\" aria-label=\"VA space in use. {MAP_KEYS}\"></svg>
 <h2>Tables</h2>
 <nav id=\"path\" aria-label=\"path of the part that is shown\"></nav>
 <svg id=\"tree\" role=\"application\" tabindex=\"0\" aria-label=\"Tables by level. Arrow keys choose, Enter goes in, Escape goes up.\"></svg>
 <h2>Physical memory in use</h2>
-<svg id=\"pa-map\" class=\"map\" role=\"img\" aria-label=\"Physical memory in use\"></svg>
+<svg id=\"pa-map\" class=\"map\" role=\"application\" tabindex=\"0\" aria-label=\"Physical memory in use. {MAP_KEYS}\"></svg>
 <p class=\"soft-text\">Widths are not to scale: they grow with the logarithm of what is there. Click on a block for what it is, on a table to go into it.</p>
 </main>
 <aside id=\"details\" aria-live=\"polite\" hidden></aside>

@@ -139,6 +139,8 @@ const words = (cell) => {
       return cell.below[0] > 0 ? `${cell.below[0].toLocaleString("en")} more ${cell.below[0] === 1 ? "table" : "tables"}` : "tables that are not drawn";
     case "blocked":
       return cell.why;
+    case "other":
+      return `${cell.n > 1 ? "pages" : "page"} left out`;
     case "unseen":
       return "not looked at";
     default:

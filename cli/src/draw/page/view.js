@@ -27,13 +27,14 @@ const classOf = (cell) => {
   return colours() === "sizes" ? data.sizes[cell.size] : data.looks[cell.look][colours()];
 };
 // Which of several cells is shown where there is room for one.
-const strength = (cell) => 10 * (cell.mark ?? 0) + ["empty", "unseen", "folded", "shared", "table", "leaf", "blocked"].indexOf(cell.k);
+const strength = (cell) => 10 * (cell.mark ?? 0) + ["empty", "unseen", "other", "folded", "shared", "table", "leaf", "blocked"].indexOf(cell.k);
 const markName = (mark) => (mark === 3 ? "error" : mark === 2 ? "warning" : undefined);
 
 // What is shown: a part of the whole, from 0 to 1.
 let view = { x: 0, width: 1 };
 let inside = data.tables[0];
 let pinned;
+let pinnedExtent;
 let bands = [];
 let drawnCells = new Map();
 
@@ -145,7 +146,7 @@ const drawMap = (svg, extents, kind) => {
     const look = data.looks[extent.look];
     // An extent can have pages of many sizes.
     const colour = colours() === "sizes" ? "a0" : look[colours()];
-    const mixed = extent.is_mixed ? " mixed" : "";
+    const mixed = (extent.is_mixed ? " mixed" : "") + (extent === pinnedExtent ? " pinned" : "");
     extent.rect = shape(svg, "rect", { class: `cell ${colour}${mixed}`, x, y, width: wide, height });
     extent.rect.extent = extent;
     if (extent.uses > 1) {

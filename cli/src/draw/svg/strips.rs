@@ -30,7 +30,7 @@ impl<'a> Column<'a> {
 fn strength(cell: &Cell) -> (Option<Severity>, u32) {
     let kind = match cell.what {
         What::Empty => 0,
-        What::Unseen => 1,
+        What::Unseen | What::LeftOut => 1,
         What::Folded(_) => 2,
         What::Shared(_) => 3,
         What::Table(_) => 4,
@@ -116,6 +116,7 @@ fn class(drawing: &Drawing<'_>, cell: &Cell) -> String {
     match cell.what {
         What::Empty => "empty".to_owned(),
         What::Unseen => "unseen".to_owned(),
+        What::LeftOut => "other".to_owned(),
         What::Leaf { look, .. } => drawing.styles.access(look),
         What::Table(_) => "table".to_owned(),
         What::Shared(_) => "shared".to_owned(),

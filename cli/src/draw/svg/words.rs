@@ -18,6 +18,7 @@ impl Picture<'_> {
         let len = human::bytes((last - first).saturating_add(1));
         let (what, labels) = match cell.what {
             What::Empty => (format!("hole of {len}"), vec![len]),
+            What::LeftOut => ("left out".to_owned(), Vec::new()),
             What::Unseen => ("not looked at".to_owned(), vec!["not looked at".to_owned()]),
             What::Leaf { look, entry_lg2, pa_runs, .. } => {
                 let size = human::power(entry_lg2);
