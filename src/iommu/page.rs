@@ -307,9 +307,9 @@ fn take_leaf<F: Walkers, H: Host, const LEVEL: u32>(
         slot.table.flush(core.host().domain(), slot.index, 1);
         flushing.disarm();
     }
-    let changes = Changes { leaf_levels: LevelSet::of(LEVEL), ..Changes::NONE };
+    let mut changes = Changes { leaf_levels: LevelSet::of(LEVEL), ..Changes::NONE };
     // SAFETY: there are no tables in `changes`.
-    unsafe { gather.add(common, core.host(), range, changes) };
+    unsafe { gather.add(common, core.host(), range, &mut changes) };
     Done::Yes
 }
 
