@@ -602,17 +602,23 @@ pub trait Groups: PtFormat {
     fn oa_of_entry(common: &Common<Self>, level: u32, raw: Self::Item) -> u64 {
         lg2::align_down(Self::stored_oa(common, level, raw), Self::entry_size_lg2(common, level, raw))
     }
-    /// The exact output address of `va`, which the entry of this leaf item covers.
+    /// The exact output address of `va`, which this leaf item covers, alone or with the others of its entry: it is the one that `va`
+    /// selects.
     #[inline(always)]
     fn exact_oa(common: &Common<Self>, level: u32, raw: Self::Item, va: u64) -> u64 {
         let (stored, item_lg2) = (Self::stored_oa(common, level, raw), item_size_lg2::<Self>(level));
-        let contig_lg2 = Self::contig_lg2(common, level, raw);
+        // Items that hold an address of their own need no look at how many they are.
+        let oa = lg2::replace_low(stored, va, item_lg2);
+        let contig_lg2 = match Self::OA_STYLE {
+            OaStyle::Item => 0,
+            OaStyle::Entry => Self::contig_lg2(common, level, raw),
+        };
         if contig_lg2 == 0 {
-            return lg2::replace_low(stored, va, item_lg2);
+            return oa;
         }
         // Most leaves have one item, and then the size is a constant.
         core::hint::cold_path();
-        lg2::replace_low(stored, va, item_lg2 + contig_lg2)
+        lg2::replace_low(oa, va, item_lg2 + contig_lg2)
     }
 }
 

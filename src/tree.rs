@@ -14,6 +14,9 @@ use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 /// Bits of the top word that hold the level. Tables are aligned to at least 8.
 const LEVEL_MASK: usize = 7;
 
+/// The level of the top of four levels, as most tables have.
+pub(crate) const USUAL_TOP_LEVEL: u32 = 3;
+
 /// The tables of one table object, with what is the same for every format. Owns them: dropping frees all.
 ///
 /// Algorithms (layer 3) are built on this; it knows none.
@@ -117,6 +120,17 @@ impl<F: Groups, H: Host> Tree<F, H> {
         TopPtr { page: unsafe { NonNull::new_unchecked(page) }, level }
     }
 
+    /// Whether `top`, which [`top`](Self::top) gave, is of `LEVEL`.
+    #[inline(always)]
+    pub(crate) fn is_top<const LEVEL: u32>(&self, top: TopPtr) -> bool {
+        if LEVEL == USUAL_TOP_LEVEL && !F::SUPPORTED.contains(Features::DYNAMIC_TOP) {
+            // A top that never changes has items at its own level only: one comparison with memory, and the level is not loaded.
+            self.top_items[USUAL_TOP_LEVEL as usize] != 0
+        } else {
+            top.level == LEVEL
+        }
+    }
+
     /// Waits until no other thread changes the top; none does while the result lives.
     pub(crate) fn lock_top(&self) -> TopLock<'_> {
         let lock = &self.top_locked;
@@ -154,7 +168,7 @@ impl<F: Groups, H: Host> Tree<F, H> {
     #[inline(always)]
     pub(crate) fn enter<S, const LEVEL: u32>(&self, top: TopPtr, va: u64, seek: S) -> Option<At<'_, F, H::Memory, S>> {
         let items = self.top_items[const { if LEVEL < MAX_LEVELS as u32 { LEVEL as usize } else { 0 } }];
-        if top.level != LEVEL || !self.decodes::<LEVEL>(va) {
+        if !self.is_top::<LEVEL>(top) || !self.decodes::<LEVEL>(va) {
             return None;
         }
         // SAFETY: as in `with`; and the view is for a walk to one VA, see `Table::lower`.

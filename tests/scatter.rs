@@ -1,6 +1,6 @@
 //! Scatter lists: arguments, memory that runs out, pages that continue each other. (The suite maps lists on all formats.)
 
-use generic_pt::fmt::{amdv1, x86_64};
+use generic_pt::fmt::{amdv1, s390, x86_64};
 use generic_pt::testing::TestMemory;
 use generic_pt::{Domain, Error, Features, GatherMode, HeapMemory, NoHardware, Prot, PtIommu, Segment, TableConfig};
 
@@ -69,6 +69,23 @@ fn two_to_the_64_bytes_are_too_many() {
     assert_eq!(table.map_sg(1 << 51, &all[1..], RW), Ok(u64::MAX - ((1 << 51) - 1)));
     assert_eq!(table.iova_to_phys(u64::MAX), Some((1 << 51) - 1));
     assert_eq!(table.iova_to_phys((1 << 51) - 1), None);
+}
+
+/// A page at address 0 does not continue the one at the last address.
+#[test]
+fn nothing_continues_the_last_address() {
+    let domain = Domain::new(HeapMemory, NoHardware);
+    let format = s390::Config { top_level: 4 };
+    let features = s390::FORCED | Features::FLUSH_RANGE | Features::FULL_VA;
+    let config = TableConfig { features, hw_max_vasz_lg2: 64, hw_max_oasz_lg2: 64, format };
+    let mut table = PtIommu::<s390::Format, _>::new(&domain, &config).expect("a valid configuration");
+    let last_page = u64::MAX - (PAGE - 1);
+    let pages = [segment(last_page, PAGE), segment(0, PAGE), segment(PAGE, PAGE)];
+    assert_eq!(table.map_sg(0, &pages, RW), Ok(3 * PAGE));
+    assert_eq!(table.iova_to_phys(0xfff), Some(u64::MAX));
+    assert_eq!(table.iova_to_phys(PAGE), Some(0));
+    assert_eq!(table.map_sg(last_page, &pages[..1], RW), Ok(PAGE));
+    assert_eq!(table.iova_to_phys(u64::MAX), Some(u64::MAX));
 }
 
 /// Pages of a list are written by eights; where some continue each other, the leaves are those of maps of the runs, one by one.

@@ -391,15 +391,9 @@ pub const ROWS: &[Row] = &[
 /// The formats that are over the budget of a row, and may stay so: docs/performance.md says what stands against it. Like all others
 /// they fail when they become worse.
 pub const KNOWN_OVER: &[(&str, &[&str])] = &[
-    ("map 2 MiB of 4K leaves, cold", &["amdv1"]),
     ("one contiguous 1 MiB page (256 items), map", &["amdv1"]),
     ("mixed range of 20 leaves, map", &["amdv1", "armv8_4k"]),
     ("mixed range of 20 leaves, unmap", &["amdv1", "x86_64", "vtdss", "riscv_64", "armv8_4k"]),
-    ("translate, sequential over 1 GiB of 4K", &["riscv_64"]),
-    ("translate, random over 1 GiB of 4K", &["riscv_64"]),
-    ("translate one address, 1 MiB mapped", &["riscv_64"]),
-    ("translate one address, 1 GiB mapped", &["riscv_64"]),
-    ("read-and-clear dirty, 1 GiB of 4K, 1/64 dirty, per leaf", &["amdv1"]),
 ];
 
 /// A row of the same operation as others with more or less mapped, which has to cost the same.

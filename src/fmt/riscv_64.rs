@@ -151,12 +151,13 @@ crate::define_pt_format!(
                 let in_tables = G.mask() | RSW.mask() | PPN.mask() | RSW60T59B.mask();
                 if level > 0 && raw & !in_tables == V.mask() {
                     Kind::Table
-                } else if !V.is_set(raw) {
-                    Kind::Empty
-                } else if raw & (R.mask() | W.mask() | X.mask()) != 0 {
+                } else if V.is_set(raw) && raw & (R.mask() | W.mask() | X.mask()) != 0 {
+                    // One jump for both, where most walks end.
                     Kind::Leaf
-                } else {
+                } else if V.is_set(raw) {
                     Kind::Foreign
+                } else {
+                    Kind::Empty
                 }
             }
             #[inline(always)]

@@ -145,18 +145,19 @@ pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
                 table.descend(common, &cx.host.domain().memory, entry, |lower| below(lower, cx, part))?;
             }
             Kind::Leaf => {
-                // The first may begin before the range.
                 let contig_lg2 = F::contig_lg2(common, LEVEL, entry.raw);
-                let entry_lg2 = item_size_lg2::<F>(LEVEL) + contig_lg2;
-                entry_last = va | lg2::low_mask(entry_lg2);
-                index &= !(lg2::low_mask(contig_lg2) as usize);
-                items = 1 << contig_lg2;
-                let whole = VaRange { va: lg2::align_down(va, entry_lg2), last: entry_last };
-                if !F::HAS_CONTIGUOUS || contig_lg2 == 0 {
+                // The first may begin before the range. Most leaves have one item, and then the size is a constant.
+                if contig_lg2 == 0 {
                     if F::is_dirty(common, LEVEL, entry.raw) {
+                        let whole = VaRange { va: lg2::align_down(va, item_size_lg2::<F>(LEVEL)), last: entry_last };
                         found_dirty::<F, H, R, LEVEL>(table, cx, index, 1, whole);
                     }
                 } else {
+                    let entry_lg2 = item_size_lg2::<F>(LEVEL) + contig_lg2;
+                    entry_last = va | lg2::low_mask(entry_lg2);
+                    index &= !(lg2::low_mask(contig_lg2) as usize);
+                    items = 1 << contig_lg2;
+                    let whole = VaRange { va: lg2::align_down(va, entry_lg2), last: entry_last };
                     scan_leaf::<F, H, R, LEVEL>(table, cx, index, items, whole);
                 }
             }

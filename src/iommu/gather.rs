@@ -259,12 +259,12 @@ impl<F: Groups, H: Host> Gather<F, H> {
         self.changed = false;
     }
 
-    /// Adds what an operation on a table of `host` changed.
+    /// Adds what an operation on a table of `host` changed, and takes its unlinked tables.
     ///
     /// # Safety
     /// The unlinked tables in `changes` are of the memory of `host`.
     #[inline(always)]
-    pub(crate) unsafe fn add(&mut self, common: &Common<F>, host: &H, range: VaRange, mut changes: Changes<F>) {
+    pub(crate) unsafe fn add(&mut self, common: &Common<F>, host: &H, range: VaRange, changes: &mut Changes<F>) {
         self.belong_to(host);
         if self.mode == GatherMode::Immediate {
             if common.has(Features::FLUSH_RANGE_NO_GAPS) && self.is_disjoint(range) {

@@ -22,13 +22,10 @@ use crate::seek::{Seek, Slot};
 macro_rules! with_top_level {
     ($table:expr, |$top:ident: $TOP:ident| $run:expr, else $other:expr) => {{
         let $top = $table.tree.top();
-        if $top.level == 3 {
-            if F::can_be_top(3) {
-                const $TOP: u32 = 3;
-                $run
-            } else {
-                $other
-            }
+        if F::can_be_top($crate::tree::USUAL_TOP_LEVEL) && $table.tree.is_top::<{ $crate::tree::USUAL_TOP_LEVEL }>($top)
+        {
+            const $TOP: u32 = $crate::tree::USUAL_TOP_LEVEL;
+            $run
         } else {
             core::hint::cold_path();
             match $top.level {
@@ -310,9 +307,9 @@ fn take_leaf<F: Walkers, H: Host, const LEVEL: u32>(
         slot.table.flush(core.host().domain(), slot.index, 1);
         flushing.disarm();
     }
-    let changes = Changes { leaf_levels: LevelSet::of(LEVEL), ..Changes::NONE };
+    let mut changes = Changes { leaf_levels: LevelSet::of(LEVEL), ..Changes::NONE };
     // SAFETY: there are no tables in `changes`.
-    unsafe { gather.add(common, core.host(), range, changes) };
+    unsafe { gather.add(common, core.host(), range, &mut changes) };
     Done::Yes
 }
 

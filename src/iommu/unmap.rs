@@ -134,7 +134,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
         }
         let range = VaRange { va: iova, last: cx.va.wrapping_sub(1) };
         // SAFETY: the tables were linked in this table, which is of this domain.
-        unsafe { gather.add(common, host, range, cx.changes) };
+        unsafe { gather.add(common, host, range, &mut cx.changes) };
         // All 2^64 bytes at once do not fit into the result.
         match cx.va.wrapping_sub(iova) {
             0 => u64::MAX,

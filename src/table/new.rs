@@ -51,14 +51,38 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
         va: u64,
         item: impl FnMut(usize) -> F::Item,
     ) -> Result<Self, Error> {
+        let mut table = Self::alloc_to_fill(common, memory, level, va)?;
+        table.fill(item);
+        Ok(table)
+    }
+
+    /// A regular table of `level`, whose first item is `item`, and each other the one before plus `step`: for steps that are constants,
+    /// so that the compiler makes vectors of the sums.
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`].
+    #[inline(always)]
+    pub(crate) fn filled_in_steps(
+        common: &Common<F>,
+        memory: &'m M,
+        level: u32,
+        va: u64,
+        item: F::Item,
+        step: F::Item,
+    ) -> Result<Self, Error> {
+        let mut table = Self::alloc_to_fill(common, memory, level, va)?;
+        table.fill_in_steps(item, step);
+        Ok(table)
+    }
+
+    #[inline(always)]
+    fn alloc_to_fill(common: &Common<F>, memory: &'m M, level: u32, va: u64) -> Result<Self, Error> {
         let request = PageRequest {
             size_lg2: F::GEOMETRY.table_lg2(level),
             contents: Contents::Unknown,
             pa_lg2: F::table_pa_lg2(common),
         };
-        let mut table = Self::alloc(memory, level, va, request)?;
-        table.fill(item);
-        Ok(table)
+        Self::alloc(memory, level, va, request)
     }
 
     fn alloc_empty(
@@ -86,17 +110,43 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
         Ok(Self { page, size_lg2, level, memory, format: core::marker::PhantomData })
     }
 
-    /// Writes all items.
+    /// The memory of all items.
     #[inline(always)]
-    fn fill(&mut self, mut item: impl FnMut(usize) -> F::Item) {
+    fn items_mut(&mut self) -> &mut [MaybeUninit<F::Item>] {
         // All of the memory: hardware may look at the items beyond those of a top that decodes fewer bits.
         let items = 1usize << (self.size_lg2 - F::Item::BYTES_LG2);
         // SAFETY: the page is of `2^size_lg2` bytes, aligned for items (8), and nobody else can see it; `MaybeUninit` makes
         // no claim about what is in it.
-        let items =
-            unsafe { core::slice::from_raw_parts_mut(self.page.as_ptr().cast::<MaybeUninit<F::Item>>(), items) };
-        for (n, slot) in items.iter_mut().enumerate() {
+        unsafe { core::slice::from_raw_parts_mut(self.page.as_ptr().cast::<MaybeUninit<F::Item>>(), items) }
+    }
+
+    /// Writes all items.
+    #[inline(always)]
+    fn fill(&mut self, mut item: impl FnMut(usize) -> F::Item) {
+        for (n, slot) in self.items_mut().iter_mut().enumerate() {
             slot.write(to_memory::<F>(item(n)));
+        }
+    }
+
+    /// Writes all items: the first, and each other the one before plus `step`.
+    #[inline(always)]
+    fn fill_in_steps(&mut self, item: F::Item, step: F::Item) {
+        // Sixteen sums go on by themselves, in registers of two or four each: a store and an addition for each register.
+        const SUMS: usize = 16;
+        let mut sums = [item; SUMS];
+        for n in 1..SUMS {
+            sums[n] = sums[n - 1].wrapping_add(step);
+        }
+        let way = step.wrapping_times(SUMS as u64);
+        let (many, rest) = self.items_mut().as_chunks_mut::<SUMS>();
+        for slots in many {
+            for (slot, sum) in slots.iter_mut().zip(&mut sums) {
+                slot.write(to_memory::<F>(*sum));
+                *sum = sum.wrapping_add(way);
+            }
+        }
+        for (slot, sum) in rest.iter_mut().zip(sums) {
+            slot.write(to_memory::<F>(sum));
         }
     }
 

@@ -115,6 +115,18 @@ impl<'a, F: Groups> Leaf<'a, F> {
         (reach != 0 && bits & !reach == 0 && is_alone).then_some(Base(item))
     }
 
+    #[inline(always)]
+    fn addend(&self) -> Addend {
+        let by_level = const { addends::<F>() };
+        by_level[self.level as usize % MAX_LEVELS]
+    }
+
+    /// Whether the description says what one page more adds to an item: then it is a constant.
+    #[inline(always)]
+    pub(super) fn has_constant_step(&self) -> bool {
+        self.addend().reach == u64::MAX
+    }
+
     /// The first `count` items, where each is the one before plus the same number: then nothing has to be worked out for
     /// each. `None` where the address lies in pieces and crosses from one to the other, or may cross an attribute that lies
     /// in the address field (an encryption bit).
@@ -124,10 +136,10 @@ impl<'a, F: Groups> Leaf<'a, F> {
     #[inline(always)]
     pub(super) fn steps(&self, count: usize) -> Option<Steps<F>> {
         let (item, last) = (self.item(0), count as u64 - 1);
-        let Addend { step, mask, reach } = const { addends::<F>() }[self.level as usize % MAX_LEVELS];
+        let Addend { step, mask, .. } = self.addend();
         // What one page more adds to an address: the description says it, or it is seen where nothing can carry.
         let first = Self { oa: 0, ..*self };
-        let const_step = reach == u64::MAX;
+        let const_step = self.has_constant_step();
         let step = if const_step { F::Item::from_u64(step) } else { first.item(0) ^ first.item(1) };
         let way = step.wrapping_times(last);
         let shared = first.item(0).to_u64() & mask;
@@ -181,8 +193,9 @@ const fn addends<F: Groups>() -> [Addend; MAX_LEVELS] {
 
 /// Items of which each is the one before plus a number.
 pub(super) struct Steps<F: Groups> {
-    item: F::Item,
-    step: F::Item,
+    /// The next.
+    pub(super) item: F::Item,
+    pub(super) step: F::Item,
 }
 
 impl<F: Groups> Iterator for Steps<F> {

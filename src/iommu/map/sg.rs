@@ -25,7 +25,8 @@ impl Segment {
     /// The same and what follows, if that continues it physically.
     #[inline(always)]
     fn joined(self, next: Self) -> Option<Self> {
-        let continues = next.len == 0 || self.paddr.wrapping_add(self.len) == next.paddr;
+        // Nothing continues the last of all addresses.
+        let continues = next.len == 0 || self.paddr.checked_add(self.len) == Some(next.paddr);
         // More than 2^64 bytes in all are refused before.
         continues.then(|| Self { paddr: self.paddr, len: self.len.saturating_add(next.len) })
     }

@@ -1,5 +1,6 @@
 //! Tables that a map makes, and those that are in the way of a leaf.
 
+use super::leaf::Steps;
 use super::{Cx, Stop, is_read_as_leaf};
 use crate::driver::Host;
 use crate::error::Error;
@@ -67,7 +68,7 @@ fn replace_table<F: Groups, H: Host>(
     let range = VaRange { va, last: va | lg2::low_mask(item_size_lg2::<F>(level)) };
     let gather = cx.replaced.get_or_insert_with(|| Gather::new(cx.host.clone(), GatherMode::Immediate));
     // SAFETY: the tables were linked below a table of this domain.
-    unsafe { gather.add(cx.common, cx.host, range, changes) };
+    unsafe { gather.add(cx.common, cx.host, range, &mut changes) };
     if F::QUIRKS.break_before_make {
         gather.sync();
     }
@@ -174,11 +175,15 @@ fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Op
     let memory = &cx.host.domain().memory;
     let leaf = cx.leaf(LEVEL - 1, size_lg2);
     let is_plain = size_lg2 == item_size_lg2::<F>(LEVEL - 1);
-    let table = match leaf.steps(1 << items_lg2::<F>(LEVEL - 1)) {
-        Some(mut steps) if is_plain || F::OA_STYLE == OaStyle::Item => {
+    let steps = leaf.steps(1 << items_lg2::<F>(LEVEL - 1)).filter(|_| is_plain || F::OA_STYLE == OaStyle::Item);
+    let table = match steps {
+        Some(Steps { item, step }) if leaf.has_constant_step() => {
+            NewTable::filled_in_steps(cx.common, memory, LEVEL - 1, cx.va, item, step)
+        }
+        Some(mut steps) => {
             NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |_| steps.next().unwrap_or(F::Item::ZERO))
         }
-        _ => NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |n| leaf.item(n as u64)),
+        None => NewTable::filled(cx.common, memory, LEVEL - 1, cx.va, |n| leaf.item(n as u64)),
     };
     Some(table.map(|table| (table, Some(bytes_minus_1))))
 }
