@@ -18,7 +18,7 @@ const FORGET_AT: u64 = INSTALL_AT + 4 * REGISTERS.len() as u64;
 const ASK_AT: u64 = RAM_PA + 0x10_1000;
 const ASK_BYTES: u64 = 12;
 /// Where the instructions are that go to EL0.
-const ENTER_AT: u64 = ASK_AT + 2 * ASK_BYTES;
+const ENTER_AT: u64 = ASK_AT + 4 * ASK_BYTES;
 /// What the tables have to map, executable: the vectors of EL1. (What EL0 can write EL1 cannot execute.)
 pub const WINDOW: Window = Window { pa: RAM_PA + 0x11_0000, bytes: 64 << 10, prot: Prot::READ };
 /// Exceptions of EL0, from the vectors on.
@@ -126,11 +126,13 @@ impl Cpu {
         let mut install: Vec<u32> = REGISTERS.iter().zip(0..).map(|(register, from)| msr(*register, from)).collect();
         install.extend([TLBI_ALLE1, DSB_SY, ISB]);
         ram.write_words(INSTALL_AT, &install)?;
-        for access in [Access::Read, Access::Write] {
-            // AT S1E1R, S1E1W, S12E1R, S12E1W, of x0.
-            let (op1, op2) = if stage == Stage::Second { (4, 4) } else { (0, 0) };
-            let ask = system(1, (op1, 7, 8, op2 + u32::from(access == Access::Write)), 0);
-            ram.write_words(ask_at(access), &[ask, ISB, mrs(PAR_EL1, 1)])?;
+        // AT S1E1R, S1E1W, S1E0R, S1E0W, or S12E1R and so on, of x0.
+        let (op1, first_op2) = if stage == Stage::Second { (4, 4) } else { (0, 0) };
+        for (privilege, of_el0) in [(Privilege::Supervisor, 0), (Privilege::User, 2)] {
+            for (access, of_write) in [(Access::Read, 0), (Access::Write, 1)] {
+                let ask = system(1, (op1, 7, 8, first_op2 + of_el0 + of_write), 0);
+                ram.write_words(ask_at(access, privilege), &[ask, ISB, mrs(PAR_EL1, 1)])?;
+            }
         }
         ram.write_words(ENTER_AT, &[msr(ELR_EL2, 0), msr(SPSR_EL2, 1), ERET])?;
         ram.write_words(WINDOW.pa + FROM_EL0, &[HVC])?;
@@ -180,8 +182,9 @@ impl Cpu {
     }
 }
 
-fn ask_at(access: Access) -> u64 {
-    ASK_AT + if access == Access::Read { 0 } else { ASK_BYTES }
+fn ask_at(access: Access, privilege: Privilege) -> u64 {
+    let of_el0 = if privilege == Privilege::User { 2 * ASK_BYTES } else { 0 };
+    ASK_AT + of_el0 + if access == Access::Read { 0 } else { ASK_BYTES }
 }
 
 impl Walker for Cpu {
@@ -201,18 +204,23 @@ impl Walker for Cpu {
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
-        let Request { va, access, .. } = *request;
+        let Request { va, access, privilege, .. } = *request;
         if access == Access::Execute {
             return self.execute(va);
         }
         self.gdb.set("x0", va)?;
-        self.run(ask_at(access), 3)?;
+        self.run(ask_at(access, privilege), 3)?;
         let par = self.gdb.get("x1")?;
         Ok(if par & 1 == 0 {
             Outcome::Permitted { pa: par & 0x000f_ffff_ffff_f000 | va & 0xfff }
         } else {
             Outcome::Fault(reasons(par >> 1 & 0x3f)?)
         })
+    }
+
+    fn privileges(&self) -> &'static [Privilege] {
+        // Instructions are executed in EL0, whoever is asked for.
+        &[Privilege::Supervisor, Privilege::User]
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {

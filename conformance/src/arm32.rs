@@ -179,6 +179,11 @@ impl Walker for Cpu {
         Some(SVC)
     }
 
+    fn tells_reasons(&self) -> bool {
+        // Its status is not looked at.
+        false
+    }
+
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
         // The debugger caches nothing.
         self.asks.gdb.run(FORGET_AT, 3)

@@ -81,4 +81,9 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         what: "no IOVA in 0xfee0_0000 to 0xfeef_ffff, as in hardware: interrupts",
         is_of: |row| row.format == "amdv1" || row.format == "vtdss" || row.config.starts_with("VT-d"),
     },
+    KnownFault {
+        letter: 'j',
+        what: "records no faults of tables; refusals are judged by what was moved",
+        is_of: |row| row.format == "amdv1",
+    },
 ];

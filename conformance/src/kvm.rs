@@ -205,6 +205,11 @@ impl Walker for Vcpu {
         Some(HLT)
     }
 
+    fn tells_reasons(&self) -> bool {
+        // The guest has no handlers: what is refused shuts it down.
+        false
+    }
+
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
         self.machine = None;
         Ok(())

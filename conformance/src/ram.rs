@@ -193,6 +193,15 @@ impl Ram {
         self.write(pa, &bytes)
     }
 
+    /// Writes words of eight bytes at a physical address.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub fn write_u64s(&self, pa: u64, words: &[u64]) -> io::Result<()> {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        self.write(pa, &bytes)
+    }
+
     /// The eight bytes at a physical address, the lowest first.
     ///
     /// # Errors

@@ -136,6 +136,11 @@ pub trait Walker {
     /// The machine does not work.
     fn access(&mut self, request: &Request) -> io::Result<Outcome>;
 
+    /// Whether it tells why it refuses: then it has to tell it of some refusals at least.
+    fn tells_reasons(&self) -> bool {
+        true
+    }
+
     /// Whether an access may be tried that has to be refused for its protection.
     fn survives_refusing(&self) -> bool {
         true

@@ -18,12 +18,18 @@ pub const WINDOW: Window = Window { pa: RAM_PA, bytes: 0x4000, prot: Prot::READ.
 const HANDLERS: u64 = 0x1800;
 const READ_AT: u64 = 0x1000;
 const WRITE_AT: u64 = 0x1010;
+/// ltr ax.
+const LOAD_TASK_AT: u64 = 0x1020;
+const LOAD_TASK: &[u8] = &[0x0f, 0x00, 0xd8];
 const STACK: u64 = 0x3ff0;
-/// Descriptors: code and data of the kernel, and of users, with the privilege level in the selector.
+/// Descriptors: code and data of the kernel, and of users, with the privilege level in the selector. They share a page with the
+/// interrupt gates, so none of them has the place of a gate in [`GATES`], which is of one descriptor or two.
 const KERNEL_CODE: u64 = 2;
 const KERNEL_DATA: u64 = 3;
-const USER_CODE: u64 = 6;
-const USER_DATA: u64 = 7;
+const USER_CODE: u64 = 9;
+const USER_DATA: u64 = 10;
+/// And of a task state segment.
+const TASK: u64 = 11;
 /// The task register's base and that of the descriptors are 0 after a reset, so both lie in each other: the stacks of a task state
 /// segment are where no descriptor is used. The kernel's stack of 32-bit code, its selector, and the first of the interrupts' stacks
 /// in 64-bit code.
@@ -33,6 +39,8 @@ const TASK_INTERRUPT_STACK: u64 = 36;
 const NOP: &[u8] = &[0x90];
 const PAGE_FAULT: u64 = 14;
 const GENERAL_PROTECTION: u64 = 13;
+/// Vectors that have a gate: those two, and those of an invalid instruction and of a double fault.
+const GATES: [u64; 4] = [6, 8, GENERAL_PROTECTION, PAGE_FAULT];
 
 const CR0_PROTECTED: u64 = 0x11;
 /// Paging, and supervisors heed write protection.
@@ -81,8 +89,15 @@ impl<'r> Cpu<'r> {
         let code: u64 = if is_32_bit { 0x00cf_9b00_0000_ffff } else { 0x00af_9b00_0000_ffff };
         let data: u64 = 0x00cf_9300_0000_ffff;
         let of_user = 3 << 45;
-        let descriptors =
-            [(KERNEL_CODE, code), (KERNEL_DATA, data), (USER_CODE, code | of_user), (USER_DATA, data | of_user)];
+        // Of 32-bit code, available, at 0.
+        let task: u64 = 0x0000_8900_0000_0067;
+        let descriptors = [
+            (KERNEL_CODE, code),
+            (KERNEL_DATA, data),
+            (USER_CODE, code | of_user),
+            (USER_DATA, data | of_user),
+            (TASK, task),
+        ];
         for (n, descriptor) in descriptors {
             ram.write(8 * n, &descriptor.to_le_bytes())?;
         }
@@ -91,7 +106,7 @@ impl<'r> Cpu<'r> {
         ram.write(TASK_INTERRUPT_STACK, &STACK.to_le_bytes())?;
         // Gates are twice as large in 64-bit code, and name a stack; handlers are below 64 KiB.
         let (gate_bytes, stack) = if is_32_bit { (8, 0) } else { (16, 1 << 32) };
-        for vector in [6, 8, GENERAL_PROTECTION, PAGE_FAULT] {
+        for vector in GATES {
             let gate = (HANDLERS + 16 * vector) | (8 * KERNEL_CODE) << 16 | stack | 0x8e << 40;
             ram.write(gate_bytes * vector, &gate.to_le_bytes())?;
         }
@@ -99,6 +114,7 @@ impl<'r> Cpu<'r> {
         let skipped = usize::from(is_32_bit);
         ram.write(READ_AT, &[0x48, 0x8b, 0x03][skipped..])?;
         ram.write(WRITE_AT, &[0x48, 0x89, 0x0b][skipped..])?;
+        ram.write(LOAD_TASK_AT, LOAD_TASK)?;
         let (vm, channel) = Vm::start(program, "q35", Channel::Debugger, &["-cpu", cpu], ram)?;
         Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, paging, ram })
     }
@@ -115,7 +131,21 @@ impl<'r> Cpu<'r> {
         gdb.set("cs", 8 * KERNEL_CODE)?;
         gdb.set("ss", 8 * KERNEL_DATA)?;
         gdb.set("cr3", cr3)?;
-        gdb.set("cr0", CR0_PAGING)
+        if self.paging == Paging::Pae {
+            self.load_task()?;
+        }
+        self.gdb.set("cr0", CR0_PAGING)
+    }
+
+    /// Loads the task register. The model ends when 32-bit code of a user is interrupted with the one that a reset leaves.
+    fn load_task(&mut self) -> io::Result<()> {
+        self.gdb.set("rax", 8 * TASK)?;
+        self.gdb.set("rip", LOAD_TASK_AT)?;
+        self.gdb.step()?;
+        match self.gdb.get("rip")? {
+            rip if rip == LOAD_TASK_AT + LOAD_TASK.len() as u64 => Ok(()),
+            rip => Err(io::Error::other(format!("ltr at {LOAD_TASK_AT:#x} ended at {rip:#x}"))),
+        }
     }
 
     /// Clears A in the four items of the PAE top, where it is reserved: the model sets it, hardware does not.
@@ -174,11 +204,7 @@ impl Walker for Cpu<'_> {
 
     fn privileges(&self) -> &'static [Privilege] {
         // The instructions' own pages are those of users, so a guarded kernel could not execute them.
-        match self.paging {
-            // Users of 32-bit code are not tried: this machine's own set-up for them does not work yet.
-            Paging::Pae => &[Privilege::Supervisor],
-            Paging::Four | Paging::Five => &[Privilege::Supervisor, Privilege::User],
-        }
+        &[Privilege::Supervisor, Privilege::User]
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use super::blocks::blocks;
 use super::board::{Board, PC};
 use super::permits_each;
+use super::queue::Queue;
 use crate::edu;
 use crate::ram::Ram;
 use crate::vm;
@@ -21,6 +22,9 @@ const COMMANDS: u64 = DEVICES + 0x1000;
 const EVENTS: u64 = DEVICES + 0x2000;
 const DONE: u64 = DEVICES + 0x3000;
 
+/// Entries of the queues, as a power of two.
+const QUEUE_LG2: u64 = 8;
+
 const DOMAIN: u64 = 1;
 
 /// Commands: the first word.
@@ -35,8 +39,7 @@ const POINTERS: u64 = 1 << 1;
 #[derive(Debug)]
 pub struct Amd<'r> {
     board: Board<'r>,
-    /// Byte offset of the next command.
-    tail: u64,
+    commands: Queue,
     /// VA bits that the table decodes.
     va_bits: u32,
 }
@@ -52,11 +55,15 @@ impl<'r> Amd<'r> {
             10 => "amd-iommu,pt=off",
             11.. => "amd-iommu,dma-remap=on",
         };
-        let mut amd = Self { board: Board::new(program, &PC, &["-device", device], 0, ram)?, tail: 0, va_bits: 0 };
+        let board = Board::new(program, &PC, &["-device", device], 0, ram)?;
+        let mut amd = Self { board, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16), va_bits: 0 };
         ram.write(DEVICES + 32 * edu::REQUESTER + 8, &DOMAIN.to_le_bytes())?;
-        for (register, value) in
-            [(0x00, DEVICES), (0x08, COMMANDS | 8 << 56), (0x10, EVENTS | 8 << 56), (0x18, 1 | 1 << 2 | 1 << 12)]
-        {
+        for (register, value) in [
+            (0x00, DEVICES),
+            (0x08, COMMANDS | QUEUE_LG2 << 56),
+            (0x10, EVENTS | QUEUE_LG2 << 56),
+            (0x18, 1 | 1 << 2 | 1 << 12),
+        ] {
             amd.board.qtest.write_u64(REGISTERS + register, value)?;
         }
         amd.install(root, mode)?;
@@ -75,17 +82,14 @@ impl<'r> Amd<'r> {
     }
 
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
-        let at = COMMANDS + self.tail;
-        self.board.ram.write(at, &first.to_le_bytes())?;
-        self.board.ram.write(at + 8, &second.to_le_bytes())?;
-        self.tail = (self.tail + 16) % 0x1000;
-        self.board.qtest.write_u64(COMMANDS_TAIL, self.tail)
+        self.commands.put(self.board.ram, [first, second])?;
+        self.board.qtest.write_u64(COMMANDS_TAIL, self.commands.offset())
     }
 
     /// Returns when all commands are done.
     fn wait(&mut self) -> io::Result<()> {
         self.command(COMPLETION_WAIT | DONE | 1, 1)?;
-        let tail = self.tail as u32;
+        let tail = self.commands.offset() as u32;
         self.board.qtest.wait_u32(COMMANDS_HEAD, |head| head == tail)
     }
 }
@@ -105,8 +109,11 @@ impl Walker for Amd<'_> {
         self.permits(prot, Access::Read, Privilege::Supervisor)
     }
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
-        // The model records no faults of tables.
         self.board.access(request)
+    }
+    fn tells_reasons(&self) -> bool {
+        // The model records no faults of tables.
+        false
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         permits_each(prot, access)

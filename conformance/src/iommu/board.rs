@@ -5,7 +5,7 @@ use crate::plan::Window;
 use crate::qtest::Qtest;
 use crate::ram::{Layout, Ram};
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Reasons, Request, UNTOLD};
+use crate::walker::{Access, Outcome, Request, UNTOLD};
 use generic_pt::Prot;
 use std::io;
 use std::path::Path;
@@ -160,15 +160,5 @@ impl<'r> Board<'r> {
     /// Not the range of interrupts, and only RAM.
     pub fn reaches(&self, iova: u64, pa: Option<u64>) -> bool {
         self.interrupts_mib != Some(iova >> 20) && iova & 7 == 0 && pa.is_none_or(|pa| self.ram.is_data(pa))
-    }
-}
-
-/// An outcome, with what the IOMMU recorded.
-pub fn with_record(outcome: Outcome, recorded: Option<Reasons>) -> io::Result<Outcome> {
-    match (outcome, recorded) {
-        (outcome, None) => Ok(outcome),
-        // A part of what was read may have been permitted.
-        (Outcome::Fault(_) | Outcome::Untold, Some(reasons)) => Ok(Outcome::Fault(reasons)),
-        (outcome, Some(_)) => Ok(outcome),
     }
 }

@@ -3,6 +3,8 @@
 pub mod amd;
 pub mod blocks;
 pub mod board;
+pub mod queue;
+pub mod record;
 pub mod riscv;
 pub mod smmu;
 pub mod vtd;

@@ -1,10 +1,12 @@
 //! The RISC-V IOMMU, first stage or second stage (RISC-V IOMMU architecture, 2 to 5).
 
-use super::board::{Board, RISCV, with_record};
+use super::board::{Board, RISCV};
+use super::queue::Queue;
+use super::record::{Record, with_record};
 use crate::edu;
 use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, Xlen};
-use crate::walker::{Access, Outcome, Privilege, Reasons, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Privilege, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -65,7 +67,7 @@ const MOST_PAGES: u64 = 32;
 pub struct Iommu<'r> {
     board: Board<'r>,
     table: Table,
-    tail: u32,
+    commands: Queue,
 }
 
 impl<'r> Iommu<'r> {
@@ -74,7 +76,8 @@ impl<'r> Iommu<'r> {
     /// # Errors
     /// The machine does not work.
     pub fn new(program: &Path, table: Table, ram: &'r Ram) -> io::Result<Self> {
-        let mut iommu = Self { board: Board::new(program, &RISCV, &["-cpu", "rv64"], 0, ram)?, table, tail: 0 };
+        let board = Board::new(program, &RISCV, &["-cpu", "rv64"], 0, ram)?;
+        let mut iommu = Self { board, table, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16) };
         let qtest = &mut iommu.board.qtest;
         let entry_bytes = if qtest.read_u64(CAPABILITIES)? & MSI_FLAT == 0 { 32 } else { 64 };
         let pointer = |mode: u32, ppn: u64| u64::from(mode) << 60 | ppn;
@@ -99,8 +102,8 @@ impl<'r> Iommu<'r> {
         Ok(iommu)
     }
 
-    /// The reason of the last fault since this was asked last.
-    fn take_fault(&mut self) -> io::Result<Option<Reasons>> {
+    /// The last fault since this was asked last.
+    fn take_fault(&mut self) -> io::Result<Option<Record>> {
         let qtest = &mut self.board.qtest;
         let (head, tail) = (qtest.read_u32(FAULTS_HEAD)?, qtest.read_u32(FAULTS_TAIL)?);
         if head == tail {
@@ -108,20 +111,21 @@ impl<'r> Iommu<'r> {
         }
         qtest.write_u32(FAULTS_HEAD, tail)?;
         let last = u64::from(tail.wrapping_sub(1)) % (1 << QUEUE_LG2);
-        let cause = self.board.ram.read_u64(FAULTS + 32 * last)? & 0xfff;
+        let (what, va) =
+            (self.board.ram.read_u64(FAULTS + 32 * last)?, self.board.ram.read_u64(FAULTS + 32 * last + 16)?);
+        let cause = what & 0xfff;
         match (self.table, cause) {
             // Page faults, of reads and writes; guest page faults. They are of one kind for all reasons.
-            (Table::First(..), 13 | 15) | (Table::Second(..), 21 | 23) => Ok(Some(PAGE_FAULT)),
+            (Table::First(..), 13 | 15) | (Table::Second(..), 21 | 23) => {
+                Ok(Some(Record { reasons: PAGE_FAULT, device: what >> 40, va, multiple: 1 }))
+            }
             _ => Err(io::Error::other(format!("fault with cause {cause}"))),
         }
     }
 
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
-        let at = COMMANDS + 16 * u64::from(self.tail);
-        self.board.ram.write(at, &first.to_le_bytes())?;
-        self.board.ram.write(at + 8, &second.to_le_bytes())?;
-        self.tail = (self.tail + 1) % (1 << QUEUE_LG2);
-        self.board.qtest.write_u32(COMMANDS_TAIL, self.tail)
+        self.commands.put(self.board.ram, [first, second])?;
+        self.board.qtest.write_u32(COMMANDS_TAIL, self.commands.index() as u32)
     }
 
     /// The model's cache takes addresses that differ from bit 56 on for the same: around each of them it forgets all.
@@ -134,6 +138,8 @@ impl Walker for Iommu<'_> {
     fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
         self.forget_aliases(va)?;
         let found = self.board.translate(va)?;
+        // A queue that is full takes no faults any more.
+        self.take_fault()?;
         self.forget_aliases(va)?;
         Ok(found)
     }
@@ -150,7 +156,7 @@ impl Walker for Iommu<'_> {
         self.forget_aliases(request.va)?;
         self.take_fault()?;
         let outcome = self.board.access(request)?;
-        let outcome = with_record(outcome, self.take_fault()?);
+        let outcome = with_record(request, outcome, self.take_fault()?, edu::REQUESTER);
         self.forget_aliases(request.va)?;
         outcome
     }
@@ -167,7 +173,7 @@ impl Walker for Iommu<'_> {
             self.command(of, 0)?;
         }
         self.command(FENCE, 0)?;
-        let tail = self.tail;
+        let tail = self.commands.index() as u32;
         self.board.qtest.wait_u32(COMMANDS_HEAD, |head| head == tail)
     }
 }

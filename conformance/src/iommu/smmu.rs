@@ -1,8 +1,10 @@
 //! Arm's SMMUv3, stage 1 or stage 2 (IHI 0070, 4 to 6).
 
 use super::blocks::blocks;
-use super::board::{ARM, Board, with_record};
+use super::board::{ARM, Board};
 use super::permits_each;
+use super::queue::Queue;
+use super::record::{Record, with_record};
 use crate::arm::{Registers, Stage};
 use crate::edu;
 use crate::ram::Ram;
@@ -56,8 +58,7 @@ pub struct Smmu<'r> {
     board: Board<'r>,
     stage: Stage,
     granule_lg2: u32,
-    /// Commands given: an index with one bit that wraps.
-    produced: u32,
+    commands: Queue,
 }
 
 impl<'r> Smmu<'r> {
@@ -76,10 +77,10 @@ impl<'r> Smmu<'r> {
         let first_va = if stage == Stage::Upper { !(u64::MAX >> (tcr >> 16 & 0x3f)) } else { 0 };
         let second: &[&str] = if stage == Stage::Second { &["-global", "arm-smmuv3.stage=2"] } else { &[] };
         let board = Board::new(program, &ARM, &[&["-cpu", "max"], second].concat(), first_va, ram)?;
-        let mut smmu = Self { board, stage, granule_lg2, produced: 0 };
-        smmu.write_words(STREAMS + 64 * edu::REQUESTER, &stream_entry(stage, ttb, tcr))?;
+        let mut smmu = Self { board, stage, granule_lg2, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16) };
+        ram.write_u64s(STREAMS + 64 * edu::REQUESTER, &stream_entry(stage, ttb, tcr))?;
         // The same table in both halves: one of them is switched off.
-        smmu.write_words(CONTEXT, &[context(tcr), ttb, ttb, mair])?;
+        ram.write_u64s(CONTEXT, &[context(tcr), ttb, ttb, mair])?;
         let qtest = &mut smmu.board.qtest;
         qtest.write_u64(STREAMS_BASE, STREAMS)?;
         qtest.write_u32(STREAMS_CONFIG, STREAMS_LG2)?;
@@ -93,13 +94,8 @@ impl<'r> Smmu<'r> {
         Ok(smmu)
     }
 
-    fn write_words(&self, at: u64, words: &[u64]) -> io::Result<()> {
-        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        self.board.ram.write(at, &bytes)
-    }
-
-    /// The reason of the last fault since this was asked last.
-    fn take_fault(&mut self) -> io::Result<Option<Reasons>> {
+    /// The last fault since this was asked last.
+    fn take_fault(&mut self) -> io::Result<Option<Record>> {
         let qtest = &mut self.board.qtest;
         let (produced, consumed) = (qtest.read_u32(EVENTS_PRODUCED)?, qtest.read_u32(EVENTS_CONSUMED)?);
         if produced == consumed {
@@ -107,19 +103,26 @@ impl<'r> Smmu<'r> {
         }
         qtest.write_u32(EVENTS_CONSUMED, produced)?;
         let last = u64::from(produced.wrapping_sub(1)) % (1 << QUEUE_LG2);
-        match self.board.ram.read_u64(EVENTS + 32 * last)? & 0xff {
+        let event = EVENTS + 32 * last;
+        let (what, va) = (self.board.ram.read_u64(event)?, self.board.ram.read_u64(event + 16)?);
+        let reasons: Reasons = match what & 0xff {
             // F_TRANSLATION, F_PERMISSION.
-            0x10 => Ok(Some(&[Reason::NotMapped, Reason::OutOfRange])),
-            0x13 => Ok(Some(&[Reason::NotPermitted])),
-            other => Err(io::Error::other(format!("event {other:#x}"))),
-        }
+            0x10 => &[Reason::NotMapped, Reason::OutOfRange],
+            0x13 => &[Reason::NotPermitted],
+            other => return Err(io::Error::other(format!("event {other:#x}"))),
+        };
+        Ok(Some(Record { reasons, device: what >> 32, va, multiple: 1 }))
     }
 
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
-        let index = u64::from(self.produced) % (1 << QUEUE_LG2);
-        self.write_words(COMMANDS + 16 * index, &[first, second])?;
-        self.produced = (self.produced + 1) % (2 << QUEUE_LG2);
-        self.board.qtest.write_u32(COMMANDS_PRODUCED, self.produced)
+        self.commands.put(self.board.ram, [first, second])?;
+        let produced = self.produced();
+        self.board.qtest.write_u32(COMMANDS_PRODUCED, produced)
+    }
+
+    /// Of the next command: an index with one bit that wraps.
+    fn produced(&self) -> u32 {
+        (self.commands.given() % (2 << QUEUE_LG2)) as u32
     }
 }
 
@@ -167,7 +170,7 @@ impl Walker for Smmu<'_> {
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
         self.take_fault()?;
         let outcome = self.board.access(request)?;
-        with_record(outcome, self.take_fault()?)
+        with_record(request, outcome, self.take_fault()?, edu::REQUESTER)
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match self.stage {
@@ -197,7 +200,7 @@ impl Walker for Smmu<'_> {
             self.command(of_all, 0)?;
         }
         self.command(SYNC, 0)?;
-        let produced = self.produced;
+        let produced = self.produced();
         self.board.qtest.wait_u32(COMMANDS_CONSUMED, |consumed| consumed == produced)
     }
 }

@@ -3,10 +3,12 @@
 use super::blocks::blocks;
 use super::board::{Board, PC};
 use super::permits_each;
+use super::queue::Queue;
+use super::record::{Record, with_record};
 use crate::edu;
 use crate::ram::Ram;
 use crate::vm;
-use crate::walker::{Access, Outcome, Privilege, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -33,6 +35,7 @@ const CAPABILITIES: u64 = REGISTERS + 0x08;
 const GLOBAL_COMMAND: u64 = REGISTERS + 0x18;
 const GLOBAL_STATUS: u64 = REGISTERS + 0x1c;
 const ROOT_TABLE: u64 = REGISTERS + 0x20;
+const FAULT_STATUS: u64 = REGISTERS + 0x34;
 const QUEUE_TAIL: u64 = REGISTERS + 0x88;
 const QUEUE: u64 = REGISTERS + 0x90;
 
@@ -40,6 +43,12 @@ const QUEUE: u64 = REGISTERS + 0x90;
 const TRANSLATE: u32 = 1 << 31;
 const SET_ROOT: u32 = 1 << 30;
 const QUEUED: u32 = 1 << 26;
+/// Of the fault status: a record was not made; one is there.
+const OVERFLOW: u32 = 1;
+const PENDING: u32 = 1 << 1;
+/// Of the second word of a record: it is one; of a read.
+const RECORDED: u64 = 1 << 63;
+const OF_READ: u64 = 1 << 62;
 /// Of the root table's and the queue's address: scalable mode; descriptors of 256 bits.
 const SCALABLE_ROOT: u64 = 1 << 10;
 const WIDE_DESCRIPTORS: u64 = 1 << 11;
@@ -68,8 +77,9 @@ const LEAVES_ONLY: u64 = 1 << 6;
 pub struct Vtd<'r> {
     board: Board<'r>,
     tables: Tables,
-    /// Byte offset of the next descriptor.
-    tail: u64,
+    descriptors: Queue,
+    /// Where faults are recorded.
+    record: u64,
     waits: u32,
     enabled: u32,
     /// The largest block that one descriptor invalidates, as a power of two in bytes.
@@ -92,9 +102,12 @@ impl<'r> Vtd<'r> {
         };
         let device = format!("intel-iommu,aw-bits={va_bits}{mode}");
         let board = Board::new(program, &PC, &["-device", &device], 0, ram)?;
-        let mut vtd = Self { board, tables, tail: 0, waits: 0, enabled: 0, largest_block_lg2: 0 };
+        let entry_bytes = if tables.is_scalable() { 32 } else { 16 };
+        let descriptors = Queue::new(DESCRIPTORS, DESCRIPTORS_BYTES / entry_bytes, entry_bytes);
+        let mut vtd = Self { board, tables, descriptors, record: 0, waits: 0, enabled: 0, largest_block_lg2: 0 };
         let root = vtd.write_entries()?;
         let capabilities = vtd.board.qtest.read_u64(CAPABILITIES)?;
+        vtd.record = REGISTERS + 16 * (capabilities >> 24 & 0x3ff);
         vtd.largest_block_lg2 = 12 + (capabilities >> 48 & 0x3f) as u32;
         vtd.board.qtest.write_u64(ROOT_TABLE, root)?;
         vtd.board.qtest.write_u64(QUEUE, DESCRIPTORS | if tables.is_scalable() { WIDE_DESCRIPTORS } else { 0 })?;
@@ -110,10 +123,7 @@ impl<'r> Vtd<'r> {
 
     /// Writes the way from the device to the table. Returns what the root table's register holds.
     fn write_entries(&self) -> io::Result<u64> {
-        let write = |at, words: &[u64]| {
-            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-            self.board.ram.write(at, &bytes)
-        };
+        let write = |at, words: &[u64]| self.board.ram.write_u64s(at, words);
         write(ROOTS, &[CONTEXTS | 1])?;
         let pasid = match self.tables {
             Tables::Legacy(ssptptr, aw) => {
@@ -134,12 +144,25 @@ impl<'r> Vtd<'r> {
     }
 
     fn queue(&mut self, first: u64, second: u64) -> io::Result<()> {
-        let at = DESCRIPTORS + self.tail;
-        self.board.ram.write(at, &first.to_le_bytes())?;
-        self.board.ram.write(at + 8, &second.to_le_bytes())?;
-        self.tail += if self.tables.is_scalable() { 32 } else { 16 };
-        self.tail %= DESCRIPTORS_BYTES;
-        self.board.qtest.write_u64(QUEUE_TAIL, self.tail)
+        self.descriptors.put(self.board.ram, [first, second])?;
+        self.board.qtest.write_u64(QUEUE_TAIL, self.descriptors.offset())
+    }
+
+    /// The first fault since this was asked last: the model has one record, and drops what comes before that is cleared.
+    fn take_fault(&mut self) -> io::Result<Option<Record>> {
+        let qtest = &mut self.board.qtest;
+        if qtest.read_u32(FAULT_STATUS)? & (PENDING | OVERFLOW) == 0 {
+            return Ok(None);
+        }
+        let (va, details) = (qtest.read_u64(self.record)?, qtest.read_u64(self.record + 8)?);
+        if details & RECORDED == 0 {
+            return Err(io::Error::other(format!("a fault is pending, and its record is {details:#x}")));
+        }
+        qtest.write_u32(self.record + 12, (RECORDED >> 32) as u32)?;
+        qtest.write_u32(FAULT_STATUS, OVERFLOW)?;
+        let access = if details & OF_READ == 0 { Access::Write } else { Access::Read };
+        let reasons = reasons(self.tables, access, details >> 32 & 0xff)?;
+        Ok(Some(Record { reasons, device: details & 0xffff, va: va & !0xfff, multiple: 0x1000 }))
     }
 
     /// Returns when all that was queued is done.
@@ -148,6 +171,21 @@ impl<'r> Vtd<'r> {
         self.queue(WAIT | WRITE_STATUS | u64::from(self.waits) << 32, DONE)?;
         let waits = self.waits;
         self.board.qtest.wait_u32(DONE, |done| done == waits)
+    }
+}
+
+/// What the reason of a fault says (7.1.3). Second stages have the same for pages that are not there and those without the
+/// permission, one for each access.
+fn reasons(tables: Tables, access: Access, code: u64) -> io::Result<Reasons> {
+    match (tables, access, code) {
+        (Tables::Legacy(..) | Tables::Second(..), Access::Write, 0x05)
+        | (Tables::Legacy(..) | Tables::Second(..), Access::Read, 0x06) => {
+            Ok(&[Reason::NotMapped, Reason::NotPermitted])
+        }
+        (Tables::Legacy(..) | Tables::Second(..), _, 0x04) | (Tables::First(..), _, 0x80) => Ok(&[Reason::OutOfRange]),
+        (Tables::First(..), _, 0x71) => Ok(&[Reason::NotMapped]),
+        (Tables::First(..), Access::Write, 0x85) => Ok(&[Reason::NotPermitted]),
+        _ => Err(io::Error::other(format!("fault of a {access:?} with reason {code:#x}"))),
     }
 }
 
@@ -165,7 +203,9 @@ impl Walker for Vtd<'_> {
         self.permits(prot, Access::Read, Privilege::Supervisor)
     }
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
-        self.board.access(request)
+        self.take_fault()?;
+        let outcome = self.board.access(request)?;
+        with_record(request, outcome, self.take_fault()?, edu::REQUESTER)
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match self.tables {

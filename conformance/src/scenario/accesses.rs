@@ -39,6 +39,9 @@ impl<F: Walkers> Scene<'_, '_, F> {
         for va in [last.wrapping_add(1), last.wrapping_mul(2).wrapping_add(1) & !7] {
             self.check_nothing(walker, va)?;
         }
+        if walker.tells_reasons() && self.counts.reasons == 0 {
+            return Err(wrong(format!("of {} refusals the walker told no reason", self.counts.faults)));
+        }
         match ram.first_changed()? {
             None => Ok(()),
             Some((pa, found)) => Err(wrong(format!("accesses changed {pa:#x}, where none should go, to {found:#x}"))),
