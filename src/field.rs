@@ -25,8 +25,9 @@
 //! | [`.sets_below(X)`](sets_below) | set in a table pointer, the field `X` counts as set in all leaves below |
 //! | [`.clears_below(X)`](clears_below) | set in a table pointer, the field `X` counts as clear in all leaves below |
 //! | [`.limits_below()`](limits_below) | says something about all leaves below that they have no field for |
+//! | [`.ignored()`](ignored) | hardware ignores it in a table pointer |
 //!
-//! The last five tell tools how pointers and leaves combine; the library's own operations never look at that.
+//! The last six tell tools how pointers and leaves combine; the library's own operations never look at that.
 //!
 //! An item bit belongs to one field. Two fields may share it only if no item has both, which is what the limits to
 //! levels, kinds of item and features of the table are for, or if it is an address bit below the size of a plain leaf, which holds nothing:
@@ -184,6 +185,8 @@ pub enum Below {
     },
     /// It says something about them that they have no field for.
     Limits,
+    /// Nothing, whatever it holds: hardware ignores it, though the format may take the pointer for foreign.
+    Ignored,
 }
 
 /// Where a field lies, in which items, and what it holds.
@@ -596,6 +599,12 @@ pub const fn clears_below<S: Site>(field: Field<<S::Format as Description>::Item
 #[track_caller]
 pub const fn limits_below<S: Site>() -> Call<S> {
     combine("limits_below()", Below::Limits)
+}
+
+/// In table pointers: hardware ignores the field; else as [`sets_below`].
+#[track_caller]
+pub const fn ignored<S: Site>() -> Call<S> {
+    combine("ignored()", Below::Ignored)
 }
 
 /// Further bits that count as set and as clear in the leaves below.

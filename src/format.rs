@@ -413,15 +413,27 @@ pub trait PtFormat: Description {
     }
     /// What a leaf permits by itself, whatever the pointers on the way to it say. By default all.
     ///
-    /// For tools that show tables which others wrote, as are the two that follow: the operations never ask.
+    /// For tools that show tables which others wrote, as are the four that follow: the operations never ask.
     #[inline(always)]
     fn access(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Access {
         Access::all()
     }
-    /// Of a leaf or a pointer, the bits that hardware faults on as they are: reserved values of fields, and values that
-    /// exclude each other. Not bits that no field has. By default none.
+    /// Of a leaf or a pointer, the bits that hardware faults on as they are: reserved values of fields, values that
+    /// exclude each other, and bits of no field where all such hardware faults on them. By default none.
     #[inline(always)]
     fn reserved_bits(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Self::Item {
+        Self::Item::ZERO
+    }
+    /// The level of the table that a pointer leads to, if it is below the next: hardware may allow to skip levels, which the
+    /// operations never do. VA bits of the levels between have to be zero then. By default none.
+    #[inline(always)]
+    fn skips_to(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Option<u32> {
+        None
+    }
+    /// Of a leaf, the flags that are clear and for which hardware of these features faults when it is used, instead of setting
+    /// them. By default none.
+    #[inline(always)]
+    fn faulting_flags(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Self::Item {
         Self::Item::ZERO
     }
     /// The bits by which hardware notes that a leaf was used, in any item of it. By default none.
@@ -632,8 +644,8 @@ pub mod prelude {
     pub use crate::error::{Errno, Error};
     pub use crate::feature::{Access, Features, Prot};
     pub use crate::field::{
-        Field, address, and, and_below, at_levels, bit, bits, clears_below, from_bit, in_contiguous_leaves, in_leaves,
-        in_plain_leaves, in_tables, limits_below, or_below, sets_below, with_feature, without_feature,
+        Field, address, and, and_below, at_levels, bit, bits, clears_below, from_bit, ignored, in_contiguous_leaves,
+        in_leaves, in_plain_leaves, in_tables, limits_below, or_below, sets_below, with_feature, without_feature,
     };
     pub use crate::lg2;
     pub use crate::testing::TestConfig;

@@ -141,7 +141,7 @@ fn maps_are_used_by_keys() {
     assert_eq!((marked("va-map", "pinned"), marked("pa-map", "on")), (1.into(), 1.into()));
     browser.screenshot("draw-map-keys");
     browser.press(enter);
-    assert!(text("path").contains("level 0") && text("details").contains("r- U A"), "{}", text("details"));
+    assert!(text("path").contains("level 0") && text("details").contains("r-x U A"), "{}", text("details"));
     assert_eq!((focus(), marked("va-map", "pinned")), ("va-map".to_owned(), 0.into()));
     for _ in 0..20 {
         browser.press(tab);
@@ -153,7 +153,7 @@ fn maps_are_used_by_keys() {
     browser.press(left);
     assert!(text("details").contains("Physical memory in use"), "{}", text("details"));
     browser.press(enter);
-    assert!(text("details").contains("rw RW U A D"), "{}", text("details"));
+    assert!(text("details").contains("rwx RW U A D"), "{}", text("details"));
     browser.press(escape);
     assert_eq!(browser.run("return document.getElementById('details').hidden"), true);
     assert_eq!(browser.console(), Vec::<Value>::new());

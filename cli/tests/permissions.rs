@@ -46,7 +46,9 @@ impl Page {
     /// Clears and sets bits of an item on the way, counted from the page.
     fn change(&self, from_page: usize, set: u64, clear: u64) {
         let (at, raw) = self.items[self.items.len() - 1 - from_page];
-        self.bench.poke(at, raw & !clear | set);
+        let changed = raw & !clear | set;
+        // Some formats have the highest byte first.
+        self.bench.poke(at, if self.bench.peek(at) == raw { changed } else { changed.swap_bytes() });
     }
 
     fn access(&self) -> String {
@@ -77,6 +79,17 @@ const XNX: u64 = 1 << 53;
 #[case::privileged_uxn("armv8_4k", &[], "rwx", (0, 1 << 54, 1 << 6), "rwx")]
 #[case::privileged_both("armv8_4k", &[], "rwx", (0, 3 << 53, 1 << 6), "rw-")]
 #[case::uxntable("armv8_4k", &[], "rwx", (1, 1 << 60, 0), "rw-")]
+#[case::ept_mode_based("ept", &["--features", "MODE_BASED_EXECUTE"], "rwx", (0, 0, 0), "rwx")]
+#[case::ept_mode_based_user_only("ept", &["--features", "MODE_BASED_EXECUTE"], "rwx", (0, 0, 1 << 2), "rwx")]
+#[case::ept_mode_based_neither("ept", &["--features", "MODE_BASED_EXECUTE"], "rw", (0, 0, 0), "rw-")]
+#[case::vtdss_pointer_without_write("vtdss", &[], "rw", (2, 0, 1 << 1), "r-")]
+#[case::amdv1_pointer_without_read("amdv1", &[], "rw", (1, 0, 1 << 61), "-w")]
+#[case::g_stage_without_user("riscv_64_g", &[], "rwx", (0, 0, 1 << 4), "---")]
+#[case::s390_protected_segment("s390", &[], "rw", (1, 1 << 9, 0), "r-")]
+#[case::power_tolerant_io("ppc64_radix", &[], "rwx", (0, 3 << 4, 0), "rwx")]
+#[case::power_guarded_io("ppc64_radix", &[], "rwx", (0, 2 << 4, 1 << 4), "rw-")]
+#[case::mali_xn_of_one("mali_lpae", &[], "rwx", (0, 1 << 54, 0), "rw-")]
+#[case::dart_no_read("dart", &[], "rw", (0, 1 << 8, 0), "-w")]
 // Stage 2: 2 is never; 3 lets EL1, 1 lets EL0.
 #[case::stage_2_xn_2("armv8_4k", STAGE_2, "rw", (0, 0, 0), "rw-")]
 #[case::stage_2_xn_3("armv8_4k", STAGE_2, "rw", (0, XNX, 0), "rwx")]
@@ -118,6 +131,83 @@ fn values_that_hardware_does_not_take(
     assert!(code == 5 && walk.contains(expected) && walk.contains("(reserved-value)"), "{walk}");
     let (check, code) = page.text("check", &[]);
     assert!(code == 5 && check.contains(expected) && check.contains("(reserved-value)"), "{check}");
+}
+
+/// A feature that would make a value valid is named.
+#[test]
+fn features_that_hardware_may_have() {
+    let page = Page::new("riscv_64", &["--features", "SVNAPOT_64K"], "rw");
+    page.change(0, 1 << 61, 0);
+    let (text, _) = page.text("walk", &["0"]);
+    assert!(text.contains("it is valid with `--features SVPBMT`"), "{text}");
+}
+
+/// Who says nothing of features was told that hardware faults on what only some of it does not have: NX of each PAE kernel.
+#[rstest]
+#[case::nx_of_pae("x86_pae", 1 << 63, "rw-")]
+#[case::svpbmt("riscv_64", 1 << 61, "rw-")]
+fn features_that_nobody_asked_for(#[case] format: &str, #[case] bit: u64, #[case] access: &str) {
+    let page = Page::new(format, &[], "rw");
+    page.change(0, bit, if format == "riscv_64" { 1 << 3 } else { 0 });
+    std::fs::remove_file(page.bench.path("image.json")).unwrap();
+    let (text, code) = page.text("dump", &["--format", format, "--base", "1M", "--root", "1M"]);
+    assert!(code == 0 && text.contains(&format!(" {access} ")), "{text}");
+}
+
+/// What is mapped, but is a fault until software marks it as used, was told as any other page.
+#[rstest]
+#[case::armv8("armv8_4k", &[], 1 << 10, "AF = 0x0")]
+#[case::riscv("riscv_64", &[], 1 << 6, "A = 0x0")]
+fn pages_that_are_not_accessed(
+    #[case] format: &str,
+    #[case] options: &[&'static str],
+    #[case] flag: u64,
+    #[case] says: &str,
+) {
+    let page = Page::new(format, options, "rw");
+    assert!(!page.text("walk", &["0"]).0.contains("not-accessed"));
+    page.change(0, 0, flag);
+    let (text, code) = page.text("walk", &["0"]);
+    assert!(code == 0 && text.contains("not-accessed") && text.contains(says), "{text}");
+}
+
+/// Domains, which are in pointers alone, were no change.
+#[test]
+fn what_only_pointers_say_is_compared() {
+    let [before, after] = [(); 2].map(|()| Page::new("armv7s", &[], "rw"));
+    let first = before.bench.image().iter().position(|byte| *byte != 0).unwrap() & !7;
+    after.bench.poke(first, after.bench.peek(first) | 3 << 5);
+    let (text, code) = before.text("diff", &[&after.bench.text("image")]);
+    assert!(code == 3 && text.contains("DOMAIN_TABLE=0x3"), "{text}");
+}
+
+/// A gigapage below the middle of a sign-extended top and one above it were one run.
+#[test]
+fn runs_end_at_the_hole() {
+    let items: Vec<u8> = (0..512u64).flat_map(|n| (n << 28 | 0xcf).to_le_bytes()).collect();
+    let bench = Bench::of(&items);
+    let options = ["--format", "riscv_64", "--va-bits", "39", "--root", "0", "--features", "SIGN_EXTEND"];
+    let output = genpt(&[&["dump", &bench.text("image")], &options[..]].concat());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let runs: Vec<&str> = text.lines().filter(|line| line.contains("..=")).map(|line| &line[..35]).collect();
+    assert_eq!(runs, ["0000000000000000..=0000003fffffffff", "ffffffc000000000..=ffffffffffffffff"], "{text}");
+}
+
+/// Items of one page that differ in more than what hardware notes, and runs that are not aligned, were taken for whole.
+#[test]
+fn entries_that_are_not_whole() {
+    let page = Page::new("amdv1", &["64K"], "rw");
+    let (at, raw) = *page.items.last().unwrap();
+    page.bench.poke(at, raw & !(1 << 60) | 1 << 6);
+    let (text, code) = page.text("check", &[]);
+    assert!(code == 5 && text.contains("is not whole"), "{text}");
+    let page = Page::new("armv8_4k", &["64K"], "rw");
+    let (at, raw) = *page.items.last().unwrap();
+    for n in 0..16 {
+        page.bench.poke(at + 8 * n, raw + (n as u64 + 1) * 0x1000);
+    }
+    let (text, code) = page.text("check", &[]);
+    assert!(code == 5 && text.contains("is not whole"), "{text}");
 }
 
 /// Hardware notes in one item of several that they were used, and that they were written.

@@ -40,7 +40,14 @@ fn broken_items_are_named() {
     broken("x86_64", &|bench| set(bench, 0, 7), "0", "foreign", (5, 5));
     broken("x86_64", &|bench| bench.poke(0, 0x7_0000_0007), "0", "outside", (5, 5));
     broken("x86_64", &|bench| set(bench, large, 14), "0x200000", "page-misaligned", (5, 5));
-    broken("riscv_64", &|bench| set(bench, small, 55), "0x1ff000", "reserved-bits", (4, 4));
+    broken("vtdss", &|bench| set(bench, small, 61), "0x1ff000", "reserved-bits", (4, 4));
+    broken("riscv_64", &|bench| set(bench, small, 55), "0x1ff000", "reserved-value", (5, 5));
+    // What hardware ignores in pointers breaks no rule.
+    broken("vtdss", &|bench| bench.poke(0, bench.peek(0) & !0b10), "0x1ff000", "", (0, 0));
+    broken("x86_pae", &|bench| bench.poke(0x1000, bench.peek(0x1000) | 0x140), "0x1ff000", "", (0, 0));
+    broken("ept", &|bench| bench.poke(0, bench.peek(0) | 1 << 63 | 1 << 9), "0x1ff000", "", (0, 0));
+    broken("armv8_4k", &|bench| bench.poke(0, bench.peek(0) | 1 << 51 | 1 << 2), "0x1ff000", "", (0, 0));
+    broken("amdv1", &|bench| bench.poke(0, bench.peek(0) | 0x20), "0x1ff000", "", (0, 0));
 }
 
 #[test]
@@ -80,13 +87,34 @@ fn levels_that_are_skipped() {
     broken(
         "amdv1",
         top,
-        &next_level(1),
-        "NL is 0x1, as in pointers of level 1; a pointer of level 2 has 0x2 (NL: Next level:",
+        &next_level(4),
+        "NL is 0x4, as in pointers of level 4; a pointer of level 2 has 0x2 (NL: Next level:",
     );
-    broken("amdv1", top, &next_level(4), "NL is 0x4, as in pointers of level 4; a pointer of level 2 has 0x2");
     broken("amdv1", top, &next_level(7), "NL is 0x7, as in no pointer, and the item is no page of this level;");
     broken("amdv1", lowest, &next_level(3), "NL is 0x3, as in pointers of level 3; there are no pointers at level 0");
     broken("s390", top, &|item| item ^ 3 << 58, "TYPE is 0x2, as in pointers of level 3; a pointer of level 2 has 0x1");
+}
+
+/// AMD's hardware follows pointers that skip levels; the VA bits of those have to be zero.
+#[test]
+fn pointers_that_skip_levels() {
+    let mut tables = vec![0u8; 0x2000];
+    let mut put = |at: usize, item: u64| tables[at..at + 8].copy_from_slice(&item.to_le_bytes());
+    // From level 2 to level 0, where item 5 is a page that may be read; IW is in the pointer only.
+    put(0, 3 << 61 | 0x1000 | 1 << 9 | 1);
+    put(0x1000 + 5 * 8, 1 << 61 | 0x1234_5000 | 1);
+    let bench = Bench::of(&tables);
+    let options = ["--format", "amdv1", "--root", "0"];
+    let on_image = |command: &str, more: &[&str]| on(command, &bench.path("image"), &[&options[..], more].concat());
+    let (text, code) = on_image("walk", &["0x5678"]);
+    assert!(code == 0 && text.contains("PA 0x12345678, in a page of 4 KiB, r-"), "{text}");
+    let (text, code) = on_image("walk", &["0x205678"]);
+    assert!(code == 5 && text.contains("the VA bits 21 to 29") && text.contains("(level-skip)"), "{text}");
+    let (text, code) = on_image("check", &[]);
+    assert_eq!(code, 0, "{text}");
+    let (text, code) = on_image("dump", &["--pointers"]);
+    assert!(code == 0 && text.contains("0000005000..=0000005fff"), "{text}");
+    assert!(text.contains("level2[") && !text.contains("level1["), "{text}");
 }
 
 /// A page at the top, where none can be: its next level is 0.

@@ -71,12 +71,18 @@ crate::define_pt_format!(
         enum Bits {
             /// Present.
             PR = bit(0),
+            /// Ignored; never set here.
+            IGN = bits(1, 4).and(7, 8, 4).and(63, 63, 6),
+            /// Accessed; hardware sets it where it notes accesses of the host. Never set here.
+            A = bit(5),
             /// Dirty; hardware sets it, in any item of a contiguous entry.
             D = bit(6),
             /// Next level: 0 a leaf of the natural size, 7 a leaf with its size in the address, else the levels below.
             NL = bits(9, 11),
             /// Output address from the granule's bit on, with the size code below it if NL is 7; or the table's address.
             OA = address(12, 51).from_bit(GRANULE_LG2),
+            /// User: what a device with PASIDs may do with a user's rights. Never set here.
+            U = bit(59),
             /// Force coherent.
             FC = bit(60),
             /// Read permission.
@@ -179,6 +185,13 @@ crate::define_pt_format!(
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
                 Access::READ.when(IR.is_set(raw)) | Access::WRITE.when(IW.is_set(raw)) | Access::EXECUTE | Access::USER
+            }
+            fn skips_to(_: &Common<Self>, level: u32, raw: u64) -> Option<u32> {
+                let next_level = NL.get(raw) as u32;
+                (PR.is_set(raw) && 0 < next_level && next_level < level).then(|| next_level - 1)
+            }
+            fn accessed_bits(_: &Common<Self>) -> u64 {
+                A.mask()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.starting_level;

@@ -223,8 +223,13 @@ crate::define_pt_format!(
                 let kind = kind_of_leaf(common, level, raw);
                 let [read_only, never] = [4, 7].map(|n| PLACES[n][kind].is_set(raw));
                 let by_user = PLACES[3][kind].get(raw) & 0b10 != 0;
+                let never_by_privileged = level > 0 && PXN.is_set(raw);
+                let executable = !never && (by_user || !never_by_privileged);
                 let access = Access::WRITE.when(!read_only) | Access::USER.when(by_user);
-                Access::READ | access | Access::EXECUTE.when(!never)
+                Access::READ | access | Access::EXECUTE.when(executable)
+            }
+            fn faulting_flags(common: &Common<Self>, level: u32, raw: u32) -> u32 {
+                !raw & PLACES[3][kind_of_leaf(common, level, raw)].put(1)
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let (max_va_lg2, max_oa_lg2) = (config.hw_max_vasz_lg2, config.hw_max_oasz_lg2);

@@ -115,8 +115,14 @@ crate::define_pt_format!(
             XN = bits(53, 54).in_leaves().with_feature(STAGE_2),
             /// Non-secure output address of the Realm state. Never set.
             NS_REALM = bit(55).in_leaves().with_feature(STAGE_2),
-            /// For software; in a table pointer 51 to 54 are ignored, too.
+            /// For software.
             SOFTWARE = bits(56, 58),
+            /// Ignored in table pointers; never set there, nor the two that follow.
+            IGN = bits(2, 7).and(11, 11, 6).and(51, 55, 7).in_tables().ignored(),
+            /// Ignored in table pointers without LPA2.
+            IGN_SH = bits(8, 9).in_tables().without_feature(LPA2).ignored(),
+            /// Ignored in table pointers of stage 2.
+            IGN_S2 = bits(59, 63).in_tables().with_feature(STAGE_2).ignored(),
             /// Attributes of the page that memory makes of what it likes: FEAT_HPDS2. Never set.
             PBHA = bits(59, 62).in_leaves(),
             /// PXNTable: privileged execute never, for all below. Never set, as the three that follow.
@@ -256,6 +262,9 @@ crate::define_pt_format!(
                 let executable = !(never_by_el1 && UXN.is_set(raw));
                 let access = Access::WRITE.when(writable) | Access::EXECUTE.when(executable);
                 Access::READ | access | Access::USER.when(AP_EL0.is_set(raw))
+            }
+            fn faulting_flags(common: &Common<Self>, _: u32, raw: u64) -> u64 {
+                if common.has(DIRTY_TRACKING) { 0 } else { !raw & AF.mask() }
             }
             fn accessed_bits(_: &Common<Self>) -> u64 {
                 AF.mask()

@@ -68,8 +68,12 @@ crate::define_pt_format!(
             A = bit(8),
             /// Dirty; hardware sets it.
             D = bit(9).in_leaves(),
-            /// Execute by the guest's users, with mode-based execute control; else ignored.
-            XU = bit(10).and_below(),
+            /// Execute by the guest's users.
+            XU = bit(10).with_feature(MODE_BASED_EXECUTE).and_below(),
+            /// Ignored without mode-based execute control; never set here.
+            IGN_XU = bit(10).without_feature(MODE_BASED_EXECUTE),
+            /// Ignored in table pointers; never set there.
+            IGN = bit(9).and(57, 58, 1).and(60, 61, 3).and(63, 63, 5).in_tables(),
             /// Output address, or the table's.
             OA = address(12, 51),
             /// Verify guest paging (ignored unless enabled); never set here.
@@ -78,8 +82,8 @@ crate::define_pt_format!(
             PWA = bit(58).in_leaves(),
             /// Supervisor shadow stack (ignored unless enabled in the EPT pointer); never set here.
             SSS = bit(60).in_leaves(),
-            /// Sub-page write permissions (ignored unless enabled); never set here.
-            SPP = bit(61).at_levels(0..=0).in_leaves(),
+            /// Sub-page write permissions, at level 0 (ignored unless enabled); never set here.
+            SPP = bit(61).in_leaves(),
             /// Suppress virtualization exceptions (ignored unless these are enabled); also in empty items.
             SVE = bit(63).in_leaves(),
         }
@@ -180,7 +184,8 @@ crate::define_pt_format!(
             }
             fn reserved_bits(common: &Common<Self>, level: u32, raw: u64) -> u64 {
                 let is_leaf = Self::kind(common, level, raw) == Kind::Leaf;
-                if is_leaf && !MEMORY_TYPES.contains(&MT.get(raw)) { raw & MT.mask() } else { 0 }
+                let memory_type = if is_leaf && !MEMORY_TYPES.contains(&MT.get(raw)) { raw & MT.mask() } else { 0 };
+                memory_type | if R.is_set(raw) { 0 } else { raw & W.mask() }
             }
             fn accessed_bits(_: &Common<Self>) -> u64 {
                 A.mask()

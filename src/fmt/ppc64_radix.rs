@@ -17,7 +17,7 @@ crate::define_pt_format!(
         /// quadrant 0 those from 0. Guest real addresses (partition-scoped) have no quadrants: 0.
         ///
         /// A page is readable when it is writable, as hardware has it. It is guarded I/O with MMIO, else tolerant I/O (not
-        /// cached) unless CACHE is asked for; hardware does not fetch instructions from either. Nothing is privileged.
+        /// cached) unless CACHE is asked for; hardware does not fetch instructions from the former. Nothing is privileged.
         ///
         /// R is set from the start, and C with WRITE, so that hardware, which may fault instead of setting them, never has to.
         /// With `RC_UPDATES`, where it does set them, C tells which pages were written: making a page clean clears it. Pages
@@ -177,12 +177,15 @@ crate::define_pt_format!(
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
                 let (readable, writable) = (READ.is_set(raw), WRITE.is_set(raw));
-                let executable = EXEC.is_set(raw) && ATT.get(raw) < GUARDED;
+                let executable = EXEC.is_set(raw) && ATT.get(raw) != GUARDED;
                 let access = Access::READ.when(readable || writable) | Access::WRITE.when(writable);
                 access | Access::EXECUTE.when(executable) | Access::USER.when(!PRIV.is_set(raw))
             }
             fn accessed_bits(_: &Common<Self>) -> u64 {
                 R.mask()
+            }
+            fn faulting_flags(common: &Common<Self>, _: u32, raw: u64) -> u64 {
+                if common.has(RC_UPDATES) { 0 } else { !raw & R.mask() }
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 52..=52, Errno::EINVAL)?;

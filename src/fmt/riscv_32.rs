@@ -165,6 +165,10 @@ crate::define_pt_format!(
                 V.mask()
             }
             fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
+                // The G-stage takes every access for a user's.
+                if CONCAT_LG2 != 0 && !U.is_set(raw) {
+                    return Access::empty();
+                }
                 let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
                 access | Access::EXECUTE.when(X.is_set(raw)) | Access::USER.when(U.is_set(raw))
             }
@@ -173,6 +177,9 @@ crate::define_pt_format!(
             }
             fn accessed_bits(_: &Common<Self>) -> u32 {
                 A.mask()
+            }
+            fn faulting_flags(common: &Common<Self>, _: u32, raw: u32) -> u32 {
+                if common.has(SVADU) { 0 } else { !raw & A.mask() }
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let width = GEOMETRY.max_va_lg2;

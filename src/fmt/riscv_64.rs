@@ -141,6 +141,8 @@ crate::define_pt_format!(
         const NAPOT_LG2: u32 = 4;
         /// The page number's bits that say how large a page with N is.
         const NAPOT_CODE: u64 = lg2::low_mask(NAPOT_LG2) << GEOMETRY.granule_lg2;
+        /// Bits of no field.
+        const RESERVED: u64 = lg2::bit_range_mask(54, 58);
         const NON_CACHEABLE: u64 = 1;
         const IO: u64 = 2;
 
@@ -216,6 +218,10 @@ crate::define_pt_format!(
                 V.mask()
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
+                // The G-stage takes every access for a user's.
+                if CONCAT_LG2 != 0 && !U.is_set(raw) {
+                    return Access::empty();
+                }
                 let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
                 access | Access::EXECUTE.when(X.is_set(raw)) | Access::USER.when(U.is_set(raw))
             }
@@ -226,11 +232,14 @@ crate::define_pt_format!(
                 let software = if common.has(SVRSW60T59B) { 0 } else { raw & RSW60T59B.mask() };
                 let is_64k = common.has(SVNAPOT_64K)
                     && PPN.get(raw) & NAPOT_CODE == lg2::pow2(GEOMETRY.granule_lg2 + NAPOT_LG2 - 1);
-                let napot = if level > 0 || is_64k { 0 } else { raw & N.mask() };
-                write_only | memory_type | software | napot
+                let napot = if level == 0 && is_64k { 0 } else { raw & N.mask() };
+                write_only | memory_type | software | napot | raw & RESERVED
             }
             fn accessed_bits(_: &Common<Self>) -> u64 {
                 A.mask()
+            }
+            fn faulting_flags(common: &Common<Self>, _: u32, raw: u64) -> u64 {
+                if common.has(SVADU) { 0 } else { !raw & A.mask() }
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = match config.hw_max_vasz_lg2.saturating_sub(CONCAT_LG2) {

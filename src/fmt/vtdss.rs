@@ -33,6 +33,8 @@ crate::define_pt_format!(
             R = bit(0).and_below(),
             /// Write.
             W = bit(1).and_below(),
+            /// Execution, memory type and IPAT in tables that a CPU shares (EPT); ignored by IOMMUs. Never set here.
+            IGN = bits(2, 6),
             /// Leaf, at levels 1 and 2.
             PS = bit(7),
             /// Accessed.

@@ -53,14 +53,14 @@ crate::define_pt_format!(
             PCD = bit(4),
             /// Accessed; the CPU sets it.
             A = bit(5).at_levels(0..=1),
-            /// Dirty; the CPU sets it.
-            D = bit(6).at_levels(0..=1).in_leaves(),
+            /// Dirty; the CPU sets it in leaves, and ignores it in pointers.
+            D = bit(6).at_levels(0..=1),
             /// Leaf, at level 1.
             PS = bit(7).at_levels(1..=1),
             /// Page attribute table, in a page of 4 KiB: a part of the memory type; never set here.
             PAT = bit(7).at_levels(0..=0),
-            /// Global; never set here.
-            G = bit(8).at_levels(0..=1).in_leaves(),
+            /// Global; never set here, and ignored in pointers.
+            G = bit(8).at_levels(0..=1),
             /// Output address, or the table's.
             OA = address(12, 51),
             /// Page attribute table, in a page of 2 MiB: a part of the memory type; never set here.

@@ -31,12 +31,14 @@ pub struct Inherited {
     pub set: u64,
     /// Bits that count as clear.
     pub clear: u64,
+    /// What they say in fields that leaves do not have, as bits of pointers, of all levels together.
+    pub limits: u64,
 }
 
 impl Inherited {
     /// Both.
     pub const fn and(self, other: Self) -> Self {
-        Self { set: self.set | other.set, clear: self.clear | other.clear }
+        Self { set: self.set | other.set, clear: self.clear | other.clear, limits: self.limits | other.limits }
     }
 
     /// A leaf as hardware takes it.

@@ -10,7 +10,7 @@ use super::fields::{Attributes, FieldValue, fields_of};
 use super::levels::{LevelField, LevelSkip};
 use super::options::{Options, table_config};
 use super::permissions::{TRIED_BITS, leaf, stored};
-use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Shape};
+use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Refusal, Shape};
 use crate::formats;
 use crate::inspect::InspectError;
 use crate::table::feature_names;
@@ -18,7 +18,7 @@ use generic_pt::field::{Below, FieldKind, ItemKind, Piece};
 use generic_pt::format::{Common, Endian, Groups, Kind, OaStyle, item_size_lg2, items_lg2};
 use generic_pt::iommu::Blueprint;
 use generic_pt::item::Item as Word;
-use generic_pt::{Access, Prot, lg2};
+use generic_pt::{Access, Features, Prot, lg2};
 
 /// Makes the decoder of a format.
 ///
@@ -34,17 +34,23 @@ pub fn decoder<F: Groups>(
     if let Some(level) = options.top_level {
         blueprint = blueprint.with_top_level(level).map_err(wrong)?;
     }
-    Ok(Box::new(Generic::new(&blueprint)))
+    // Who does not say which features hardware has does not want to hear that it lacks some.
+    let all = if options.features.is_none() { F::SUPPORTED } else { Features::empty() };
+    Ok(Box::new(Generic::new(&blueprint, all)))
 }
 
 /// The decoder of format `F`.
 struct Generic<F: Groups> {
     common: Common<F>,
+    /// With the features by which it is judged what hardware takes.
+    judged: Common<F>,
     shape: Shape,
     /// For each level, what fields of pointers do to the leaves below: their bits, and how.
     below: Vec<Vec<(u64, Below)>>,
     /// For each level, the bits of pointers that only say something about all below: without them the library follows.
     followed: Vec<u64>,
+    /// For each level, the permissions of pointers: the library follows if all are there.
+    permits: Vec<u64>,
     /// Attributes inside of the address field: an encryption bit. For each level.
     hidden: Vec<u64>,
     /// The field in which pointers tell their level.
@@ -52,8 +58,9 @@ struct Generic<F: Groups> {
 }
 
 impl<F: Groups> Generic<F> {
-    fn new(blueprint: &Blueprint<F>) -> Self {
+    fn new(blueprint: &Blueprint<F>, taken: Features) -> Self {
         let common = *blueprint.common();
+        let judged = Common { features: common.features | taken, ..common };
         let top = blueprint.top_level();
         let hidden: Vec<u64> = (0..=top).map(|level| hidden_attributes::<F>(&common, level)).collect();
         let levels = (0..=top).map(|level| {
@@ -75,9 +82,13 @@ impl<F: Groups> Generic<F> {
             fields.filter(|info| info.below != Below::Nothing).map(|info| (info.mask(), info.below)).collect()
         };
         let below: Vec<Vec<(u64, Below)>> = (0..=top).map(below_of).collect();
-        let only_adds = |(_, below): &&(u64, Below)| *below != Below::And;
-        let followed = below.iter().map(|fields| fields.iter().filter(only_adds).fold(0, |all, (mask, _)| all | mask));
-        let followed = followed.collect();
+        let bits_of = |wanted: fn(Below) -> bool| -> Vec<u64> {
+            let of_level = |fields: &Vec<(u64, Below)>| {
+                fields.iter().filter(|(_, below)| wanted(*below)).fold(0, |all, (mask, _)| all | mask)
+            };
+            below.iter().map(of_level).collect()
+        };
+        let (followed, permits) = (bits_of(|below| below != Below::And), bits_of(|below| below == Below::And));
         let shape = Shape {
             format: F::NAME,
             documentation: F::DOC,
@@ -93,46 +104,90 @@ impl<F: Groups> Generic<F> {
             permissions: stored::<F>(&common, top),
         };
         let level_field = LevelField::of::<F>(&common);
-        Self { common, shape, below, followed, hidden, level_field }
+        Self { common, judged, shape, below, followed, permits, hidden, level_field }
     }
 
-    /// What an item is, and, if only what it says about all below keeps the library from following it, the pointer without
-    /// that.
+    /// What an item is. Hardware follows more pointers than the library makes.
     #[inline(always)]
-    fn kind(&self, level: u32, raw: F::Item) -> (Kind, F::Item) {
+    fn known(&self, level: u32, raw: F::Item) -> Known<F> {
         let kind = F::kind(&self.common, level, raw);
-        if kind != Kind::Foreign {
-            return (kind, raw);
+        // Each pointer leads down: so every walk ends.
+        if kind != Kind::Foreign && (kind != Kind::Table || level > 0) {
+            return Known { kind, followed: raw, below: level.saturating_sub(1) };
         }
-        let plain = raw & !F::Item::from_u64(self.followed[level as usize]);
-        let is_table = level > 0 && F::kind(&self.common, level, plain) == Kind::Table;
-        if is_table { (Kind::Table, plain) } else { (kind, raw) }
+        self.known_to_hardware(level, raw)
+    }
+
+    #[cold]
+    fn known_to_hardware(&self, level: u32, raw: F::Item) -> Known<F> {
+        let permits = F::Item::from_u64(self.permits[level as usize]);
+        let all = if raw & permits == F::Item::ZERO { F::Item::ZERO } else { permits };
+        let followed = raw & !F::Item::from_u64(self.followed[level as usize]) | all;
+        if level > 0 && F::kind(&self.common, level, followed) == Kind::Table {
+            return Known { kind: Kind::Table, followed, below: level - 1 };
+        }
+        if let Some(below) = F::skips_to(&self.common, level, raw) {
+            return Known { kind: Kind::Table, followed, below };
+        }
+        let present = F::nonempty_bits(&self.common, level);
+        let is_empty = present != F::Item::ZERO && raw & present == F::Item::ZERO;
+        Known { kind: if is_empty { Kind::Empty } else { Kind::Foreign }, followed: raw, below: 0 }
     }
 
     #[inline(always)]
     fn decoded(&self, level: u32, index: u64, raw: F::Item) -> Item {
+        let known = self.known(level, raw);
+        let item = self.understood(level, index, raw, known);
+        let is_taken = match item.meaning {
+            Meaning::Empty | Meaning::Foreign => true,
+            Meaning::Leaf | Meaning::Table => {
+                F::reserved_bits(&self.judged, level, raw) == F::Item::ZERO
+                    && self.low_bits(level, &item) == 0
+                    && lg2::shr(item.pa, self.shape.oa_lg2) == 0
+            }
+        };
+        if is_taken { item } else { Item { pa: 0, meaning: Meaning::Foreign, below: 0, ..item } }
+    }
+
+    /// The item, whether hardware takes it or not.
+    #[inline(always)]
+    fn understood(&self, level: u32, index: u64, raw: F::Item, known: Known<F>) -> Item {
         let item_lg2 = item_size_lg2::<F>(level);
-        let (kind, followed) = self.kind(level, raw);
-        let is_refused = F::reserved_bits(&self.common, level, followed) != F::Item::ZERO;
-        let kind = if is_refused && kind != Kind::Empty { Kind::Foreign } else { kind };
-        let (meaning, pa, entry_lg2) = match kind {
-            Kind::Empty => (Meaning::Empty, 0, item_lg2),
-            Kind::Table => (Meaning::Table, F::table_pa(&self.common, level, followed), item_lg2),
+        let (meaning, pa, entry_lg2, below) = match known.kind {
+            Kind::Empty => (Meaning::Empty, 0, item_lg2, 0),
+            Kind::Table => (Meaning::Table, F::table_pa(&self.common, level, known.followed), item_lg2, known.below),
             Kind::Leaf => {
                 let entry_lg2 = F::entry_size_lg2(&self.common, level, raw);
                 let pa = F::exact_oa(&self.common, level, raw, lg2::shl(index, item_lg2));
-                (Meaning::Leaf, pa, entry_lg2)
+                (Meaning::Leaf, pa, entry_lg2, 0)
             }
-            Kind::Foreign => (Meaning::Foreign, 0, item_lg2),
+            Kind::Foreign => (Meaning::Foreign, 0, item_lg2, 0),
         };
-        Item { raw: raw.to_u64(), pa, index: index as u32, meaning, entry_lg2: entry_lg2 as u8 }
+        Item { raw: raw.to_u64(), pa, index: index as u32, meaning, entry_lg2: entry_lg2 as u8, below: below as u8 }
+    }
+
+    /// Bits of a page's address below its size.
+    #[inline(always)]
+    fn low_bits(&self, level: u32, item: &Item) -> u64 {
+        if item.meaning == Meaning::Leaf { item.raw & self.shape.masks(level, item).low } else { 0 }
+    }
+
+    /// Features of which each would make valid what is reserved in an item.
+    fn features_for(&self, level: u32, raw: F::Item) -> Vec<String> {
+        let makes_valid = |feature: &Features| {
+            let with = Common { features: self.judged.features | *feature, ..self.judged };
+            F::reserved_bits(&with, level, raw) == F::Item::ZERO
+        };
+        let missing = F::SUPPORTED.difference(self.judged.features);
+        let found = missing.iter().filter(makes_valid).fold(Features::empty(), Features::union);
+        feature_names::<F>(found).into_iter().map(str::to_owned).collect()
     }
 
     /// Whether a bit of a leaf or pointer says only that it is one, or its size.
     fn is_structure(&self, level: u32, raw: u64, bit: u64) -> bool {
         let of = |raw: u64| {
             let word = F::Item::from_u64(raw);
-            (self.kind(level, word).0, F::contig_lg2(&self.common, level, word))
+            (self.known(level, word).kind, F::contig_lg2(&self.common, level, word))
         };
         let attrs = |raw: u64| F::attrs_of(&self.common, level, F::Item::from_u64(raw));
         let (this, other) = (of(raw), of(raw ^ bit));
@@ -167,10 +222,11 @@ impl<F: Groups> Decoder for Generic<F> {
 
     fn inherit(&self, level: u32, pointer: u64, above: Inherited) -> Inherited {
         self.below[level as usize].iter().fold(above, |all, (mask, below)| match *below {
-            Below::And => all.and(Inherited { set: 0, clear: mask & !pointer }),
-            Below::Or => all.and(Inherited { set: mask & pointer, clear: 0 }),
-            Below::Forces { set, clear } if pointer & mask != 0 => all.and(Inherited { set, clear }),
-            Below::Forces { .. } | Below::Limits | Below::Nothing => all,
+            Below::And => all.and(Inherited { clear: mask & !pointer, ..Inherited::default() }),
+            Below::Or => all.and(Inherited { set: mask & pointer, ..Inherited::default() }),
+            Below::Forces { set, clear } if pointer & mask != 0 => all.and(Inherited { set, clear, limits: 0 }),
+            Below::Limits => all.and(Inherited { limits: mask & pointer, ..Inherited::default() }),
+            Below::Forces { .. } | Below::Ignored | Below::Nothing => all,
         })
     }
 
@@ -194,6 +250,12 @@ impl<F: Groups> Decoder for Generic<F> {
                 fields.push(FieldValue { name: info.name, field, value });
             }
         }
+        for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.below == Below::Limits) {
+            let value = if info.scope.allows(self.common.features) { info.get(inherited.limits) } else { 0 };
+            if value != 0 {
+                fields.push(FieldValue { name: info.name, field, value });
+            }
+        }
         let access = match kind {
             // Is looked at in the leaves.
             ItemKind::Table => Access::all(),
@@ -213,11 +275,11 @@ impl<F: Groups> Decoder for Generic<F> {
             }
             for value in 0..=lg2::low_mask(hi - lo + 1) {
                 let other = raw & !info.mask() | value << lo;
-                let what = match F::kind(&self.common, level, F::Item::from_u64(other)) {
-                    Kind::Table => "a pointer to a table",
-                    Kind::Leaf => "a page",
-                    Kind::Empty | Kind::Foreign => continue,
-                };
+                let Some(kind) = self.kind_of(level, other) else { continue };
+                if !info.scope.contains(level, kind) {
+                    continue;
+                }
+                let what = if kind == ItemKind::Table { "a pointer to a table" } else { "a page" };
                 found.push(format!("with {} = {value:#x} instead of {:#x} it is {what}", info.name, info.get(raw)));
             }
         }
@@ -229,16 +291,35 @@ impl<F: Groups> Decoder for Generic<F> {
         found
     }
 
-    fn reserved(&self, level: u32, raw: u64) -> u64 {
-        let (kind, followed) = self.kind(level, F::Item::from_u64(raw));
-        match kind {
-            Kind::Table | Kind::Leaf => F::reserved_bits(&self.common, level, followed).to_u64(),
-            Kind::Empty | Kind::Foreign => 0,
+    fn refusal(&self, level: u32, raw: u64) -> Option<Refusal> {
+        let word = F::Item::from_u64(raw);
+        let item = self.understood(level, 0, word, self.known(level, word));
+        if !matches!(item.meaning, Meaning::Leaf | Meaning::Table) {
+            return None;
+        }
+        let (reserved, low) = (F::reserved_bits(&self.judged, level, word).to_u64(), self.low_bits(level, &item));
+        if reserved != 0 {
+            Some(Refusal::Value { bits: reserved, features: self.features_for(level, word) })
+        } else if low != 0 {
+            Some(Refusal::Misaligned { bits: low, size_lg2: item.entry_lg2.into() })
+        } else {
+            (lg2::shr(item.pa, self.shape.oa_lg2) != 0).then_some(Refusal::TooWide { pa: item.pa })
         }
     }
 
-    fn accessed(&self) -> u64 {
-        F::accessed_bits(&self.common).to_u64()
+    fn kind_of(&self, level: u32, raw: u64) -> Option<ItemKind> {
+        let word = F::Item::from_u64(raw);
+        let item = self.understood(level, 0, word, self.known(level, word));
+        matches!(item.meaning, Meaning::Leaf | Meaning::Table).then(|| self.shape.kind(level, &item))
+    }
+
+    fn faulting_flags(&self, level: u32, raw: u64) -> u64 {
+        F::faulting_flags(&self.common, level, F::Item::from_u64(raw)).to_u64()
+    }
+
+    fn unmarked(&self, level: u32, raw: u64) -> u64 {
+        let clean = F::clean_item(&self.common, level, F::Item::from_u64(raw)).to_u64();
+        clean & !F::accessed_bits(&self.common).to_u64()
     }
 
     fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip> {
@@ -249,17 +330,29 @@ impl<F: Groups> Decoder for Generic<F> {
 
     fn continues(&self, level: u32, first: &Item, other: &Item) -> bool {
         let stored = |item: &Item| F::stored_oa(&self.common, level, F::Item::from_u64(item.raw));
-        let step = match F::OA_STYLE {
-            OaStyle::Entry => 0,
-            OaStyle::Item => lg2::shl(u64::from(other.index - first.index), item_size_lg2::<F>(level)),
-        };
-        stored(other) == stored(first).wrapping_add(step)
+        match F::OA_STYLE {
+            OaStyle::Entry => stored(other) == stored(first),
+            // Each has the address of its place in the entry, which is aligned to its size.
+            OaStyle::Item => {
+                let place = lg2::shl(other.index.into(), item_size_lg2::<F>(level));
+                stored(other) == lg2::replace_low(stored(first), place, first.entry_lg2.into())
+            }
+        }
     }
 
     fn is_dirty(&self, level: u32, item: &Item) -> Option<bool> {
         let tells = F::HAS_DIRTY && F::tracks_dirty(&self.common) && item.meaning == Meaning::Leaf;
         tells.then(|| F::is_dirty(&self.common, level, F::Item::from_u64(item.raw)))
     }
+}
+
+/// What an item is.
+struct Known<F: Groups> {
+    kind: Kind,
+    /// Of a pointer, the item as the library would have written it: the address is taken from that.
+    followed: F::Item,
+    /// Of a pointer, the level of the table.
+    below: u32,
 }
 
 /// The item in these bytes, which are as many as an item has.

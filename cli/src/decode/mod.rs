@@ -35,10 +35,14 @@ pub trait Decoder {
     fn attributes(&self, level: u32, item: &Item, inherited: Inherited) -> Attributes;
     /// What an item that is not understood would be with one field changed, in words; nothing if no change of one is enough.
     fn nearest(&self, level: u32, raw: u64) -> Vec<String>;
-    /// Of an item that is not understood, the bits with values for which hardware faults; none if that is not why.
-    fn reserved(&self, level: u32, raw: u64) -> u64;
-    /// The bits of leaves by which hardware notes that they were used.
-    fn accessed(&self) -> u64;
+    /// Why hardware does not take an item that is understood; `None` if it does, or if it is not.
+    fn refusal(&self, level: u32, raw: u64) -> Option<Refusal>;
+    /// The kind of an item, also if hardware does not take it; `None` if it is empty or not understood.
+    fn kind_of(&self, level: u32, raw: u64) -> Option<ItemKind>;
+    /// Flags of a leaf that are clear, for which hardware with the table's features faults instead of setting them.
+    fn faulting_flags(&self, level: u32, raw: u64) -> u64;
+    /// A leaf without what hardware notes in it: that it was used and written.
+    fn unmarked(&self, level: u32, raw: u64) -> u64;
     /// What an item that is not understood says about its level, if that is what is wrong with it.
     fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip>;
     /// Whether the address in `other`, an item behind `first` in the same entry of several, is what it has to be there.
@@ -60,6 +64,30 @@ pub enum Meaning {
     Foreign,
 }
 
+/// Why hardware does not take an item.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Refusal {
+    /// Values of fields that are reserved, and bits that hardware faults on.
+    Value {
+        /// The bits.
+        bits: u64,
+        /// Features of the format, each of which would make them valid.
+        features: Vec<String>,
+    },
+    /// Bits of a page's address below its size.
+    Misaligned {
+        /// The bits.
+        bits: u64,
+        /// Size of the page, as a power of two.
+        size_lg2: u32,
+    },
+    /// More address bits than there are.
+    TooWide {
+        /// The address.
+        pa: u64,
+    },
+}
+
 /// One item, decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Item {
@@ -73,6 +101,8 @@ pub struct Item {
     pub meaning: Meaning,
     /// VA that the whole entry covers, as a power of two: more than the item's for contiguous entries.
     pub entry_lg2: u8,
+    /// Level of the table that a pointer leads to; else 0.
+    pub below: u8,
 }
 
 /// Which bits of an item mean what, for one level and kind of item.
@@ -165,6 +195,20 @@ impl Shape {
         } else {
             lg2::shr(va ^ self.va_prefix, self.va_lg2) == 0
         }
+    }
+
+    /// VA bits that the items of a table of `level` decode together.
+    pub fn table_va_lg2(&self, level: u32) -> u32 {
+        let shape = &self.levels[level as usize];
+        shape.item_lg2 + shape.items_lg2
+    }
+
+    /// The highest index in a table of `level` up to which VA goes on without a gap from that of `index`: in the middle of a top
+    /// whose highest bit is extended there is one.
+    pub fn last_index_without_gap(&self, level: u32, index: u32) -> u32 {
+        let half = lg2::pow2(self.levels[level as usize].items_lg2) as u32 / 2;
+        let has_gap = level == self.top_level() && self.is_sign_extended();
+        if has_gap && index < half { half - 1 } else { u32::MAX }
     }
 
     /// The index of `va` in a table of `level`.

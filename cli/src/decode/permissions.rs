@@ -12,7 +12,9 @@ pub const TRIED_BITS: u32 = 4;
 /// Of reading, writing and executing what some leaf of a table with a top of this level permits, and some leaf does not.
 /// (Every format can tell whether something may be read at all.)
 pub fn stored<F: Groups>(common: &Common<F>, top: u32) -> Access {
-    let prots = [Prot::READ.union(Prot::WRITE), Prot::READ].map(|prot| prot | Prot::CACHE);
+    // Also without execution: two fields may permit it, of which one would have to be taken away after the other.
+    let prots =
+        [Prot::READ.union(Prot::WRITE), Prot::READ, Prot::READ.union(Prot::NOEXEC)].map(|prot| prot | Prot::CACHE);
     let leaves = (0..=top).flat_map(|level| prots.map(|prot| (level, leaf::<F>(common, level, prot))));
     let mut stored = Access::READ;
     for (level, raw) in leaves.filter_map(|(level, raw)| Some((level, raw?))) {

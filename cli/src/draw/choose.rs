@@ -95,7 +95,7 @@ mod tests {
 
     /// A top with so many tables below, of which one has an error.
     fn tables(count: u32, broken: u32) -> Vec<Table> {
-        let at = |level, pa| TableAt { level, pa, va: 0, inherited: Inherited::default() };
+        let at = |level, pa| TableAt { level, pointer_level: level + 1, pa, va: 0, inherited: Inherited::default() };
         let table = |level, n: u32, cells, above| Table {
             at: at(level, n.into()),
             above,

@@ -155,7 +155,7 @@ impl Builder<'_> {
         let place = match above {
             None => Place::Kept(TableId(0)),
             Some(Place::Kept(_)) if is_room => Place::Kept(TableId(self.tables.len() as u32)),
-            Some(Place::Kept(parent)) => Place::Folded(parent, self.shape().index(at.level + 1, at.va) as u32),
+            Some(Place::Kept(parent)) => Place::Folded(parent, self.shape().index(at.pointer_level, at.va) as u32),
             Some(folded @ Place::Folded(..)) => folded,
         };
         self.seen.insert((at.pa, at.level), place);
@@ -169,7 +169,7 @@ impl Builder<'_> {
             Place::Kept(id) => {
                 self.cells += cells.len();
                 let parent = above.and_then(|place| if let Place::Kept(parent) = place { Some(parent) } else { None });
-                let slot = parent.map_or(0, |_| self.shape().index(at.level + 1, at.va) as u32);
+                let slot = parent.map_or(0, |_| self.shape().index(at.pointer_level, at.va) as u32);
                 self.tables.push(Table { at, above: parent, slot, cells, findings, worst, below });
                 if let Some(parent) = parent {
                     self.set(parent, &at, What::Table(id));
@@ -201,7 +201,7 @@ impl Builder<'_> {
     }
 
     fn above(&self, at: &TableAt) -> Option<Place> {
-        self.path.get(at.level as usize + 1).copied()
+        self.path.get(at.pointer_level as usize).copied()
     }
 
     /// Counts what is not kept.
@@ -218,7 +218,7 @@ impl Builder<'_> {
 
     /// Says what the pointer to a table is.
     fn set(&mut self, parent: TableId, at: &TableAt, what: What) {
-        let index = self.shape().index(at.level + 1, at.va) as u32;
+        let index = self.shape().index(at.pointer_level, at.va) as u32;
         self.set_cell(parent, index, what);
     }
 

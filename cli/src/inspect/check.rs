@@ -172,7 +172,7 @@ impl Check<'_> {
             self.find(Severity::Note, "not-clear", at, at.pa, at.va, text);
         }
         let level = &self.shape().levels[at.level as usize];
-        let (masks, item_lg2, oa_lg2) = (level.masks, level.item_lg2, self.shape().oa_lg2);
+        let (masks, item_lg2) = (level.masks, level.item_lg2);
         let tracks_dirty = items.iter().any(|item| self.source.decoder.is_dirty(at.level, item).is_some());
         for (n, item) in items.iter().enumerate() {
             let is_contiguous = u32::from(item.entry_lg2) > item_lg2;
@@ -182,7 +182,7 @@ impl Check<'_> {
                 _ => masks[1],
             };
             // Most items have nothing of all this; which rule it is, is worked out for those that do.
-            if item.raw & (of_kind.unnamed | of_kind.low) != 0 || lg2::shr(item.pa, oa_lg2) != 0 {
+            if item.raw & of_kind.unnamed != 0 {
                 for rule in self.source.oddities(at.level, item) {
                     self.find_item(rule.severity(), rule.id(), at, item, rule.text());
                 }
@@ -206,17 +206,11 @@ impl Check<'_> {
         if n > 0 && is_told(&items[n - 1]) {
             return;
         }
-        // Hardware notes in one item of several that they were used.
-        let mask = !self.shape().masks(at.level, item).address & !self.source.decoder.accessed();
-        let dirty = |item: &Item| self.source.decoder.is_dirty(at.level, item) == Some(true);
-        let fields = |item: &Item| {
-            let used = Item { raw: item.raw | self.source.decoder.accessed(), ..*item };
-            self.source.decoder.attributes(at.level, &used, at.inherited).fields
-        };
+        // Hardware notes in one item of several that they were used, and that they were written.
+        let mask = !self.shape().masks(at.level, item).address;
+        let key = |item: &Item| self.source.decoder.unmarked(at.level, item.raw) & mask;
         let fits = |other: &Item| {
-            let alike = other.raw & mask == item.raw & mask
-                // It notes a write so, too.
-                || (dirty(other) != dirty(item) && fields(other).len().abs_diff(fields(item).len()) <= 1);
+            let alike = other.raw & mask == item.raw & mask || key(other) == key(item);
             other.entry_lg2 == item.entry_lg2 && alike && self.source.decoder.continues(at.level, item, other)
         };
         let found = items[n..].iter().take_while(|other| is_same(other)).filter(|other| fits(other)).count() as u64;
@@ -250,7 +244,7 @@ impl Check<'_> {
         let level = at.table.level;
         let rule = match blocked {
             Blocked::Foreign => Some(self.source.foreign(level, at.item.raw)),
-            Blocked::Outside | Blocked::Misaligned => self.source.obstacle(level, &at.item),
+            Blocked::Outside | Blocked::Misaligned => self.source.obstacle(&at.item),
         };
         if let Some(rule) = rule {
             self.find_item(Severity::Error, rule.id(), &at.table, &at.item, rule.text());

@@ -56,7 +56,10 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         walks.iter().map(|walk| walk::text(&source, walk)).collect::<Vec<_>>().join("\n")
     };
     status::shown(io::stdout().lock().write_all(text.as_bytes()))?;
-    let of_walk = |walk: &Walk| walk.stop.iter().chain(&walk.oddities).map(|broken| broken.severity).max();
+    // What is merely worth knowing of a page that is mapped changes nothing.
+    let oddities =
+        |walk: &Walk| walk.oddities.iter().map(|broken| broken.severity).filter(|one| *one > Severity::Note).max();
+    let of_walk = |walk: &Walk| walk.stop.as_ref().map(|broken| broken.severity).max(oddities(walk));
     Ok(match walks.iter().filter_map(of_walk).max() {
         None => status::OK,
         Some(Severity::Note | Severity::Warning) => status::WARNING,

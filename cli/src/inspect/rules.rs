@@ -1,7 +1,7 @@
 //! The rules that items can break, in the terms of the format.
 
 use super::source::Source;
-use crate::decode::{Item, LevelSkip, Meaning};
+use crate::decode::{Item, LevelSkip, Meaning, Refusal};
 use crate::describe::plain;
 use generic_pt::field::FieldInfo;
 use generic_pt::lg2;
@@ -43,7 +43,21 @@ pub enum Rule {
     },
     /// Fields hold values for which hardware faults.
     ReservedValue {
-        /// The fields, each with its value and what it means.
+        /// The fields, each with its value and what it means; bits that no field has.
+        fields: Vec<String>,
+        /// Features of the format, each of which would make it valid.
+        features: Vec<String>,
+    },
+    /// VA bits are set that a pointer skips.
+    SkippedBits {
+        /// Level of the table that it leads to.
+        below: u32,
+        /// The lowest and the highest of those bits.
+        bits: [u32; 2],
+    },
+    /// Flags of a page are clear for which hardware may fault.
+    NotAccessed {
+        /// The flags' fields, with what they mean.
         fields: Vec<String>,
     },
     /// The item would be known if it did not say that it is one of another level.
@@ -91,7 +105,8 @@ impl Rule {
             Self::NotPresent { .. } => "not-present",
             Self::Foreign { .. } => "foreign",
             Self::ReservedValue { .. } => "reserved-value",
-            Self::LevelSkip(_) => "level-skip",
+            Self::LevelSkip(_) | Self::SkippedBits { .. } => "level-skip",
+            Self::NotAccessed { .. } => "not-accessed",
             Self::Outside { .. } => "outside",
             Self::TableMisaligned { .. } => "table-misaligned",
             Self::Unnamed { .. } => "reserved-bits",
@@ -103,7 +118,7 @@ impl Rule {
     /// How bad it is that an item breaks it.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::NotPresent { .. } => Severity::Note,
+            Self::NotPresent { .. } | Self::NotAccessed { .. } => Severity::Note,
             // What one hardware reserves, another uses.
             Self::Unnamed { .. } => Severity::Warning,
             _ => Severity::Error,
@@ -125,13 +140,27 @@ impl Rule {
                 "nothing is mapped: the item is not present; what else it holds is software's".to_owned()
             }
             Self::Foreign { nearest } if nearest.is_empty() => {
-                "reserved encoding: the item is neither a pointer to a table nor a page of this level".to_owned()
+                "the item is neither a pointer to a table nor a page of this level, as the format has them".to_owned()
             }
             Self::Foreign { nearest } => format!(
-                "reserved encoding: the item is neither a pointer to a table nor a page of this level; {}",
+                "the item is neither a pointer to a table nor a page of this level, as the format has them; {}",
                 nearest.join("; ")
             ),
-            Self::ReservedValue { fields } => format!("hardware faults on this value: {}", fields.join("; ")),
+            Self::ReservedValue { fields, features } => {
+                let hint = match features.as_slice() {
+                    [] => String::new(),
+                    names => format!("; it is valid with `--features {}`", names.join("` or `--features ")),
+                };
+                format!("hardware faults on this value: {}{hint}", fields.join("; "))
+            }
+            Self::SkippedBits { below, bits: [lo, hi] } => format!(
+                "level skip: the pointer leads to a table of level {below}, so the VA bits {lo} to {hi}, which no table on the way \
+                 decodes, have to be zero"
+            ),
+            Self::NotAccessed { fields } => format!(
+                "the page is not marked as used: an access faults, unless hardware sets the flag by itself: {}",
+                fields.join("; ")
+            ),
             Self::LevelSkip(LevelSkip { level, field, documentation, found, expected, of_level }) => {
                 let whose = match of_level {
                     Some(other) => format!("as in pointers of level {other}"),
@@ -170,37 +199,50 @@ impl Source {
         if item.raw & masks.unnamed != 0 {
             rules.push(Rule::Unnamed { bits: item.raw & masks.unnamed });
         }
-        if item.meaning == Meaning::Leaf && item.raw & masks.low != 0 {
-            let bytes = lg2::pow2(item.entry_lg2.into());
-            rules.push(Rule::PageMisaligned { bits: item.raw & masks.low, bytes });
-        }
-        if lg2::shr(item.pa, shape.oa_lg2) != 0 {
-            rules.push(Rule::TooWide { pa: item.pa, oa_lg2: shape.oa_lg2 });
-        }
         rules
     }
 
     /// Why an item of `level` is neither a pointer nor a page.
     pub fn foreign(&self, level: u32, raw: u64) -> Rule {
-        let reserved = self.decoder.reserved(level, raw);
-        if reserved == 0 {
-            return match self.decoder.level_skip(level, raw) {
+        match self.decoder.refusal(level, raw) {
+            Some(Refusal::Value { bits, features }) => {
+                Rule::ReservedValue { fields: self.fields_with(level, raw, bits), features }
+            }
+            Some(Refusal::Misaligned { bits, size_lg2 }) => Rule::PageMisaligned { bits, bytes: lg2::pow2(size_lg2) },
+            Some(Refusal::TooWide { pa }) => Rule::TooWide { pa, oa_lg2: self.decoder.shape().oa_lg2 },
+            None => match self.decoder.level_skip(level, raw) {
                 Some(skip) => Rule::LevelSkip(skip),
                 None => Rule::Foreign { nearest: self.decoder.nearest(level, raw) },
-            };
+            },
         }
-        let shape = self.decoder.shape();
-        let at_level = |info: &&FieldInfo| (info.scope.lowest_level..=info.scope.highest_level).contains(&level);
-        let exists = |info: &&FieldInfo| info.scope.allows(shape.features) && info.mask() & reserved != 0;
-        let fields = shape.fields.iter().filter(at_level).filter(exists);
-        let words = |info: &FieldInfo| format!("{} = {:#x} ({})", info.name, info.get(raw), plain(info.doc).trim());
-        Rule::ReservedValue { fields: fields.map(words).collect() }
     }
 
-    /// Why the table that a pointer of `level` leads to cannot be read.
-    pub fn obstacle(&self, level: u32, item: &Item) -> Option<Rule> {
+    /// Flags of a leaf that are clear, for which hardware may fault.
+    pub fn not_accessed(&self, level: u32, raw: u64) -> Option<Rule> {
+        let flags = self.decoder.faulting_flags(level, raw);
+        (flags != 0).then(|| Rule::NotAccessed { fields: self.fields_with(level, raw, flags) })
+    }
+
+    /// The fields that have some of these bits in an item, each with its value and what it means.
+    fn fields_with(&self, level: u32, raw: u64, bits: u64) -> Vec<String> {
+        let (shape, kind) = (self.decoder.shape(), self.decoder.kind_of(level, raw));
+        let has = |info: &&FieldInfo| {
+            let is_there = kind.is_some_and(|kind| info.scope.contains(level, kind));
+            is_there && info.scope.allows(shape.features) && info.mask() & bits != 0
+        };
+        let words = |info: &FieldInfo| format!("{} = {:#x} ({})", info.name, info.get(raw), plain(info.doc).trim());
+        let mut fields: Vec<String> = shape.fields.iter().filter(has).map(words).collect();
+        let named = shape.fields.iter().filter(has).fold(0, |all, info| all | info.mask());
+        if bits & !named != 0 {
+            fields.push(format!("the bits {:#x}, which no field has", bits & !named));
+        }
+        fields
+    }
+
+    /// Why the table that a pointer leads to cannot be read.
+    pub fn obstacle(&self, item: &Item) -> Option<Rule> {
         let shape = self.decoder.shape();
-        let below = level.checked_sub(1)?;
+        let below = u32::from(item.below);
         let align_lg2 = shape.levels[below as usize].align_lg2;
         if !lg2::is_aligned(item.pa, align_lg2) {
             return Some(Rule::TableMisaligned { pa: item.pa, bytes: 1 << align_lg2 });

@@ -1,6 +1,6 @@
 //! Going through the tables of an image in VA order, in bounded memory and time.
 //!
-//! A table has a level, and pointers lead one level down, so a walk is never deeper than the format has levels, whatever the
+//! A table has a level, and pointers lead down, so a walk is never deeper than the format has levels, whatever the
 //! pointers say; of each level one table is kept. But 4 KiB that point to themselves can claim 2^52 pages: so a scan decodes
 //! at most as many items as it is told, and says when that was not enough.
 
@@ -14,6 +14,8 @@ use generic_pt::lg2;
 pub struct TableAt {
     /// Its level.
     pub level: u32,
+    /// The level of the pointer that leads there; of the top one above it.
+    pub pointer_level: u32,
     /// Its physical address.
     pub pa: u64,
     /// The first VA that it decodes; of the top, before sign and prefix.
@@ -116,7 +118,7 @@ impl<'a> Scan<'a> {
 
     /// The pointers from the top to the table that was told last, with their levels.
     pub fn pointers(&self) -> impl Iterator<Item = (u32, &Item)> {
-        self.frames.iter().filter_map(|frame| Some((frame.at.level + 1, frame.pointer.as_ref()?)))
+        self.frames.iter().filter_map(|frame| Some((frame.at.pointer_level, frame.pointer.as_ref()?)))
     }
 
     /// Leaves the table that was told last: the rest of its items are not told.
@@ -131,6 +133,7 @@ impl<'a> Scan<'a> {
     #[inline]
     pub fn take_continued(&mut self, first: &Item, address: u64, item_lg2: u32) -> u64 {
         let Some(frame) = self.frames.last_mut() else { return 0 };
+        let last_index = self.source.decoder.shape().last_index_without_gap(frame.at.level, first.index);
         let key = first.raw & !address;
         let behind = frame.items.get(frame.next..).unwrap_or_default();
         let continues = |(n, item): &(u64, &Item)| {
@@ -138,6 +141,7 @@ impl<'a> Scan<'a> {
                 && item.entry_lg2 == first.entry_lg2
                 && item.raw & !address == key
                 && u64::from(item.index) == u64::from(first.index) + n
+                && item.index <= last_index
                 && first.pa.checked_add(lg2::shl(*n, item_lg2)) == Some(item.pa)
         };
         let count = (1..).zip(behind).take_while(continues).count();
@@ -192,7 +196,7 @@ impl Iterator for Scan<'_> {
         match std::mem::replace(&mut self.next, Next::Item) {
             Next::Top => {
                 let (level, pa) = (shape.top_level(), self.source.root);
-                let top = TableAt { level, pa, va: 0, inherited: Inherited::default() };
+                let top = TableAt { level, pointer_level: level + 1, pa, va: 0, inherited: Inherited::default() };
                 self.next = Next::Table(top, None);
                 return Some(Event::Enter(top));
             }
@@ -219,9 +223,7 @@ impl Iterator for Scan<'_> {
                 Meaning::Empty => {}
                 Meaning::Foreign => return Some(Event::Blocked(at, Blocked::Foreign)),
                 Meaning::Table => {
-                    let Some(level) = table.level.checked_sub(1) else {
-                        return Some(Event::Blocked(at, Blocked::Foreign));
-                    };
+                    let level = u32::from(item.below);
                     if !lg2::is_aligned(item.pa, shape.levels[level as usize].align_lg2) {
                         return Some(Event::Blocked(at, Blocked::Misaligned));
                     }
@@ -229,7 +231,7 @@ impl Iterator for Scan<'_> {
                         return Some(Event::Blocked(at, Blocked::Outside));
                     }
                     let inherited = self.source.decoder.inherit(table.level, item.raw, table.inherited);
-                    let below = TableAt { level, pa: item.pa, va, inherited };
+                    let below = TableAt { level, pointer_level: table.level, pa: item.pa, va, inherited };
                     self.next = Next::Table(below, Some(at));
                     return Some(Event::Enter(below));
                 }

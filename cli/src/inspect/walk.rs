@@ -110,8 +110,9 @@ pub fn walk(source: &Source, va: u64) -> Walk {
         return walk;
     }
     let (mut table, mut inherited) = (source.root, Inherited::default());
-    // One step down each time: it ends.
-    for level in (0..=shape.top_level()).rev() {
+    let mut level = shape.top_level();
+    // At least one step down each time: it ends.
+    loop {
         let index = shape.index(level, va);
         let at = table + (index << shape.item_bytes_lg2);
         let Some(item) = source.item_at(level, index, at) else {
@@ -125,7 +126,7 @@ pub fn walk(source: &Source, va: u64) -> Walk {
             Meaning::Table => {
                 inherited = source.decoder.inherit(level, item.raw, inherited);
                 table = item.pa;
-                source.obstacle(level, &item)
+                source.skipped(level, va, &item).or_else(|| source.obstacle(&item))
             }
             Meaning::Leaf => {
                 let attributes = source.decoder.attributes(level, &item, inherited);
@@ -136,6 +137,8 @@ pub fn walk(source: &Source, va: u64) -> Walk {
                     access: letters(attributes.access, shape.permissions),
                     attributes: attributes.to_string(),
                 });
+                let note = source.not_accessed(level, item.raw);
+                walk.oddities.extend(note.iter().map(|rule| Broken::new(rule, Some(level))));
                 return walk;
             }
             Meaning::Empty => Some(Rule::NotPresent { is_clear: item.raw == shape.levels[level as usize].empty }),
@@ -145,20 +148,24 @@ pub fn walk(source: &Source, va: u64) -> Walk {
             walk.stop = Some(Broken::new(&rule, Some(level)));
             return walk;
         }
+        level = item.below.into();
     }
-    walk
 }
 
 impl Source {
+    /// The VA bits that a pointer skips, if `va` has some that are set.
+    fn skipped(&self, level: u32, va: u64, pointer: &Item) -> Option<Rule> {
+        let shape = self.decoder.shape();
+        let (lo, end) = (shape.table_va_lg2(pointer.below.into()), shape.levels[level as usize].item_lg2);
+        let is_set = lo < end && va & lg2::bit_range_mask(lo, end - 1) != 0;
+        is_set.then(|| Rule::SkippedBits { below: pointer.below.into(), bits: [lo, end - 1] })
+    }
+
     /// The item of `level` at a physical address, if it is in the image.
     fn item_at(&self, level: u32, index: u64, at: u64) -> Option<Item> {
         let mut buffer = Vec::new();
         let bytes = self.image.read(at, 1 << self.decoder.shape().item_bytes_lg2, &mut buffer)?;
-        let mut items = Vec::new();
-        self.decoder.decode(level, bytes, &mut items);
-        // An empty item is not listed, but its bits are to be shown.
-        let raw = items.first().map_or_else(|| self.raw(bytes), |item| item.raw);
-        Some(self.decoder.item(level, index, raw))
+        Some(self.decoder.item(level, index, self.raw(bytes)))
     }
 
     /// The bits of an item in memory.
@@ -169,10 +176,9 @@ impl Source {
 
     fn step(&self, level: u32, index: u64, at: u64, item: &Item) -> Step {
         let shape = self.decoder.shape();
-        let kind = shape.kind(level, item);
+        let kind = self.decoder.kind_of(level, item.raw);
         let applies = |info: &&FieldInfo| {
-            let decoded = matches!(item.meaning, Meaning::Leaf | Meaning::Table);
-            decoded && info.scope.allows(shape.features) && info.scope.contains(level, kind)
+            info.scope.allows(shape.features) && kind.is_some_and(|kind| info.scope.contains(level, kind))
         };
         let (meaning, leads_to) = match item.meaning {
             Meaning::Empty => ("empty", None),
