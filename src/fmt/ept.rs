@@ -11,7 +11,7 @@ crate::define_pt_format!(
     /// There is no present bit: an item is present if it permits anything. A page is readable when it is writable, since
     /// writable alone is a misconfiguration; one that can only be executed, which needs a processor that has that, is
     /// known where it is met, but cannot be mapped. Items with W and without R (such as those by which some hypervisors mark
-    /// MMIO) are foreign, as are table pointers with reserved bits (3 to 7) or at level 0.
+    /// MMIO) are foreign, as are table pointers without R, with reserved bits (3 to 7), or at level 0.
     ///
     /// Not offered: verification of guest paging, paging-write access, supervisor shadow stacks, sub-page write permissions.
     /// Their bits (57, 58, 60, 61) are named from one secondary source, not from the manual; nothing here sets them or depends
@@ -120,15 +120,13 @@ crate::define_pt_format!(
         impl PtFormat for Format {
             #[inline(always)]
             fn kind(common: &Common<Self>, level: u32, raw: u64) -> Kind {
-                // In a table pointer the bits of leaves are reserved.
-                let leaf_bits = MT.mask() | IPAT.mask() | PS.mask();
+                // A table pointer permits reading, and has none of the reserved bits, which are those of leaves.
+                let table_bits = R.mask() | MT.mask() | IPAT.mask() | PS.mask();
                 if raw & permissions(common) == 0 {
                     Kind::Empty
-                } else if raw & (R.mask() | W.mask()) == W.mask() {
-                    Kind::Foreign
                 } else if level == 0 || (level <= 2 && PS.is_set(raw)) {
-                    Kind::Leaf
-                } else if raw & leaf_bits == 0 {
+                    if R.is_set(raw) || !W.is_set(raw) { Kind::Leaf } else { Kind::Foreign }
+                } else if raw & table_bits == R.mask() {
                     Kind::Table
                 } else {
                     Kind::Foreign
@@ -302,13 +300,13 @@ mod tests {
         check_kind(&common, 1, Kind::Table, &[0xfff0_0000_0abc_db07, 0xabc_d001]);
     }
 
-    /// What can only be executed is a page, or a pointer to such pages.
+    /// What can only be executed is a page; pointers always permit reading.
     #[test]
     fn execute_only_items() {
         let common = with(Features::empty());
         check_kind(&common, 0, Kind::Leaf, &[0x1234_5034]);
         check_kind(&common, 1, Kind::Leaf, &[0x4020_00b4]);
-        check_kind(&common, 3, Kind::Table, &[0x1234_5004]);
+        check_kind(&common, 3, Kind::Foreign, &[0x1234_5004]);
         assert_eq!(Format::access(&common, 0, 0x1234_5034), Access::EXECUTE | Access::USER);
     }
 
