@@ -16,6 +16,9 @@ use file::ImageFile;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Most headers of segments or sections that are read: some 60 MiB of them.
+const MOST_HEADERS: usize = 1 << 20;
+
 /// Physical memory that lies in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
