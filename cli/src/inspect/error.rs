@@ -4,6 +4,12 @@ use crate::image::Contents;
 use std::io;
 use thiserror::Error;
 
+/// An error of the library, with the options that the user knows for the fields of the configuration.
+pub fn as_options(cause: &generic_pt::Error) -> String {
+    let text = cause.to_string();
+    text.replace("`hw_max_vasz_lg2`", "`--va-bits`").replace("`hw_max_oasz_lg2`", "`--oa-bits`")
+}
+
 /// An image, or options for it, that cannot be used.
 #[derive(Debug, Error)]
 pub enum InspectError {
@@ -125,7 +131,7 @@ pub enum InspectError {
         cause: generic_pt::settings::SettingError,
     },
     /// No table can be like this.
-    #[error("no {format} table can be like this: {cause}")]
+    #[error("no {format} table can be like this: {}", as_options(cause))]
     Config {
         /// The format.
         format: &'static str,

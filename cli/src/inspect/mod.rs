@@ -12,7 +12,7 @@ mod seen;
 pub mod source;
 mod walk;
 
-pub use error::InspectError;
+pub use error::{InspectError, as_options};
 
 use crate::human::printable;
 use crate::status::{self, Failure};
