@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// A specification, as a TOML or JSON file has it; a CSV file has the mappings only.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a specification with `map`")]
 pub struct Spec {
     /// Format.
     pub format: Option<String>,
@@ -33,7 +33,7 @@ pub struct Spec {
 
 /// A range to map.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `va`, `pa` and `len`")]
 pub struct Mapping {
     /// Its first VA.
     pub va: Hex,

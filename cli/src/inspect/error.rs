@@ -62,6 +62,18 @@ pub enum InspectError {
         /// The image.
         name: String,
     },
+    /// The manifest is about tables of another format.
+    #[error(
+        "{name}: its manifest is about {manifest}, not {format}: say `--root`, the physical address of the top table, too"
+    )]
+    ManifestOfOthers {
+        /// The image.
+        name: String,
+        /// The format asked for.
+        format: &'static str,
+        /// That of the manifest.
+        manifest: String,
+    },
     /// The only root in a core file is that of tables of another format.
     #[error(
         "{name}: say `--root`, the physical address of the top table: CR3 in its notes is no root of {format} tables"
