@@ -154,3 +154,14 @@ fn objects_are_for_the_cpu_of_the_format() {
     stdout(&genpt(&["build", &spec, "-o", &output]));
     assert!(std::fs::read_to_string(output).unwrap().ends_with(".section .note.GNU-stack, \"\", %progbits\n"));
 }
+
+#[test]
+fn the_upper_half_and_the_base_have_hints() {
+    let bench = Bench::new(&SPEC.replace("0x10000000", "0x20000000"), &[]);
+    std::fs::write(bench.path("spec.toml"), SPEC.replace("0x10000000", "0xffff800000000000")).unwrap();
+    let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("other")]));
+    assert!(code == 2 && text.contains("\nhint: the upper half of the VA needs `--features SIGN_EXTEND`"), "{text}");
+    std::fs::remove_file(bench.path("image.json")).unwrap();
+    let (code, text) = failure(&genpt(&["dump", &bench.text("image"), "-f", "x86_64", "--root", "1M"]));
+    assert!(code == 2 && text.contains("\nhint: raw memory begins at 0 unless `--base` says where"), "{text}");
+}

@@ -79,7 +79,7 @@ pub enum BuildError {
         align: u64,
     },
     /// A mapping is refused.
-    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {cause}")]
+    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {cause}{}", upper_half(*va))]
     Map {
         /// Which one it is, from 1.
         number: usize,
@@ -127,4 +127,13 @@ pub enum BuildError {
     /// An ELF object cannot be made.
     #[error("cannot make an ELF object: {0}")]
     Elf(#[from] object::write::Error),
+}
+
+/// A hint for a VA that only tables with another half can have; nothing for others.
+const fn upper_half(va: u64) -> &'static str {
+    if va >> 63 == 0 {
+        ""
+    } else {
+        "\nhint: the upper half of the VA needs `--features SIGN_EXTEND` or UPPER_HALF (`genpt formats NAME` tells which there is)"
+    }
 }

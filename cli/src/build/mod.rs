@@ -9,6 +9,7 @@ mod tables;
 pub use error::BuildError;
 pub use tables::{Built, Plan, build};
 
+use crate::error::message;
 use crate::formats::FORMATS;
 use crate::human;
 use crate::image::{Contents, Manifest};
@@ -25,12 +26,7 @@ impl From<BuildError> for Failure {
             BuildError::Read { .. } | BuildError::Write { .. } | BuildError::Elf(_) => status::INPUT,
             _ => status::USAGE,
         };
-        // Of a file only the text before the hint can be that of somebody else.
-        let text = error.to_string();
-        match text.split_once("\nhint: ") {
-            Some((text, hint)) => (code, format!("{}\nhint: {}", human::printable(text), human::printable(hint))),
-            None => (code, human::printable(&text)),
-        }
+        (code, message(&error))
     }
 }
 

@@ -93,7 +93,9 @@ pub enum InspectError {
         roots: String,
     },
     /// The top table is not in the image.
-    #[error("{name}: the top table at {root:#x}, {bytes:#x} bytes, is not in the image, which has {segments}")]
+    #[error(
+        "{name}: the top table at {root:#x}, {bytes:#x} bytes, is not in the image, which has {segments}\nhint: {hint}"
+    )]
     RootOutside {
         /// The image.
         name: String,
@@ -103,6 +105,8 @@ pub enum InspectError {
         bytes: u64,
         /// Memory of the image.
         segments: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// The top table is where hardware cannot be pointed to.
     #[error("the top table at {root:#x} is not aligned to {bytes:#x} bytes")]

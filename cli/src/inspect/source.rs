@@ -99,7 +99,12 @@ impl Source {
         let bytes = shape.table_bytes(level);
         if !self.image.has(root, bytes) {
             let name = self.image.name.clone();
-            return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image) });
+            let hint = match self.image.segments() {
+                // Raw memory that nobody said the place of.
+                [only] if only.pa == 0 => "raw memory begins at 0 unless `--base` says where",
+                _ => "`--root` is a physical address",
+            };
+            return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image), hint });
         }
         Ok(())
     }
