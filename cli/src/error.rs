@@ -90,6 +90,15 @@ fn explain(cause: &io::Error) -> String {
     }
 }
 
+/// A message on one line, and its hint on another: names in it can be those of somebody else.
+pub fn message(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    match text.split_once("\nhint: ") {
+        Some((text, hint)) => format!("{}\nhint: {}", printable(text), printable(hint)),
+        None => printable(&text),
+    }
+}
+
 /// What to do about a table that cannot be made.
 fn setup_help(format: &str, cause: &generic_pt::Error) -> String {
     match cause {

@@ -1,7 +1,7 @@
 //! The formats that the tool knows: one row each.
 
 use crate::bench::{BenchJob, FormatBench, measure};
-use crate::build::{self, BuildError, Built, build};
+use crate::build::{self, BuildError, Built, args::Arch, build};
 use crate::decode::{self, Decoder, Options};
 use crate::describe::{FormatInfo, describe};
 use crate::error::ReplayError;
@@ -31,6 +31,8 @@ pub struct FormatRow {
     /// Registers of CPUs that hold the root of its tables. No description says where a root is kept: for a format that is
     /// walked for devices only, what a CPU's register holds is the root of something else.
     pub roots: &'static [Register],
+    /// CPU for which an ELF object with its tables is, if no other is asked for.
+    pub arch: Arch,
     /// Makes a decoder of its tables.
     pub decoder: fn(&Options) -> Result<Box<dyn Decoder>, InspectError>,
     /// Builds tables of it.
@@ -69,10 +71,20 @@ impl<C> Shape<C> {
     }
 }
 
-/// Makes [`FORMATS`] of rows `name: "about", root [registers], va [bits to choose from], features, |va bits| Config { .. };`, in which
-/// the registers can be left out.
+/// The CPU of a row: that which is named, or x86-64.
+macro_rules! arch {
+    () => {
+        Arch::X86_64
+    };
+    ($arch:ident) => {
+        Arch::$arch
+    };
+}
+
+/// Makes [`FORMATS`] of rows `name: "about", cpu Arch, root [registers], va [bits to choose from], features, |va bits| Config { .. };`,
+/// in which the CPU and the registers can be left out.
 macro_rules! formats {
-    ($($name:ident: $about:literal, $(root [$($root:ident),*],)? va $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr;)*) => {
+    ($($name:ident: $about:literal, $(cpu $arch:ident,)? $(root [$($root:ident),*],)? va $va_bits:expr, $features:expr, |$bits:pat_param| $config:expr;)*) => {
         /// Every format, in the order of reports.
         pub const FORMATS: &[FormatRow] = &[$(FormatRow {
             name: stringify!($name),
@@ -80,6 +92,7 @@ macro_rules! formats {
             page_bytes: 1 << generic_pt::fmt::$name::GEOMETRY.granule_lg2,
             top_pa_mask: generic_pt::fmt::$name::GEOMETRY.top_pa_mask,
             roots: &[$($(Register::$root),*)?],
+            arch: arch!($($arch)?),
             decoder: |options| decode::decoder::<generic_pt::fmt::$name::Format>(&shapes::$name::SHAPE, options),
             build: |plan| build::<generic_pt::fmt::$name::Format>(&shapes::$name::SHAPE, plan),
             replay: |job, plan| replay::<generic_pt::fmt::$name::Format>(job, &shapes::$name::SHAPE, plan),
@@ -120,24 +133,24 @@ formats! {
         |bits| Config { top_level: if bits > 48 { 4 } else if bits > 39 { 3 } else { 2 } };
     ept: "Intel EPT", va [48, 57], Features::empty(),
         |bits| Config { top_level: if bits > 48 { 4 } else { 3 } };
-    riscv_64: "RISC-V Sv48 or Sv57 with Svnapot", va [48, 57], SVNAPOT_64K,
+    riscv_64: "RISC-V Sv48 or Sv57 with Svnapot", cpu Riscv64, va [48, 57], SVNAPOT_64K,
         |_| Config {};
-    riscv_64_g: "RISC-V G-stage, Sv48x4 or Sv57x4 with Svnapot", va [50, 59], SVNAPOT_64K,
+    riscv_64_g: "RISC-V G-stage, Sv48x4 or Sv57x4 with Svnapot", cpu Riscv64, va [50, 59], SVNAPOT_64K,
         |_| Config {};
-    armv7s: "ARMv7 short descriptors", va [32], Features::empty(), |_| Config {};
+    armv7s: "ARMv7 short descriptors", cpu Arm, va [32], Features::empty(), |_| Config {};
     mali_lpae: "ARM Mali, LPAE mode", va [48], Features::empty(), |_| Config {};
     dart_v2: "Apple DART, second version", va [36, 42], Features::empty(), |_| Config {};
     dart_16k: "Apple DART, 16 KiB granule", va [32, 36], Features::empty(), |_| Config {};
     dart: "Apple DART, 4 KiB granule", va [32, 36], Features::empty(), |_| Config {};
-    armv8_4k: "ARMv8 stage 1, 4 KiB granule (CPUs, SMMU)", va [48], Features::empty(), |_| Config {};
-    armv8_16k: "ARMv8 stage 1, 16 KiB granule", va [48], Features::empty(), |_| Config {};
-    armv8_64k: "ARMv8 stage 1, 64 KiB granule", va [48], Features::empty(), |_| Config {};
+    armv8_4k: "ARMv8 stage 1, 4 KiB granule (CPUs, SMMU)", cpu Aarch64, va [48], Features::empty(), |_| Config {};
+    armv8_16k: "ARMv8 stage 1, 16 KiB granule", cpu Aarch64, va [48], Features::empty(), |_| Config {};
+    armv8_64k: "ARMv8 stage 1, 64 KiB granule", cpu Aarch64, va [48], Features::empty(), |_| Config {};
     x86_pae: "x86 PAE, 32 bits", root [Cr3], va [32], Features::empty(), |_| Config {};
-    ppc64_radix: "PowerPC radix trees, 4 KiB pages", va [52], Features::empty(), |_| Config { quadrant: 0 };
-    ppc64_radix_64k: "PowerPC radix trees, 64 KiB pages", va [52], Features::empty(), |_| Config { quadrant: 0 };
+    ppc64_radix: "PowerPC radix trees, 4 KiB pages", cpu Powerpc64, va [52], Features::empty(), |_| Config { quadrant: 0 };
+    ppc64_radix_64k: "PowerPC radix trees, 64 KiB pages", cpu Powerpc64, va [52], Features::empty(), |_| Config { quadrant: 0 };
     rockchip_v2: "Rockchip IOMMU v2", va [32], Features::empty(), |_| Config {};
-    s390: "s390 zPCI", va [42, 53, 64], Features::empty(),
+    s390: "s390 zPCI", cpu S390x, va [42, 53, 64], Features::empty(),
         |bits| Config { top_level: if bits > 53 { 4 } else if bits > 42 { 3 } else { 2 } };
-    riscv_32: "RISC-V Sv32", va [32], Features::empty(), |_| Config {};
-    riscv_32_g: "RISC-V G-stage, Sv32x4", va [34], Features::empty(), |_| Config {};
+    riscv_32: "RISC-V Sv32", cpu Riscv32, va [32], Features::empty(), |_| Config {};
+    riscv_32_g: "RISC-V G-stage, Sv32x4", cpu Riscv32, va [34], Features::empty(), |_| Config {};
 }

@@ -165,11 +165,18 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
     let mut reports = Vec::new();
     for (index, source) in sources.iter().enumerate() {
         let report = replay_one(args, source)?;
-        if !args.json {
-            let gap = if index > 0 { "\n" } else { "" };
-            print(&format!("{gap}{}", render::text(&report, args.queue)))?;
+        // A page has all traces, and comes first: who reads the text may stop early.
+        if !args.json && args.html.is_none() {
+            print_report(args, index, &report)?;
         }
         reports.push(report);
+    }
+    if let Some(path) = &args.html {
+        let failed = |error| (status::INPUT, format!("cannot write the page {}: {error}", human::file(path)));
+        std::fs::write(path, html::page(&reports, args.queue)).map_err(failed)?;
+        if !args.json {
+            reports.iter().enumerate().try_for_each(|(index, report)| print_report(args, index, report))?;
+        }
     }
     if args.json {
         // One trace is one document; several are a list of them.
@@ -178,10 +185,6 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
             reports => print_json(reports)?,
         }
     }
-    if let Some(path) = &args.html {
-        let failed = |error| (status::INPUT, format!("cannot write the page {}: {error}", human::file(path)));
-        std::fs::write(path, html::page(&reports, args.queue)).map_err(failed)?;
-    }
     match reports.iter().find(|report| report.formats.is_empty()) {
         Some(report) => Err((
             status::USAGE,
@@ -189,6 +192,12 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
         )),
         None => Ok(()),
     }
+}
+
+/// Prints the report of one of several traces, from 0.
+fn print_report(args: &ReplayArgs, index: usize, report: &Report) -> Result<(), Failure> {
+    let gap = if index > 0 { "\n" } else { "" };
+    print(&format!("{gap}{}", render::text(report, args.queue)))
 }
 
 /// Writes to standard output.

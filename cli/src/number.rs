@@ -12,7 +12,11 @@ const VALID: &str = "digits, 0x and hexadecimal digits, or a number with K, M, G
 /// # Errors
 /// What was found, and what is valid.
 pub fn parse(text: &str) -> Result<u64, String> {
-    let wrong = || format!("`{text}` is no number: expected {VALID}");
+    let wrong = || {
+        let is_hex = text.contains(|char: char| char.is_ascii_alphabetic()) && u64::from_str_radix(text, 16).is_ok();
+        let meant = if is_hex { format!(" (hexadecimal is 0x{text})") } else { String::new() };
+        format!("`{text}` is no number{meant}: expected {VALID}")
+    };
     let plain = text.trim().replace('_', "");
     if let Some(digits) = plain.strip_prefix("0x").or(plain.strip_prefix("0X")) {
         if digits.starts_with('+') {
@@ -153,6 +157,7 @@ mod tests {
             (parse("2MiB"), parse("3 GiB"), parse("1b")),
             (Ok(2 << 20), Ok(3 << 30), Err(parse("1b").unwrap_err()))
         );
+        assert!(parse("ffff8000").unwrap_err().contains("no number (hexadecimal is 0xffff8000)"));
         assert!(parse("16E").unwrap_err().contains("64 bits") && parse("0x+1").is_err() && parse("").is_err());
     }
 

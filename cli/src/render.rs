@@ -20,6 +20,8 @@ const WIDTH: usize = 100;
 const LABEL: usize = 36;
 /// Least columns of a format.
 const COLUMN: usize = 12;
+/// Least blanks between two columns.
+const GAP: usize = 2;
 /// Columns of a curve.
 const CURVE: usize = 52;
 /// Columns of the names before curves.
@@ -38,7 +40,7 @@ pub fn text(report: &Report, queue_unmaps: u64) -> String {
 
 fn write_all(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Result {
     write_trace(out, report)?;
-    let column = report.formats.iter().map(|format| format.format.len() + 1).fold(COLUMN, usize::max);
+    let column = report.formats.iter().map(|format| format.format.len() + GAP).fold(COLUMN, usize::max);
     for formats in report.formats.chunks(((WIDTH - LABEL) / column).max(1)) {
         let mut table = Table { out, formats, column };
         table.write(queue_unmaps)?;
@@ -159,13 +161,10 @@ impl Table<'_> {
         value: impl Fn(&FormatReport) -> String,
     ) -> fmt::Result {
         let is_group = !label.starts_with(' ');
-        let label = format!("{label:LABEL$}");
-        let mut line = if is_group { styled(style::HEADING, label) } else { label };
-        for format in self.formats {
-            let value = value(format);
-            let blanks = self.column.saturating_sub(value.chars().count());
-            write!(line, "{:blanks$}{}", "", styled(style(format), value))?;
-        }
+        let padded = format!("{label:LABEL$}");
+        let mut line = if is_group { styled(style::HEADING, padded) } else { padded };
+        let cells = self.formats.iter().map(|format| (style(format), value(format)));
+        line += &columns(label.chars().count().max(LABEL), self.column, cells);
         writeln!(self.out, "{line}")
     }
 
@@ -203,6 +202,21 @@ impl Table<'_> {
     }
 }
 
+/// Cells, each at the right of its column, behind a label of so many characters. What is too wide takes from the blanks of the
+/// next ones, so that no two cells touch.
+fn columns(label: usize, column: usize, cells: impl Iterator<Item = (Style, String)>) -> String {
+    let mut line = String::new();
+    let (mut at, mut end) = (label, LABEL);
+    for (style, value) in cells {
+        let width = value.chars().count();
+        end += column;
+        let blanks = end.saturating_sub(at + width).max(GAP);
+        at += blanks + width;
+        line += &format!("{:blanks$}{}", "", styled(style, value));
+    }
+    line
+}
+
 fn cell(counts: Option<Invalidations>, value: impl Fn(Invalidations) -> String) -> String {
     counts.map_or("-".to_owned(), value)
 }
@@ -236,7 +250,7 @@ fn write_curve(out: &mut String, label: &str, values: &[u64], unit: impl Fn(u64)
     let most = unit(values.iter().copied().max().unwrap_or(0));
     let curve = sparkline(values, CURVE);
     let blanks = CURVE.saturating_sub(curve.chars().count());
-    writeln!(out, "  {label:CURVE_LABEL$}{}{:blanks$} {most:>11}", styled(style::CURVE, curve), "")
+    writeln!(out, "  {label:CURVE_LABEL$}{}{:blanks$}  {most:>10}", styled(style::CURVE, curve), "")
 }
 
 /// The first anomalies of each kind: once if they are the trace's, for each format if they are the format's.
@@ -307,4 +321,17 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
     event: all operations without a clock between them, against the replay with all that it counts."
     );
     writeln!(out, "{}", styled(style::NOTE, notes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_do_not_touch() {
+        let cells = ["10122 / 1839611952", "11767 / 9", "1"].map(|value| (Style::new(), value.to_owned()));
+        let line = columns(LABEL, COLUMN, cells.into_iter());
+        assert_eq!(line, "  10122 / 1839611952  11767 / 9    1");
+        assert_eq!(line.len(), 3 * COLUMN);
+    }
 }

@@ -18,6 +18,29 @@ pub const ERROR: Style = AnsiColor::Red.on_default().bold();
 /// The word before a hint.
 pub const HINT: Style = AnsiColor::Green.on_default().bold();
 
+/// What was added.
+pub const ADDED: Style = AnsiColor::Green.on_default().bold();
+
+/// The style of a severity, or of a mark of a change, that a line begins with; none for other lines.
+fn of_first(word: &str) -> Option<Style> {
+    match word {
+        "error:" | "-" => Some(ERROR),
+        "warning:" | "~" => Some(ODD),
+        "note:" => Some(NOTE),
+        "+" => Some(ADDED),
+        _ => None,
+    }
+}
+
+/// Text in which the first word of lines is styled, if it is a severity or the mark of a change.
+pub fn first_words(text: &str) -> String {
+    let line = |line: &str| match line.split_once(' ').and_then(|(word, rest)| Some((of_first(word)?, word, rest))) {
+        Some((style, word, rest)) => format!("{} {rest}", styled(style, word)),
+        None => line.to_owned(),
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The text in a style; no marks around nothing.
 pub fn styled(style: Style, text: impl Display) -> String {
     let text = text.to_string();

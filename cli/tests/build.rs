@@ -95,3 +95,73 @@ fn the_largest_numbers() {
     let check = genpt(&["check", &bench.text("image")]);
     assert!(!String::from_utf8_lossy(&check.stderr).contains("panicked"), "{check:?}");
 }
+
+/// Without a header the first mapping was taken for one, and nothing was mapped.
+#[test]
+fn csv_needs_a_header() {
+    let bench = Bench::new(SPEC, &[]);
+    let output = bench.text("other");
+    let build = |text: &str| {
+        std::fs::write(bench.path("maps.csv"), text).unwrap();
+        failure(&genpt(&["build", &bench.text("maps.csv"), "-o", &output, "-f", "x86_64"]))
+    };
+    for text in ["0,0,1G,rw\n", "", "# nothing\n", "va,pa,length\n0,0,4K\n"] {
+        let (code, message) = build(text);
+        assert!(code == 2 && message.contains("hint: the first line has to be va,pa,len,prot"), "{text:?}: {message}");
+    }
+    let (_, message) = build("va,pa,len,prot\n0,0,4K\n");
+    assert!(message.contains("line 2: it has 3 columns, the first line 4") && !message.contains("CSV"), "{message}");
+    let (_, message) = build("va,pa,len,prot\n0,0,4Q,r\n");
+    assert!(message.contains("line 2: `4Q` is no number") && !message.contains("deserialize"), "{message}");
+}
+
+/// The attempts went on until an allocation ended the program.
+#[test]
+fn more_memory_than_there_is() {
+    let bench = Bench::new(SPEC, &[]);
+    let build = |options: &[&str]| {
+        let (spec, output) = (bench.text("spec.toml"), bench.text("other"));
+        failure(&genpt(&[&["build", &spec, "-o", &output], options].concat()))
+    };
+    // No top fits below 4 GiB there.
+    let (code, message) = build(&["-f", "rockchip_v2", "--base", "0x100000000000", "--memory", "8E"]);
+    assert!(code == 2 && message.starts_with("error: "), "{message}");
+    let (code, message) = build(&["--va-bits", "70"]);
+    assert!(code == 2 && message.contains("`--va-bits` is 70") && !message.contains("hw_max"), "{message}");
+    let (code, message) = build(&["--base", "0x1001"]);
+    assert!(code == 2 && message.contains("cannot be at 0x1001: the base has to be a multiple of 8"), "{message}");
+}
+
+/// An object is for the CPU that walks such tables, and asks for no executable stack.
+#[test]
+fn objects_are_for_the_cpu_of_the_format() {
+    let bench = Bench::new(SPEC, &[]);
+    let build = |format: &str, options: &[&str]| {
+        let (spec, output) = (bench.text("spec.toml"), bench.text("tables.o"));
+        stdout(&genpt(&[&["build", &spec, "-o", &output, "-f", format], options].concat()));
+        std::fs::read(bench.path("tables.o")).unwrap()
+    };
+    let machine = |bytes: &[u8]| u16::from_le_bytes([bytes[18], bytes[19]]);
+    for (format, number) in [("x86_64", 62), ("ept", 62), ("armv8_4k", 183), ("armv7s", 40), ("riscv_64", 243)] {
+        let object = build(format, &[]);
+        assert_eq!(machine(&object), number, "{format}");
+        assert!(object.windows(15).any(|name| name == b".note.GNU-stack"), "{format}");
+    }
+    // Big endian.
+    assert_eq!(build("s390", &[])[18..20], [0, 22]);
+    assert_eq!(machine(&build("armv8_4k", &["--arch", "x86_64"])), 62);
+    let (spec, output) = (bench.text("spec.toml"), bench.text("tables.S"));
+    stdout(&genpt(&["build", &spec, "-o", &output]));
+    assert!(std::fs::read_to_string(output).unwrap().ends_with(".section .note.GNU-stack, \"\", %progbits\n"));
+}
+
+#[test]
+fn the_upper_half_and_the_base_have_hints() {
+    let bench = Bench::new(&SPEC.replace("0x10000000", "0x20000000"), &[]);
+    std::fs::write(bench.path("spec.toml"), SPEC.replace("0x10000000", "0xffff800000000000")).unwrap();
+    let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("other")]));
+    assert!(code == 2 && text.contains("\nhint: the upper half of the VA needs `--features SIGN_EXTEND`"), "{text}");
+    std::fs::remove_file(bench.path("image.json")).unwrap();
+    let (code, text) = failure(&genpt(&["dump", &bench.text("image"), "-f", "x86_64", "--root", "1M"]));
+    assert!(code == 2 && text.contains("\nhint: raw memory begins at 0 unless `--base` says where"), "{text}");
+}

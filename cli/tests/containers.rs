@@ -115,3 +115,29 @@ fn cr3_is_the_root_of_some_formats_only() {
         assert!(code == 2 && text.contains("neither a manifest nor a note"), "{text}");
     }
 }
+
+/// Whatever lay in `image.json` made an image unusable, also with all options.
+#[test]
+fn what_is_no_manifest_is_passed_over() {
+    let bench = Bench::new(SPEC, &[]);
+    let image = bench.text("image");
+    let options = ["-f", "x86_64", "--base", "1M", "--root", "1M"];
+    let large = " ".repeat(2 << 20);
+    for text in ["{\"name\": 1}", "[]", large.as_str()] {
+        std::fs::write(bench.path("image.json"), text).unwrap();
+        let output = genpt(&[&["dump", &image], &options[..]].concat());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && error.contains("warning: ") && error.contains("no manifest"), "{error}");
+        assert!(!error.contains("struct"), "{error}");
+        assert!(String::from_utf8_lossy(&output.stdout).contains("4.01 MiB"));
+        let (code, error) = failure(&genpt(&["dump", &image]));
+        assert!(code == 1 && error.contains("no manifest of `genpt build`"), "{error}");
+    }
+}
+
+#[test]
+fn a_manifest_of_another_format_is_said_to_be() {
+    let bench = Bench::new(SPEC, &[]);
+    let (code, error) = failure(&genpt(&["dump", &bench.text("image"), "-f", "vtdss"]));
+    assert!(code == 2 && error.contains("its manifest is about x86_64, not vtdss: say `--root`"), "{error}");
+}

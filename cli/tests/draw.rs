@@ -256,3 +256,14 @@ fn pages_that_are_left_out() {
     let (code, text) = failure(&genpt(&["draw", &bench.text("image"), "-o", &bench.text("y.svg"), "--has", "XYZ"]));
     assert!(code == 2 && text.contains("no field `XYZ`"), "{text}");
 }
+
+/// A page was written under the name of a picture of another kind.
+#[test]
+fn an_ending_of_something_else_is_refused() {
+    let bench = Bench::new(SPEC, &[]);
+    let output = bench.text("x.png");
+    let (code, text) = failure(&genpt(&["draw", &bench.text("image"), "-o", &output]));
+    assert!(code == 2 && text.contains("hint: .html is a page, .svg a picture"), "{text}");
+    assert!(!bench.path("x.png").exists());
+    assert!(genpt(&["draw", &bench.text("image"), "-o", &output, "--emit", "svg"]).status.success());
+}

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::images::{Bench, SPEC};
 use common::{data, failure, genpt, replay, stdout};
 use std::process::{Command, Output};
 
@@ -119,4 +120,22 @@ fn manual_pages() {
         assert!(page.contains("Example"), "{page}");
     }
     assert!(pages.join("genpt.1").exists());
+}
+
+/// Severities of `check` have colours where they are wanted, and never in JSON.
+#[test]
+fn a_check_has_colours() {
+    let bench = Bench::new(SPEC, &[]);
+    bench.poke(8, 1 << 7 | 1);
+    let image = bench.text("image");
+    let check = |variables: &[(&str, &str)], options: &[&str]| {
+        let output = with_environment(variables, &[&["check", &image], options].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (plain, coloured) = (check(&[], &[]), check(&[], &["--color", "always"]));
+    assert!(plain.contains("\nerror: level 3") && !plain.contains('\u{1b}'), "{plain}");
+    assert!(coloured.contains("\u{1b}[1m\u{1b}[31merror:\u{1b}[0m level 3"), "{coloured:?}");
+    assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+    assert!(!check(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], &[]).contains('\u{1b}'));
+    assert!(!check(&[], &["--color", "always", "--json"]).contains('\u{1b}'));
 }

@@ -86,3 +86,19 @@ fn a_trace_is_not_reported_over() {
         words(&["replay", "-f", "vtdss", &trace.display().to_string(), "--html", name])
     });
 }
+
+/// `genpt build -o boot` wrote its manifest over whatever `boot.json` was.
+#[test]
+fn a_file_that_is_no_manifest_is_kept() {
+    let bench = Bench::new(SPEC, &[]);
+    for text in ["{\"settings\": 1}", "not JSON"] {
+        std::fs::write(bench.path("boot.json"), text).unwrap();
+        let (code, message) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("boot")]));
+        assert!(code == 2 && message.contains("boot.json is no manifest of `genpt build`"), "{message}");
+        assert_eq!(std::fs::read_to_string(bench.path("boot.json")).unwrap(), text);
+        assert!(!bench.path("boot").exists());
+    }
+    // Its own is replaced.
+    let again = genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("image")]);
+    assert!(again.status.success(), "{again:?}");
+}

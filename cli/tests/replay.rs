@@ -268,3 +268,17 @@ fn tens_of_thousands_of_domains() {
     let (code, text) = failure(&replay_with_input(&arguments, text.as_bytes()));
     assert!(code == 2 && text.contains("--table-memory"), "{text}");
 }
+
+/// Who read only the first line got no page, and was told nothing.
+#[test]
+fn a_page_is_written_though_nobody_reads_the_text() {
+    let page = tempfile::tempdir().unwrap();
+    let page = page.path().join("page.html");
+    let trace = data("three-domains.trace.txt");
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_genpt"));
+    command.args(["replay", "-f", "vtdss", trace.to_str().unwrap(), "--html", page.to_str().unwrap()]);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert!(command.stdout(writer).status().unwrap().success());
+    assert!(std::fs::read_to_string(&page).unwrap().contains("</html>"));
+}

@@ -33,9 +33,9 @@ pub struct BuildArgs {
     #[arg(long, value_name = "NAME", default_value = "page_tables", value_parser = identifier)]
     pub symbol: String,
 
-    /// CPU of an ELF object
-    #[arg(long, value_enum, default_value_t = Arch::X86_64)]
-    pub arch: Arch,
+    /// CPU of an ELF object [default: that of the format; of devices' tables on any CPU x86_64]
+    #[arg(long, value_enum)]
+    pub arch: Option<Arch>,
 
     /// What the tables are.
     #[command(flatten)]

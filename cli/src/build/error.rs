@@ -1,6 +1,6 @@
 //! What can go wrong when tables are built, told so that the user can act.
 
-use crate::inspect::InspectError;
+use crate::inspect::{InspectError, as_options};
 use generic_pt::memory::ArenaError;
 use generic_pt::{Error, MapError};
 use std::io;
@@ -25,6 +25,20 @@ pub enum BuildError {
         /// What is wrong with it.
         what: String,
     },
+    /// A CSV file does not begin with the names of its columns.
+    #[error("{name}: {what}\nhint: the first line has to be va,pa,len,prot")]
+    Header {
+        /// The file.
+        name: String,
+        /// What is there instead.
+        what: String,
+    },
+    /// Where the manifest goes there is a file that is none.
+    #[error("{name} is no manifest of `genpt build`, and would be overwritten: write somewhere else with `-o`")]
+    NoManifest {
+        /// The file.
+        name: String,
+    },
     /// A file to be written is another one that is read or written.
     #[error("{name} is {what}: write somewhere else with `-o`")]
     Overwrites {
@@ -46,7 +60,7 @@ pub enum BuildError {
     #[error(transparent)]
     Options(#[from] InspectError),
     /// No table can be made.
-    #[error("no {format} table can be made: {cause}")]
+    #[error("no {format} table can be made: {}", as_options(cause))]
     Table {
         /// The format.
         format: &'static str,
@@ -56,8 +70,16 @@ pub enum BuildError {
     /// The tables cannot be at this address.
     #[error("the tables cannot be there: {0}")]
     Base(#[from] ArenaError),
+    /// No item can be aligned in tables that begin at this address.
+    #[error("the tables cannot be at {base:#x}: the base has to be a multiple of {align}")]
+    BaseMisaligned {
+        /// The base asked for.
+        base: u64,
+        /// What it has to be a multiple of, in bytes.
+        align: u64,
+    },
     /// A mapping is refused.
-    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {cause}")]
+    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {cause}{}", upper_half(*va))]
     Map {
         /// Which one it is, from 1.
         number: usize,
@@ -86,6 +108,14 @@ pub enum BuildError {
         /// Most bytes.
         most: u64,
     },
+    /// This machine does not have as much memory as the tables may take.
+    #[error(
+        "the tables need more memory than there is here: {bytes:#x} bytes cannot be had\nhint: map with larger pages, or less"
+    )]
+    NoMemory {
+        /// Bytes of the attempt.
+        bytes: u64,
+    },
     /// A result cannot be written.
     #[error("cannot write {name}: {cause}")]
     Write {
@@ -97,4 +127,13 @@ pub enum BuildError {
     /// An ELF object cannot be made.
     #[error("cannot make an ELF object: {0}")]
     Elf(#[from] object::write::Error),
+}
+
+/// A hint for a VA that only tables with another half can have; nothing for others.
+const fn upper_half(va: u64) -> &'static str {
+    if va >> 63 == 0 {
+        ""
+    } else {
+        "\nhint: the upper half of the VA needs `--features SIGN_EXTEND` or UPPER_HALF (`genpt formats NAME` tells which there is)"
+    }
 }

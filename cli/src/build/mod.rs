@@ -9,6 +9,7 @@ mod tables;
 pub use error::BuildError;
 pub use tables::{Built, Plan, build};
 
+use crate::error::message;
 use crate::formats::FORMATS;
 use crate::human;
 use crate::image::{Contents, Manifest};
@@ -25,7 +26,7 @@ impl From<BuildError> for Failure {
             BuildError::Read { .. } | BuildError::Write { .. } | BuildError::Elf(_) => status::INPUT,
             _ => status::USAGE,
         };
-        (code, human::printable(&error.to_string()))
+        (code, message(&error))
     }
 }
 
@@ -44,7 +45,7 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     let contents = args.emit.unwrap_or_else(|| contents_of(&args.output));
     let bytes = match contents {
         Contents::Raw => built.bytes.clone(),
-        Contents::Elf => output::object(&built, &args.symbol, args.arch)?,
+        Contents::Elf => output::object(&built, &args.symbol, args.arch.unwrap_or(row.arch))?,
         Contents::C => output::c(&built, &args.symbol).into_bytes(),
         Contents::Asm => output::assembler(&built, &args.symbol).into_bytes(),
     };
@@ -57,10 +58,13 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     if is_same_file(&args.output, &manifest_path) {
         return Err(BuildError::Overwrites { name: human::file(&manifest_path), what: "the image" }.into());
     }
+    // What the user keeps under the manifest's name is not for us to overwrite.
+    if manifest_path.exists() && !Manifest::beside(&args.output).is_ok_and(|manifest| manifest.is_some()) {
+        return Err(BuildError::NoManifest { name: human::file(&manifest_path) }.into());
+    }
     built.manifest.contents = contents;
-    write(&args.output, &bytes)?;
     let manifest = serde_json::to_string_pretty(&built.manifest).map_err(|error| (status::INPUT, error.to_string()))?;
-    write(&manifest_path, (manifest + "\n").as_bytes())?;
+    write_both(&args.output, &bytes, &manifest_path, (manifest + "\n").as_bytes())?;
     status::written(io::stdout().write_all(text(&built).as_bytes()))?;
     Ok(status::OK)
 }
@@ -73,6 +77,18 @@ fn contents_of(path: &Path) -> Contents {
         Some("s" | "S") => Contents::Asm,
         _ => Contents::Raw,
     }
+}
+
+/// Writes an image and its manifest. An old manifest goes first, so that whatever fails, no image is beside one of other tables.
+fn write_both(image: &Path, bytes: &[u8], manifest: &Path, text: &[u8]) -> Result<(), BuildError> {
+    match std::fs::remove_file(manifest) {
+        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
+            return Err(BuildError::Write { name: human::file(manifest), cause });
+        }
+        _ => {}
+    }
+    write(image, bytes)?;
+    write(manifest, text)
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {

@@ -30,6 +30,8 @@ pub fn object(built: &Built, name: &str, arch: Arch) -> Result<Vec<u8>, BuildErr
     let mut object = Object::new(BinaryFormat::Elf, architecture, endian);
     let section = object.add_section(Vec::new(), b".page_tables".to_vec(), SectionKind::Data);
     object.append_section_data(section, &built.bytes, built.align);
+    // Without it linkers take the object for one that needs an executable stack.
+    object.add_section(Vec::new(), b".note.GNU-stack".to_vec(), SectionKind::Other);
     let mut symbol = |name: String, value: u64, size: u64| {
         object.add_symbol(Symbol {
             name: name.into_bytes(),
@@ -88,7 +90,8 @@ pub fn assembler(built: &Built, name: &str) -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(out, "    {directive} {}", line.join(", "));
     }
-    out
+    // Without it linkers take the object for one that needs an executable stack; % is right for every CPU.
+    out + "    .section .note.GNU-stack, \"\", %progbits\n"
 }
 
 /// The items, or bytes, of each line.

@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// A specification, as a TOML or JSON file has it; a CSV file has the mappings only.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a specification with `map`")]
 pub struct Spec {
     /// Format.
     pub format: Option<String>,
@@ -33,7 +33,7 @@ pub struct Spec {
 
 /// A range to map.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a mapping with `va`, `pa` and `len`")]
 pub struct Mapping {
     /// Its first VA.
     pub va: Hex,
@@ -96,15 +96,18 @@ impl Spec {
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
         let parsed = match ending.as_str() {
             "json" => serde_json::from_str(&text).map_err(|error| error.to_string()),
-            "csv" => Self::of_csv(&text),
+            "csv" => {
+                check_header(&text).map_err(|what| BuildError::Header { name: name.clone(), what })?;
+                Self::of_csv(&text)
+            }
             _ => toml::from_str(&text).map_err(|error| on_one_line(&error)),
         };
         parsed.map_err(|what| BuildError::Syntax { name, what })
     }
 
     fn of_csv(text: &str) -> Result<Self, String> {
-        let mut rows = csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes());
-        let map = rows.deserialize().collect::<Result<_, _>>().map_err(|error| error.to_string())?;
+        let mut rows = csv_reader(text);
+        let map = rows.deserialize().collect::<Result<_, _>>().map_err(|error| in_words(&error))?;
         Ok(Self { map, ..Self::default() })
     }
 
@@ -117,6 +120,41 @@ impl Spec {
             settings: self.config.iter().map(|(key, value)| (key.clone(), value.0)).collect(),
             ..Options::default()
         }
+    }
+}
+
+/// Whether a CSV file begins with names of columns: without them its first mapping would be taken for such.
+///
+/// # Errors
+/// What is there instead.
+fn check_header(text: &str) -> Result<(), String> {
+    let mut rows = csv_reader(text);
+    let header = rows.headers().map_err(|error| in_words(&error))?;
+    if header.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    match header.iter().find(|name| !COLUMNS.contains(name)) {
+        Some(name) => Err(format!("`{name}` is no name of a column")),
+        None => Ok(()),
+    }
+}
+
+/// Columns that a CSV file can have.
+const COLUMNS: [&str; 6] = ["va", "pa", "len", "size", "prot", "pages"];
+
+fn csv_reader(text: &str) -> csv::Reader<&[u8]> {
+    csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes())
+}
+
+/// Where an error of CSV is, and what is wrong there.
+fn in_words(error: &csv::Error) -> String {
+    let line = error.position().map_or(String::new(), |position| format!("line {}: ", position.line()));
+    match error.kind() {
+        csv::ErrorKind::Deserialize { err, .. } => format!("{line}{}", err.kind()),
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            format!("{line}it has {}, the first line {expected_len}", human::count(*len, "column"))
+        }
+        _ => format!("{line}{error}"),
     }
 }
 

@@ -45,6 +45,9 @@ pub struct Built {
 /// Bytes of the first attempt; each further one has twice as many.
 const FIRST_BYTES: u64 = 1 << 20;
 
+/// Alignment of the base, as a power of two: that of the largest items. Tables are aligned behind it as they need.
+const BASE_ALIGN_LG2: u32 = 3;
+
 /// Builds tables of a format.
 ///
 /// # Errors
@@ -53,14 +56,13 @@ pub fn build<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>) -> Result<Bu
     let mut bytes = FIRST_BYTES.min(plan.most_bytes);
     loop {
         match build_in::<F>(shape, plan, bytes) {
-            Err(error) if is_out_of_memory(&error) => {
-                // More memory does not help where there is none below what items can hold.
+            Err(error) if let Some(pa_lg2) = out_of_memory(&error) => {
+                // More memory does not help where all below what items can hold is there.
+                if 1u64.checked_shl(pa_lg2).is_some_and(|behind| plan.base.saturating_add(bytes) >= behind) {
+                    return Err(error);
+                }
                 if bytes >= plan.most_bytes {
-                    return Err(if bytes < FIRST_BYTES {
-                        BuildError::TooLarge { most: plan.most_bytes }
-                    } else {
-                        error
-                    });
+                    return Err(BuildError::TooLarge { most: plan.most_bytes });
                 }
                 bytes = bytes.saturating_mul(2).min(plan.most_bytes);
             }
@@ -69,11 +71,29 @@ pub fn build<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>) -> Result<Bu
     }
 }
 
-fn is_out_of_memory(error: &BuildError) -> bool {
+/// If there were not enough tables: below which physical address they have to be, as a power of two.
+fn out_of_memory(error: &BuildError) -> Option<u32> {
     match error {
-        BuildError::Table { cause, .. } => matches!(cause, Error::OutOfMemory { .. }),
-        BuildError::Map { cause, .. } => matches!(cause.error, Error::OutOfMemory { .. }),
-        _ => false,
+        BuildError::Table { cause: Error::OutOfMemory { pa_lg2, .. }, .. } => Some(*pa_lg2),
+        BuildError::Map { cause, .. } => match cause.error {
+            Error::OutOfMemory { pa_lg2, .. } => Some(pa_lg2),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Memory that is clear.
+///
+/// # Errors
+/// [`BuildError::NoMemory`].
+fn zeros(bytes: u64) -> Result<Vec<u8>, BuildError> {
+    let refused = BuildError::NoMemory { bytes };
+    let Ok(len) = usize::try_from(bytes) else { return Err(refused) };
+    // Asked for before, as what is clear from the beginning (and costs nothing until it is used) is not to be had otherwise.
+    match Vec::<u8>::new().try_reserve_exact(len) {
+        Ok(()) => Ok(vec![0; len]),
+        Err(_) => Err(refused),
     }
 }
 
@@ -82,10 +102,12 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     let config = table_config::<F>(shape, &plan.options)?;
     let failed = |cause| BuildError::Table { format: F::NAME, cause };
     let blueprint = Blueprint::<F>::new(&config).map_err(failed)?;
-    let too_large = BuildError::TooLarge { most: plan.most_bytes };
-    let mut memory = vec![0u8; usize::try_from(bytes).map_err(|_| too_large)?];
+    if !lg2::is_aligned(plan.base, BASE_ALIGN_LG2) {
+        return Err(BuildError::BaseMisaligned { base: plan.base, align: 1 << BASE_ALIGN_LG2 });
+    }
+    let mut memory = zeros(bytes)?;
     // An allocation is not always aligned for items.
-    let skip = memory.as_ptr().align_offset(8);
+    let skip = memory.as_ptr().align_offset(1 << BASE_ALIGN_LG2);
     let domain = Domain::new(Arena::new(memory.get_mut(skip..).unwrap_or_default(), plan.base)?, NoHardware);
     let mut table = PtIommu::<F, _>::new(&domain, &config).map_err(failed)?;
     for (index, mapping) in plan.spec.map.iter().enumerate() {

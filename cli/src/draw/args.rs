@@ -1,7 +1,9 @@
 //! What `genpt draw` takes.
 
+use crate::human;
 use crate::inspect::args::{ImageArgs, LimitArgs};
 use crate::number::AddressRange;
+use crate::status::{self, Failure};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
 
@@ -16,7 +18,7 @@ pub struct DrawArgs {
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
 
-    /// What to write [default: by the ending: .svg a picture, else a page]
+    /// What to write [default: by the ending: .svg a picture, .html or none a page]
     #[arg(short, long, value_enum)]
     pub emit: Option<Emit>,
 
@@ -59,10 +61,24 @@ pub enum Emit {
 }
 
 impl DrawArgs {
-    /// What is written, as asked for or by the ending of the name.
-    pub fn emit(&self) -> Emit {
-        let is_svg = self.output.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("svg"));
-        self.emit.unwrap_or(if is_svg { Emit::Svg } else { Emit::Html })
+    /// What is written, as asked for or by the ending of the name; without an ending a page.
+    ///
+    /// # Errors
+    /// [`status::USAGE`] for an ending of something else.
+    pub fn emit(&self) -> Result<Emit, Failure> {
+        let ending = self.output.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+        match (self.emit, ending.as_deref()) {
+            (Some(emit), _) => Ok(emit),
+            (None, Some("svg")) => Ok(Emit::Svg),
+            (None, None | Some("html" | "htm")) => Ok(Emit::Html),
+            (None, Some(_)) => {
+                let name = human::file(&self.output);
+                let text = format!(
+                    "{name}: no drawing has such an ending\nhint: .html is a page, .svg a picture; or say `--emit`"
+                );
+                Err((status::USAGE, text))
+            }
+        }
     }
 }
 

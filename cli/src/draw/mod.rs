@@ -153,13 +153,14 @@ const fn words_of(blocked: Blocked) -> &'static str {
 /// An exit status and a message.
 pub fn run(args: &DrawArgs) -> Result<u8, Failure> {
     refuse_overwriting(args)?;
+    let emit = args.emit()?;
     let source = Source::open(&args.image, &args.source)?;
-    let (budget, most_extents) = match args.emit() {
+    let (budget, most_extents) = match emit {
         Emit::Html => (page::BUDGET, page::MOST_EXTENTS),
         Emit::Svg => (svg::BUDGET, svg::MOST_EXTENTS),
     };
     let drawing = drawing(&source, args, budget, most_extents)?;
-    let (text, tables_drawn) = match args.emit() {
+    let (text, tables_drawn) = match emit {
         Emit::Html => (page::page(&drawing), drawing.tables.len() as u64),
         Emit::Svg => svg::picture(&drawing),
     };
@@ -172,7 +173,11 @@ pub fn run(args: &DrawArgs) -> Result<u8, Failure> {
         line += &format!("  {missing}\n");
     }
     status::written(std::io::stdout().lock().write_all(line.as_bytes()))?;
-    Ok(if drawing.reach == Reach::Whole { status::OK } else { status::ERROR })
+    Ok(if drawing.reach == Reach::Whole && !drawing.report.counts.contains_key("limit") {
+        status::OK
+    } else {
+        status::ERROR
+    })
 }
 
 /// Nothing is written over the image or its manifest.

@@ -1,7 +1,7 @@
 //! ELF core files and objects: their program headers, and what QEMU notes of its CPUs.
 
 use super::file::ImageFile;
-use super::{Cpu, Segment};
+use super::{Cpu, MOST_HEADERS, Segment};
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::read::{ReadCache, ReadRef};
 use object::{Endianness, elf};
@@ -84,8 +84,6 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
     Ok(core)
 }
 
-/// Most program headers or sections: some 60 MiB of them.
-const MOST_HEADERS: u32 = 1 << 20;
 /// Most bytes of notes: those of 10^5 CPUs.
 const MOST_NOTE_BYTES: u64 = 64 << 20;
 /// The name of a note with the state of a CPU.
@@ -129,7 +127,9 @@ fn data_of<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) -> 
 /// Refuses more headers than any real file has, before they are read: they are all read at once.
 fn few(what: &str, count: object::read::Result<u32>) -> Result<(), String> {
     match count.map_err(|error| error.to_string())? {
-        count if count > MOST_HEADERS => Err(format!("it has {count} {what}; at most {MOST_HEADERS} are read")),
+        count if count as usize > MOST_HEADERS => {
+            Err(format!("it has {count} {what}; at most {MOST_HEADERS} are read"))
+        }
         _ => Ok(()),
     }
 }

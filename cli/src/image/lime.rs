@@ -3,8 +3,8 @@
 //! A header has a magic number and a version (32 bits each), the first and the last physical address (64 bits each), and 8
 //! unused bytes; all little endian.
 
-use super::Segment;
 use super::file::ImageFile;
+use super::{MOST_HEADERS, Segment};
 
 /// The first bytes of a header.
 pub const MAGIC: [u8; 4] = 0x4c69_4d45_u32.to_le_bytes();
@@ -17,6 +17,9 @@ pub fn read(file: &ImageFile) -> Result<Vec<Segment>, String> {
     let mut segments = Vec::new();
     let mut at = 0u64;
     while at < file.len() {
+        if segments.len() == MOST_HEADERS {
+            return Err(format!("it has more than {MOST_HEADERS} headers; at most as many are read"));
+        }
         let mut header = [0; HEADER_BYTES as usize];
         file.read(at, &mut header).map_err(|_| format!("the header at {at:#x} is cut off"))?;
         let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| header[at + n]));
@@ -67,5 +70,11 @@ mod tests {
         assert!(read(&dump).unwrap_err().contains("cut off"));
         assert!(read(&header(0x1000, 0xfff)).unwrap_err().contains("range 0x1000..=0xfff"));
         assert!(read(&header(0, u64::MAX)).unwrap_err().contains("range 0x0"));
+    }
+
+    #[test]
+    fn headers_are_bounded() {
+        let one = [header(0, 0), vec![1]].concat();
+        assert!(read(&one.repeat(MOST_HEADERS + 1)).unwrap_err().contains("more than 1048576 headers"));
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 /// What an image of `genpt build` is: enough to walk it without any option.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object as `genpt build` writes it")]
 pub struct Manifest {
     /// Format.
     pub format: String,
@@ -63,6 +63,9 @@ pub struct Register {
     pub documentation: String,
 }
 
+/// Most bytes of a manifest; that of any format has a few kilobytes.
+const MOST_BYTES: u64 = 1 << 20;
+
 impl Manifest {
     /// Where the manifest of an image is: the image's name with `.json` behind it.
     pub fn path_of(image: &Path) -> PathBuf {
@@ -79,7 +82,13 @@ impl Manifest {
         let path = Self::path_of(image);
         let name = human::file(&path);
         let text = match std::fs::metadata(&path) {
-            Ok(file) if file.is_file() => std::fs::read_to_string(&path),
+            Ok(file) if file.is_file() && file.len() > MOST_BYTES => {
+                let cause = serde::de::Error::custom(format!("it has more than {MOST_BYTES:#x} bytes"));
+                return Err(InspectError::Manifest { name, cause });
+            }
+            Ok(file) if file.is_file() => {
+                std::fs::read(&path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            }
             _ => return Ok(None),
         };
         let text = text.map_err(|cause| InspectError::Open { name: name.clone(), cause })?;

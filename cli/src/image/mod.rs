@@ -16,6 +16,9 @@ use file::ImageFile;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// Most headers of segments or sections that are read: some 60 MiB of them.
+const MOST_HEADERS: usize = 1 << 20;
+
 /// Physical memory that lies in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
@@ -50,6 +53,8 @@ pub struct Image {
     pub name: String,
     /// The manifest that `genpt build` put beside it.
     pub manifest: Option<Manifest>,
+    /// Why the file in the place of the manifest is none.
+    pub no_manifest: Option<InspectError>,
     /// The CPUs in the notes of QEMU.
     pub cpus: BTreeSet<Cpu>,
     file: ImageFile,
@@ -61,11 +66,14 @@ impl Image {
     /// Opens an image. A raw one begins at physical address `base`, by default the manifest's, or 0.
     ///
     /// # Errors
-    /// [`InspectError::Open`], [`InspectError::Damaged`] and [`InspectError::Manifest`].
+    /// [`InspectError::Open`], [`InspectError::Damaged`] and [`InspectError::Source`].
     pub fn open(path: &Path, base: Option<u64>) -> Result<Self, InspectError> {
         let name = human::file(path);
         let file = ImageFile::open(path).map_err(|cause| InspectError::Open { name: name.clone(), cause })?;
-        let manifest = Manifest::beside(path)?;
+        let (manifest, no_manifest) = match Manifest::beside(path) {
+            Ok(manifest) => (manifest, None),
+            Err(error) => (None, Some(error)),
+        };
         if let Some(Manifest { contents: contents @ (Contents::C | Contents::Asm), .. }) = manifest {
             return Err(InspectError::Source { name, contents });
         }
@@ -89,7 +97,7 @@ impl Image {
             (vec![Segment { pa: raw_base, len: file.len(), offset: 0 }], BTreeSet::new())
         };
         let segments = sorted(segments, file.len()).map_err(damaged)?;
-        Ok(Self { name, manifest, cpus, file, segments })
+        Ok(Self { name, manifest, no_manifest, cpus, file, segments })
     }
 
     /// The segments, ascending and disjoint.

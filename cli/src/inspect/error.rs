@@ -4,6 +4,12 @@ use crate::image::Contents;
 use std::io;
 use thiserror::Error;
 
+/// An error of the library, with the options that the user knows for the fields of the configuration.
+pub fn as_options(cause: &generic_pt::Error) -> String {
+    let text = cause.to_string();
+    text.replace("`hw_max_vasz_lg2`", "`--va-bits`").replace("`hw_max_oasz_lg2`", "`--oa-bits`")
+}
+
 /// An image, or options for it, that cannot be used.
 #[derive(Debug, Error)]
 pub enum InspectError {
@@ -56,6 +62,18 @@ pub enum InspectError {
         /// The image.
         name: String,
     },
+    /// The manifest is about tables of another format.
+    #[error(
+        "{name}: its manifest is about {manifest}, not {format}: say `--root`, the physical address of the top table, too"
+    )]
+    ManifestOfOthers {
+        /// The image.
+        name: String,
+        /// The format asked for.
+        format: &'static str,
+        /// That of the manifest.
+        manifest: String,
+    },
     /// The only root in a core file is that of tables of another format.
     #[error(
         "{name}: say `--root`, the physical address of the top table: CR3 in its notes is no root of {format} tables"
@@ -75,7 +93,9 @@ pub enum InspectError {
         roots: String,
     },
     /// The top table is not in the image.
-    #[error("{name}: the top table at {root:#x}, {bytes:#x} bytes, is not in the image, which has {segments}")]
+    #[error(
+        "{name}: the top table at {root:#x}, {bytes:#x} bytes, is not in the image, which has {segments}\nhint: {hint}"
+    )]
     RootOutside {
         /// The image.
         name: String,
@@ -85,6 +105,8 @@ pub enum InspectError {
         bytes: u64,
         /// Memory of the image.
         segments: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// The top table is where hardware cannot be pointed to.
     #[error("the top table at {root:#x} is not aligned to {bytes:#x} bytes")]
@@ -125,7 +147,7 @@ pub enum InspectError {
         cause: generic_pt::settings::SettingError,
     },
     /// No table can be like this.
-    #[error("no {format} table can be like this: {cause}")]
+    #[error("no {format} table can be like this: {}", as_options(cause))]
     Config {
         /// The format.
         format: &'static str,

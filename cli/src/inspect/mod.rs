@@ -12,9 +12,9 @@ mod seen;
 pub mod source;
 mod walk;
 
-pub use error::InspectError;
+pub use error::{InspectError, as_options};
 
-use crate::human::printable;
+use crate::error::message;
 use crate::status::{self, Failure};
 use crate::style::{self, styled};
 use args::{CheckArgs, DiffArgs, DumpArgs, Output, WalkArgs};
@@ -33,8 +33,7 @@ impl From<InspectError> for Failure {
             | InspectError::Source { .. } => status::INPUT,
             _ => status::USAGE,
         };
-        // Names in a manifest are those of somebody else.
-        (code, printable(&error.to_string()))
+        (code, message(&error))
     }
 }
 
@@ -100,7 +99,12 @@ pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     } else {
         check::text(&source, &report)
     };
-    status::shown(io::stdout().lock().write_all(text.as_bytes()))?;
+    let shown = if args.json {
+        io::stdout().lock().write_all(text.as_bytes())
+    } else {
+        anstream::stdout().lock().write_all(style::first_words(&text).as_bytes())
+    };
+    status::shown(shown)?;
     Ok(match report.worst {
         None | Some(Severity::Note) => status::OK,
         Some(Severity::Warning) => status::WARNING,

@@ -5,10 +5,13 @@ use super::args::ImageArgs;
 use super::scan::ItemAt;
 use crate::decode::{Decoder, Options};
 use crate::formats::{FORMATS, FormatRow, Register};
+use crate::human::printable;
 use crate::image::{Cpu, Image};
 use crate::number::Hex;
+use crate::style::{self, styled};
 use generic_pt::lg2;
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::Path;
 
 /// Tables in an image.
@@ -35,7 +38,17 @@ impl Source {
     /// # Errors
     /// [`InspectError`].
     pub fn open_at(path: &Path, args: &ImageArgs, root: Option<Hex>) -> Result<Self, InspectError> {
-        let image = Image::open(path, args.base.map(|base| base.0))?;
+        let mut image = Image::open(path, args.base.map(|base| base.0))?;
+        let is_rooted = root.or(args.root).is_some() || !image.cpus.is_empty();
+        match image.no_manifest.take() {
+            // Nobody is left to hear of it if standard error is closed.
+            Some(error) if args.tables.format.is_some() && is_rooted => {
+                let text = printable(&error.to_string());
+                let _ = writeln!(anstream::stderr(), "{} {text}; it is not used", styled(style::ODD, "warning:"));
+            }
+            Some(error) => return Err(error),
+            None => {}
+        }
         let name = || image.name.clone();
         let manifest = image.manifest.as_ref();
         let format = args.tables.format.as_deref().or(manifest.map(|manifest| manifest.format.as_str()));
@@ -52,6 +65,10 @@ impl Source {
         let (root, options) = match root.or(args.root).or(manifest.map(|manifest| manifest.root)) {
             Some(Hex(root)) => (root, said),
             None => {
+                if let Some(other) = image.manifest.as_ref().filter(|_| image.cpus.is_empty()) {
+                    let (name, manifest) = (name(), other.format.clone());
+                    return Err(InspectError::ManifestOfOthers { name, format: row.name, manifest });
+                }
                 let (root, cpu) = one_root(&image, row)?;
                 (root, said.or(Options::of_cpu(cpu)))
             }
@@ -82,7 +99,12 @@ impl Source {
         let bytes = shape.table_bytes(level);
         if !self.image.has(root, bytes) {
             let name = self.image.name.clone();
-            return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image) });
+            let hint = match self.image.segments() {
+                // Raw memory that nobody said the place of.
+                [only] if only.pa == 0 => "raw memory begins at 0 unless `--base` says where",
+                _ => "`--root` is a physical address",
+            };
+            return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image), hint });
         }
         Ok(())
     }
