@@ -1,6 +1,7 @@
 //! `genpt formats`: what the formats are, from their descriptions.
 
 use crate::human;
+use crate::style::{self, styled};
 use crate::table::feature_names;
 use generic_pt::Features;
 use generic_pt::field::{FieldInfo, FieldKind, ItemKind, Scope};
@@ -229,12 +230,15 @@ fn write_list(out: &mut String, formats: &[FormatInfo]) -> fmt::Result {
     let level_width = column(&levels).max("levels".len());
     let bit_width = column(&bits).max("VA / OA".len());
     let page_width = column(&pages).max("pages".len());
-    let mut row = |name: &str, levels: &str, bits: &str, pages: &str, about: &str| {
-        writeln!(out, "{name:name_width$}  {levels:level_width$}  {bits:bit_width$}  {pages:page_width$}  {about}")
-    };
-    row("format", "levels", "VA / OA", "pages", "what it is")?;
+    let heading = format!(
+        "{:name_width$}  {:level_width$}  {:bit_width$}  {:page_width$}  what it is",
+        "format", "levels", "VA / OA", "pages"
+    );
+    writeln!(out, "{}", styled(style::HEADING, heading))?;
     for format in formats {
-        row(format.name, &levels(format), &bits(format), &pages(format), format.about)?;
+        let name = styled(style::NAME, format!("{:name_width$}", format.name));
+        let (levels, bits, pages) = (levels(format), bits(format), pages(format));
+        writeln!(out, "{name}  {levels:level_width$}  {bits:bit_width$}  {pages:page_width$}  {}", format.about)?;
     }
     write!(out, "\n`genpt formats NAME` shows the bits, the features and what the description says.")
 }
@@ -257,7 +261,7 @@ const WIDTH: usize = 100;
 const INDENT: usize = 4;
 
 fn write_page(out: &mut String, format: &FormatInfo) -> fmt::Result {
-    writeln!(out, "{}: {}\n", format.name, format.about)?;
+    writeln!(out, "{}: {}\n", styled(style::NAME, format.name), format.about)?;
     for paragraph in paragraphs(&plain(format.documentation)) {
         write_text(out, 0, &paragraph)?;
         writeln!(out)?;
@@ -269,13 +273,13 @@ fn write_page(out: &mut String, format: &FormatInfo) -> fmt::Result {
     writeln!(out, "OA bits         {}", format.oa_bits)?;
     writeln!(out, "pages           {}", sizes(&format.page_sizes))?;
     writeln!(out, "dirty tracking  {}", if format.dirty_tracking { "yes" } else { "no" })?;
-    writeln!(out, "\nTables")?;
+    writeln!(out, "\n{}", styled(style::HEADING, "Tables"))?;
     for LevelInfo { level, items, item_covers, has_leaves } in &format.tables {
         let bytes = human::bytes(items * u64::from(format.item_bits) / 8);
         let leaves = if *has_leaves { "" } else { "; no pages" };
         writeln!(out, "  level {level}  {items} items of {}, in {bytes}{leaves}", human::bytes(*item_covers))?;
     }
-    writeln!(out, "\nFeatures (* has to be asked for: `FORCED`)")?;
+    writeln!(out, "\n{} (* has to be asked for: `FORCED`)", styled(style::HEADING, "Features"))?;
     for feature in &format.features {
         writeln!(out, "  {}{}", feature.name, if feature.forced { " *" } else { "" })?;
         if let Some(text) = feature.documentation {
@@ -284,14 +288,14 @@ fn write_page(out: &mut String, format: &FormatInfo) -> fmt::Result {
     }
     for (title, numbers) in [("Configuration", &format.configuration), ("For the hardware", &format.hardware_info)] {
         if !numbers.is_empty() {
-            writeln!(out, "\n{title}")?;
+            writeln!(out, "\n{}", styled(style::HEADING, title))?;
         }
         for NumberInfo { name, documentation } in numbers {
             writeln!(out, "  {name}")?;
             write_text(out, INDENT, &plain(documentation))?;
         }
     }
-    writeln!(out, "\nBits of an item")?;
+    writeln!(out, "\n{}", styled(style::HEADING, "Bits of an item"))?;
     for field in &format.fields {
         write!(out, "  {:9} {}", field.bits, field.name)?;
         if !field.address_bits.is_empty() {

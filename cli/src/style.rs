@@ -21,18 +21,17 @@ pub const HINT: Style = AnsiColor::Green.on_default().bold();
 /// What was added.
 pub const ADDED: Style = AnsiColor::Green.on_default().bold();
 
-/// The style of a severity, or of a mark of a change, that a line begins with; none for other lines.
+/// The style of a severity that a line begins with; none for other lines.
 fn of_first(word: &str) -> Option<Style> {
     match word {
-        "error:" | "-" => Some(ERROR),
-        "warning:" | "~" => Some(ODD),
+        "error:" => Some(ERROR),
+        "warning:" => Some(ODD),
         "note:" => Some(NOTE),
-        "+" => Some(ADDED),
         _ => None,
     }
 }
 
-/// Text in which the first word of lines is styled, if it is a severity or the mark of a change.
+/// Text in which the first word of lines is styled, if it is a severity.
 pub fn first_words(text: &str) -> String {
     let line = |line: &str| match line.split_once(' ').and_then(|(word, rest)| Some((of_first(word)?, word, rest))) {
         Some((style, word, rest)) => format!("{} {rest}", styled(style, word)),

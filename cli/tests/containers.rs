@@ -141,3 +141,13 @@ fn a_manifest_of_another_format_is_said_to_be() {
     let (code, error) = failure(&genpt(&["dump", &bench.text("image"), "-f", "vtdss"]));
     assert!(code == 2 && error.contains("its manifest is about x86_64, not vtdss: say `--root`"), "{error}");
 }
+
+/// The tables that are missing were said to be outside of the image, not why.
+#[test]
+fn a_core_file_that_is_cut_off_is_said_to_be() {
+    let bench = Bench::new(SPEC, &[]);
+    let core = core_file(&[(0x1000, &[0; 0x1000]), (0x10_0000, &bench.image())], Some(0x10_0000));
+    let cut = Bench::of(&core[..core.len() - bench.image().len()]);
+    let (code, error) = failure(&genpt(&["dump", &cut.text("image"), "-f", "x86_64"]));
+    assert!(code == 2 && error.contains("\nhint: the file is cut off"), "{error}");
+}

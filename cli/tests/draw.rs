@@ -267,3 +267,12 @@ fn an_ending_of_something_else_is_refused() {
     assert!(!bench.path("x.png").exists());
     assert!(genpt(&["draw", &bench.text("image"), "-o", &output, "--emit", "svg"]).status.success());
 }
+
+/// A hole of the top had bytes on both sides of what is no VA: one of 16 EiB was drawn.
+#[test]
+fn no_cell_is_in_both_halves() {
+    let bench = Bench::new(SPEC, &["--features", "SIGN_EXTEND"]);
+    let (_, picture, _) = bench.draw("x.svg", &[]);
+    assert!(picture.contains("level 3, items 1..=255: hole of 127.50 TiB"), "{picture}");
+    assert!(picture.contains("level 3, items 256..=511: hole of 128 TiB"), "{picture}");
+}

@@ -139,3 +139,23 @@ fn a_check_has_colours() {
     assert!(!check(&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], &[]).contains('\u{1b}'));
     assert!(!check(&[], &["--color", "always", "--json"]).contains('\u{1b}'));
 }
+
+/// The other commands in text: the same with and without colours.
+#[test]
+fn other_commands_have_colours() {
+    let (before, after) = (Bench::new(SPEC, &[]), Bench::new(&SPEC.replace("0x10000000", "0x20000000"), &[]));
+    let (before, after) = (before.text("image"), after.text("image"));
+    let commands: [(&[&str], &str); 4] = [
+        (&["diff", &before, &after], "\u{1b}[31m-\u{1b}[0m "),
+        (&["walk", &before, "0x30000000"], "(not-present)\u{1b}[0m"),
+        (&["formats"], "\u{1b}[1mvtdss"),
+        (&["formats", "vtdss"], "Bits of an item\u{1b}[0m"),
+    ];
+    for (command, mark) in commands {
+        let text =
+            |options: &[&str]| String::from_utf8(with_environment(&[], &[command, options].concat()).stdout).unwrap();
+        let (plain, coloured) = (text(&[]), text(&["--color", "always"]));
+        assert!(coloured.contains(mark) && !plain.contains('\u{1b}'), "{coloured:?}");
+        assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+    }
+}

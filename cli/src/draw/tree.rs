@@ -258,7 +258,8 @@ impl Builder<'_> {
             }
             next = item.index + 1;
             let cell = self.cell(at, item);
-            let is_joined = cells.last_mut().is_some_and(|before| self.join(before, &cell));
+            let may_join = self.hole(at.level) != Some(cell.first);
+            let is_joined = may_join && cells.last_mut().is_some_and(|before| self.join(before, &cell));
             if !is_joined {
                 cells.push(cell);
             }
@@ -269,7 +270,29 @@ impl Builder<'_> {
         if behind < count {
             cells.push(Cell::plain(behind, count - behind, What::Unseen));
         }
+        self.split_at_hole(at.level, &mut cells);
         cells
+    }
+
+    /// The first item of a table of `level` whose VA does not continue that of the one before: the upper half of a top.
+    fn hole(&self, level: u32) -> Option<u32> {
+        let shape = self.shape();
+        let has_hole = level == shape.top_level() && shape.is_sign_extended();
+        has_hole.then(|| 1 << shape.levels[level as usize].items_lg2 >> 1)
+    }
+
+    /// No cell is in both halves: what is between them is no VA.
+    fn split_at_hole(&self, level: u32, cells: &mut Vec<Cell>) {
+        let Some(hole) = self.hole(level) else { return };
+        let n = cells.partition_point(|cell| cell.first < hole);
+        let Some(before) = n.checked_sub(1).and_then(|n| cells.get_mut(n)) else { return };
+        let end = before.first + before.items;
+        if end > hole {
+            // Pages do not reach this far: they were not joined. What is left has nothing but its items.
+            before.items = hole - before.first;
+            let rest = Cell::plain(hole, end - hole, before.what);
+            cells.insert(n, rest);
+        }
     }
 
     /// The items that are in the window: the first, and the one behind the last.

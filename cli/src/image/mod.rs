@@ -57,6 +57,8 @@ pub struct Image {
     pub no_manifest: Option<InspectError>,
     /// The CPUs in the notes of QEMU.
     pub cpus: BTreeSet<Cpu>,
+    /// Whether the headers tell of more than there is in the file.
+    pub is_cut_off: bool,
     file: ImageFile,
     /// Ascending, and disjoint.
     segments: Vec<Segment>,
@@ -96,8 +98,10 @@ impl Image {
         } else {
             (vec![Segment { pa: raw_base, len: file.len(), offset: 0 }], BTreeSet::new())
         };
+        let is_in = |segment: &Segment| segment.offset.saturating_add(segment.len) <= file.len();
+        let is_cut_off = !segments.iter().all(is_in);
         let segments = sorted(segments, file.len()).map_err(damaged)?;
-        Ok(Self { name, manifest, no_manifest, cpus, file, segments })
+        Ok(Self { name, manifest, no_manifest, cpus, is_cut_off, file, segments })
     }
 
     /// The segments, ascending and disjoint.

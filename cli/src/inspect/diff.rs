@@ -8,6 +8,7 @@ use super::source::Source;
 use crate::decode::{Shape, letters};
 use crate::human;
 use crate::number::{AddressRange, Hex};
+use crate::style::{self, styled};
 use serde::Serialize;
 use std::io::{self, Write};
 
@@ -207,10 +208,10 @@ fn text(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) ->
         count += 1;
         let bytes = human::bytes((change.va.last - change.va.first).saturating_add(1));
         let (first, last) = (change.va.first, change.va.last);
-        let (mark, what) = match (&change.before, &change.after) {
-            (None, Some(after)) => ('+', side(1, after)),
-            (Some(before), None) => ('-', side(0, before)),
-            (Some(before), Some(after)) => ('~', format!("{}  ->  {}", side(0, before), side(1, after))),
+        let (mark, style, what) = match (&change.before, &change.after) {
+            (None, Some(after)) => ('+', style::ADDED, side(1, after)),
+            (Some(before), None) => ('-', style::ERROR, side(0, before)),
+            (Some(before), Some(after)) => ('~', style::ODD, format!("{}  ->  {}", side(0, before), side(1, after))),
             (None, None) => continue,
         };
         let kind = match change.kind {
@@ -220,6 +221,7 @@ fn text(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) ->
             Kind::Permission => "permission",
             Kind::Attributes => "attributes",
         };
+        let mark = styled(style, mark);
         writeln!(out, "{mark} {first:0va_digits$x}..={last:0va_digits$x}  {bytes:>10}  {kind:11}  {what}")?;
     }
     writeln!(out, "{}", human::count(count, "change"))?;

@@ -52,9 +52,14 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     let text = if args.json {
         serde_json::to_string_pretty(&walks).map_err(|error| (status::INPUT, error.to_string()))? + "\n"
     } else {
-        walks.iter().map(|walk| walk::text(&source, walk)).collect::<Vec<_>>().join("\n")
+        walks.iter().map(|walk| coloured(&source, walk)).collect::<Vec<_>>().join("\n")
     };
-    status::shown(io::stdout().lock().write_all(text.as_bytes()))?;
+    let shown = if args.json {
+        io::stdout().lock().write_all(text.as_bytes())
+    } else {
+        anstream::stdout().lock().write_all(text.as_bytes())
+    };
+    status::shown(shown)?;
     // What is merely worth knowing of a page that is mapped changes nothing.
     let oddities =
         |walk: &Walk| walk.oddities.iter().map(|broken| broken.severity).filter(|one| *one > Severity::Note).max();
@@ -63,6 +68,15 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         None => status::OK,
         Some(Severity::Note | Severity::Warning) => status::WARNING,
         Some(Severity::Error) => status::ERROR,
+    })
+}
+
+/// A walk in text, with colours where it says what is wrong.
+fn coloured(source: &Source, walk: &Walk) -> String {
+    walk.stop.iter().chain(&walk.oddities).fold(walk::text(source, walk), |text, broken| {
+        let style = if broken.severity == Severity::Error { style::ERROR } else { style::ODD };
+        let words = format!("{} ({})", broken.text, broken.rule);
+        text.replace(&format!("{words}\n"), &format!("{}\n", styled(style, &words)))
     })
 }
 
@@ -119,8 +133,14 @@ pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
 pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     let before = Source::open(&args.before, &args.source)?;
     let after = Source::open_at(&args.after, &args.source, args.root_b)?;
-    let mut out = out();
-    let shown = diff::diff(&before, &after, args, &mut out)?.and_then(|verdict| out.flush().map(|()| verdict));
+    let shown = if args.output == Output::Text {
+        // Colours are taken out where none are wanted.
+        let mut out = BufWriter::new(anstream::stdout().lock());
+        diff::diff(&before, &after, args, &mut out)?.and_then(|verdict| out.flush().map(|()| verdict))
+    } else {
+        let mut out = out();
+        diff::diff(&before, &after, args, &mut out)?.and_then(|verdict| out.flush().map(|()| verdict))
+    };
     let verdict = match shown {
         // Nobody reads on: they differ, or there would be less to read.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Verdict::Different,

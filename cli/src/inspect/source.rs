@@ -100,6 +100,7 @@ impl Source {
         if !self.image.has(root, bytes) {
             let name = self.image.name.clone();
             let hint = match self.image.segments() {
+                _ if self.image.is_cut_off => "the file is cut off: its headers tell of memory behind its end",
                 // Raw memory that nobody said the place of.
                 [only] if only.pa == 0 => "raw memory begins at 0 unless `--base` says where",
                 _ => "`--root` is a physical address",
