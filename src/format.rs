@@ -436,7 +436,8 @@ pub trait PtFormat: Description {
     fn faulting_flags(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Self::Item {
         Self::Item::ZERO
     }
-    /// The bits by which hardware notes that a leaf was used, in any item of it. By default none.
+    /// The bits by which hardware notes that a leaf of several items was used, in any of them: the items differ there. By
+    /// default none.
     #[inline(always)]
     fn accessed_bits(_common: &Common<Self>) -> Self::Item {
         Self::Item::ZERO
@@ -614,8 +615,8 @@ pub trait Groups: PtFormat {
     fn oa_of_entry(common: &Common<Self>, level: u32, raw: Self::Item) -> u64 {
         lg2::align_down(Self::stored_oa(common, level, raw), Self::entry_size_lg2(common, level, raw))
     }
-    /// The exact output address of `va`, which this leaf item covers, alone or with the others of its entry: it is the one that `va`
-    /// selects.
+    /// The exact output address of `va`, which this leaf item covers, alone or with the others of its entry: it is the one
+    /// that `va` selects.
     #[inline(always)]
     fn exact_oa(common: &Common<Self>, level: u32, raw: Self::Item, va: u64) -> u64 {
         let (stored, item_lg2) = (Self::stored_oa(common, level, raw), item_size_lg2::<Self>(level));

@@ -185,9 +185,6 @@ crate::define_pt_format!(
                 let memory_type = if is_leaf && !MEMORY_TYPES.contains(&MT.get(raw)) { raw & MT.mask() } else { 0 };
                 memory_type | if R.is_set(raw) { 0 } else { raw & W.mask() }
             }
-            fn accessed_bits(_: &Common<Self>) -> u64 {
-                A.mask()
-            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
                 Error::check_range("top_level", top_level, 3..=4, Errno::EOPNOTSUPP)?;

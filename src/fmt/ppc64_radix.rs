@@ -181,9 +181,6 @@ crate::define_pt_format!(
                 let access = Access::READ.when(readable || writable) | Access::WRITE.when(writable);
                 access | Access::EXECUTE.when(executable) | Access::USER.when(!PRIV.is_set(raw))
             }
-            fn accessed_bits(_: &Common<Self>) -> u64 {
-                R.mask()
-            }
             fn faulting_flags(common: &Common<Self>, _: u32, raw: u64) -> u64 {
                 if common.has(RC_UPDATES) { 0 } else { !raw & R.mask() }
             }

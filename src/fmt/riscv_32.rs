@@ -175,9 +175,6 @@ crate::define_pt_format!(
             fn reserved_bits(_: &Common<Self>, _: u32, raw: u32) -> u32 {
                 if R.is_set(raw) { 0 } else { raw & W.mask() }
             }
-            fn accessed_bits(_: &Common<Self>) -> u32 {
-                A.mask()
-            }
             fn faulting_flags(common: &Common<Self>, _: u32, raw: u32) -> u32 {
                 if common.has(SVADU) { 0 } else { !raw & A.mask() }
             }

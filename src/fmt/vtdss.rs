@@ -115,9 +115,6 @@ crate::define_pt_format!(
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
                 Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw)) | Access::EXECUTE | Access::USER
             }
-            fn accessed_bits(_: &Common<Self>) -> u64 {
-                A.mask()
-            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
                 Error::check_range("top_level", top_level, 2..=4, Errno::EOPNOTSUPP)?;

@@ -130,9 +130,6 @@ crate::define_pt_format!(
                 let access = Access::WRITE.when(RW.is_set(raw)) | Access::USER.when(U.is_set(raw));
                 Access::READ | access | Access::EXECUTE.when(!XD.is_set(raw))
             }
-            fn accessed_bits(_: &Common<Self>) -> u64 {
-                A.mask()
-            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
                 Error::check_range("top_level", top_level, 3..=4, Errno::EOPNOTSUPP)?;

@@ -139,9 +139,6 @@ crate::define_pt_format!(
             fn reserved_bits(common: &Common<Self>, _: u32, raw: u64) -> u64 {
                 if common.has(EXECUTE_DISABLE) { 0 } else { raw & XD.mask() }
             }
-            fn accessed_bits(_: &Common<Self>) -> u64 {
-                A.mask()
-            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 32..=32, Errno::EINVAL)?;
                 Ok(Limits { top_level: 2, max_va_lg2: 32, max_oa_lg2: config.hw_max_oasz_lg2.min(52) })

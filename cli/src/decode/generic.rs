@@ -1,7 +1,8 @@
 //! The decoder of any format.
 //!
-//! Which fields are *attributes* is found by trying the format's functions: a field says what or where a mapping is (present, page size) if changing it makes something
-//! else of the item and not other attributes, or a page of another size; all other fields are attributes.
+//! Which fields are *attributes* is found by trying the format's functions: a field says what or where a mapping is (present,
+//! page size) if changing it makes something else of the item and not other attributes, or a page of another size; all other
+//! fields are attributes.
 //!
 //! How pointers and leaves combine is in the description ([`Below`]): what pointers say is put into the leaf, and the leaf is
 //! looked at then. Pointers that the library does not follow, because it never writes such a field, are followed here.
@@ -126,7 +127,7 @@ impl<F: Groups> Generic<F> {
         if level > 0 && F::kind(&self.common, level, followed) == Kind::Table {
             return Known { kind: Kind::Table, followed, below: level - 1 };
         }
-        if let Some(below) = F::skips_to(&self.common, level, raw) {
+        if let Some(below) = F::skips_to(&self.common, level, raw).filter(|below| *below < level) {
             return Known { kind: Kind::Table, followed, below };
         }
         let present = F::nonempty_bits(&self.common, level);
