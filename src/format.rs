@@ -405,8 +405,9 @@ pub trait PtFormat: Description {
     fn empty_item(_common: &Common<Self>, _level: u32) -> Self::Item {
         Self::Item::ZERO
     }
-    /// Bits of which each by itself says that an item of `level` is not empty: a present bit, or the permissions of a
-    /// format without one. A hint for scans, which look at many items at once; by default none.
+    /// Bits of which each by itself, where it is not what it is in the [empty item](Self::empty_item), says that an item of `level`
+    /// is not empty: a present bit, the permissions of a format without one, or an invalid bit that empty items have set. A
+    /// hint for scans, which look at many items at once; by default none.
     #[inline(always)]
     fn nonempty_bits(_common: &Common<Self>, _level: u32) -> Self::Item {
         Self::Item::ZERO

@@ -396,8 +396,15 @@ impl<'t, F: Groups> Table<'t, F> {
     /// a leaf. (What a further bit makes foreign is not noticed.)
     #[inline(always)]
     pub(crate) fn is_all_leaves(&self, common: &Common<F>) -> bool {
-        let bits = from_memory::<F>(F::Item::and_all(self.items));
-        bits & F::nonempty_bits(common, self.level) != F::Item::ZERO && F::kind(common, self.level, bits) == Kind::Leaf
+        let (empty, told) = (F::empty_item(common, self.level), F::nonempty_bits(common, self.level));
+        // A bit that empty items have not is set in all of these, or one that they have is clear in all.
+        let (bits, told) = if told & empty == F::Item::ZERO {
+            (F::Item::and_all(self.items), told)
+        } else {
+            (F::Item::or_all(self.items), told & empty)
+        };
+        let bits = from_memory::<F>(bits);
+        (bits ^ empty) & told != F::Item::ZERO && F::kind(common, self.level, bits) == Kind::Leaf
     }
 
     /// Writes one item, with release order.

@@ -45,7 +45,7 @@ fn check(arguments: &[String]) -> Result<ExitCode, String> {
 
     println!("instructions for each operation, or for each leaf where the case says so; lower is better\n");
     println!(
-        "{:<58} {:<9} {:>9} {:>9} {:>10} {:>8} {:>10}",
+        "{:<58} {:<15} {:>9} {:>9} {:>10} {:>8} {:>10}",
         "case", "format", "counted", "budget", "reference", "of ref.", "recorded"
     );
     let (mut budgets, mut over, mut known_over, mut worse, mut better, mut missing) = (0, 0, 0, 0, 0, 0);
@@ -85,7 +85,7 @@ fn check(arguments: &[String]) -> Result<ExitCode, String> {
         let name = if row.name.len() > 58 { &row.name[..58] } else { row.name };
         let ratio = reference.map(|reference| count.instructions / reference);
         let line = format!(
-            "{name:<58} {:<9} {:>9} {:>9} {:>10} {:>8} {:>10}  {}",
+            "{name:<58} {:<15} {:>9} {:>9} {:>10} {:>8} {:>10}  {}",
             count.column,
             number(Some(count.instructions)),
             number(budget),

@@ -4,7 +4,7 @@
 //! from another module calls it; the loop around it is counted too (together about 15 instructions, as in the reference).
 
 use crate::formats::Shape;
-use crate::operations::{Action, IOVA, Layout, Operation, Order, PADDR, PAGE, PIECE, Runs, Scaled};
+use crate::operations::{Action, IOVA, Layout, Operation, Order, PADDR, PIECE, Ranges, Runs, Scaled};
 use crate::rows::{Per, Row};
 use crate::target::{Limits, PROT, Table, Tables, Target, table};
 use crate::{BenchDomain, Purpose};
@@ -40,24 +40,28 @@ pub fn case<F: Walkers + 'static>(
         last_iova: info.aperture.last,
         oa_bits: info.max_oa_lg2,
         page_sizes: info.page_sizes,
-        lowest_table_lg2: item_size_lg2::<F>(1),
+        item_lg2: [0, 1, 2].map(item_size_lg2::<F>),
     };
+    let page = 1 << limits.page_lg2(0)?;
     match row.operation {
         Operation::ReadAndClearDirty { len_lg2, one_in } => {
             let len = 1u64 << len_lg2;
-            if !limits.hold(IOVA, PADDR + PAGE, len) || !limits.have_size(12) {
+            if !limits.hold(IOVA, PADDR + page, len) {
                 return None;
             }
-            assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name);
+            assert!(table.map(IOVA, PADDR + page, len, PROT), "{}", row.name);
+            // In some formats what may be written is dirty from the start.
+            read_and_clear_dirty(&mut table, IOVA, len);
             // Some formats have it in some configurations.
-            table.set_dirty(IOVA).ok().map(|()| Box::new(Dirty { table, len, one_in }) as Box<dyn Case>)
+            table.set_dirty(IOVA).ok().map(|()| Box::new(Dirty { table, page, len, one_in }) as Box<dyn Case>)
         }
         Operation::Scatter { pages } => {
             let lists = if purpose == Purpose::Count { 8 } else { 16 };
-            let fits =
-                limits.hold(IOVA, PADDR, (lists * Scatter::<F>::STRIDE).max(pages * PAGE * 2)) && limits.have_size(12);
+            let mut case = Scatter { table, page, segments: scattered(page, pages), lists, are_mapped: false };
+            // No list may cover a table whole.
+            let fits = limits.hold(IOVA, PADDR, (lists * case.stride()).max(pages * page * 2))
+                && 1 << limits.item_lg2[1] >= pages * page;
             fits.then(|| {
-                let mut case = Scatter { table, segments: scattered(pages), lists, are_mapped: false };
                 case.map_all();
                 case.unmap_all();
                 Box::new(case) as Box<dyn Case>
@@ -65,15 +69,14 @@ pub fn case<F: Walkers + 'static>(
         }
         Operation::TranslateRange { len_lg2, runs } => {
             let len = 1u64 << len_lg2;
-            let fits = limits.hold(IOVA, PADDR + PAGE, 2 * len) && limits.have_size(12);
-            fits.then(|| {
+            limits.hold(IOVA, PADDR + page, 2 * len).then(|| {
                 match runs {
-                    Runs::One => assert!(table.map(IOVA, PADDR + PAGE, len, PROT), "{}", row.name),
-                    Runs::EachLeaf => scattered(len / PAGE).iter().zip(0..).for_each(|(segment, page)| {
-                        assert!(table.map(IOVA + page * PAGE, segment.paddr, segment.len, PROT), "{}", row.name);
+                    Runs::One => assert!(table.map(IOVA, PADDR + page, len, PROT), "{}", row.name),
+                    Runs::EachLeaf => scattered(page, len / page).iter().zip(0..).for_each(|(segment, n)| {
+                        assert!(table.map(IOVA + n * page, segment.paddr, segment.len, PROT), "{}", row.name);
                     }),
                 }
-                Box::new(TranslateRange { table, len, runs }) as Box<dyn Case>
+                Box::new(TranslateRange { table, page, len, runs }) as Box<dyn Case>
             })
         }
         _ => common_case(table, limits, row, purpose),
@@ -92,64 +95,51 @@ pub fn common_case<T: Target + 'static>(
 ) -> Option<Box<dyn Case>> {
     match row.operation {
         Operation::Ranges { action, layout } => {
-            let count = if purpose == Purpose::Count { layout.count } else { layout.timed };
-            let span = layout.stride * (count - 1) + layout.len;
-            let fits = limits.hold(layout.iova, layout.paddr, span)
-                && limits.have_size(12)
-                && layout.page_lg2.is_none_or(|size| limits.have_size(size))
-                && (layout.tables == Tables::Stay || layout.len >> limits.lowest_table_lg2 > 0);
-            fits.then(|| {
-                let units = if row.per == Per::Leaf { count * (layout.len / PAGE) } else { count };
-                let mut case = Ranges { target, action, layout, count, units, are_mapped: false };
-                // So that the tables that stay are there.
-                case.map_all();
-                case.unmap_all();
-                Box::new(case) as Box<dyn Case>
-            })
+            let ranges = layout.for_limits(&limits, purpose)?;
+            let leaves = if row.per == Per::Leaf { ranges.len >> limits.page_lg2(0)? } else { 1 };
+            Some(RangesCase::boxed(target, action, ranges, leaves))
         }
-        Operation::Translate { order, page_lg2, len_lg2 } => {
+        Operation::Translate { order, level, len_lg2 } => {
+            let page_lg2 = limits.page_lg2(level)?;
             let count = if purpose == Purpose::Count { 4096 } else { 1 << 16 };
-            let fits = limits.hold(IOVA, PADDR + PAGE, 1 << len_lg2) && limits.have_size(page_lg2);
-            fits.then(|| {
-                let paddr = fill(&mut target, page_lg2, len_lg2);
-                Box::new(Translate { target, order, paddr, page_lg2, len_lg2, count }) as Box<dyn Case>
-            })
+            let paddr = fill(&mut target, &limits, level, len_lg2, 0)?;
+            Some(Box::new(Translate { target, order, paddr, page_lg2, len_lg2, count }))
         }
         Operation::AtScale { action, len_lg2 } => {
             // The range, and what follows it; in large pages if it is large.
-            let page_lg2 = if len_lg2 <= 30 { 12 } else { 21 };
-            let fits = limits.hold(IOVA, PADDR + PAGE, (1 << len_lg2) + (1 << 31)) && limits.have_size(page_lg2);
-            fits.then(|| {
-                let paddr = fill(&mut target, page_lg2, len_lg2);
-                let behind = (IOVA + (1 << len_lg2)).next_multiple_of(1 << 30);
-                let layout = Layout { iova: behind, ..Layout::pages(12) };
-                let count = if purpose == Purpose::Count { layout.count } else { layout.timed };
-                let action = match action {
-                    Scaled::Map => Action::Map,
-                    Scaled::Unmap => Action::Unmap,
-                    Scaled::Translate => {
-                        let order = Order::Sequential;
-                        return Box::new(Translate { target, order, paddr, page_lg2, len_lg2, count }) as Box<dyn Case>;
-                    }
-                };
-                let mut case = Ranges { target, action, layout, count, units: count, are_mapped: false };
-                case.map_all();
-                case.unmap_all();
-                Box::new(case) as Box<dyn Case>
-            })
+            let level = if len_lg2 <= 30 { 0 } else { 1 };
+            let page_lg2 = limits.page_lg2(level)?;
+            let paddr = fill(&mut target, &limits, level, len_lg2, 1 << 31)?;
+            let behind = (IOVA + (1 << len_lg2)).next_multiple_of(1 << 30);
+            let ranges = Layout { iova: behind, ..Layout::pages(0) }.for_limits(&limits, purpose)?;
+            let action = match action {
+                Scaled::Map => Action::Map,
+                Scaled::Unmap => Action::Unmap,
+                Scaled::Translate => {
+                    let (order, count) = (Order::Sequential, ranges.count);
+                    return Some(Box::new(Translate { target, order, paddr, page_lg2, len_lg2, count }));
+                }
+            };
+            Some(RangesCase::boxed(target, action, ranges, 1))
         }
         Operation::Scatter { .. } | Operation::TranslateRange { .. } | Operation::ReadAndClearDirty { .. } => None,
     }
 }
 
-/// Maps a range of leaves of one size, from [`IOVA`]. Its physical address.
-fn fill(target: &mut impl Target, page_lg2: u32, len_lg2: u32) -> u64 {
-    // Aligned alike for large pages, and off by 4 KiB where the smallest are wanted.
-    let paddr = if page_lg2 > 12 { PADDR } else { PADDR + PAGE };
-    target.use_sizes(1 << page_lg2);
+/// Maps a range of leaves of one item at level 0 or 1, from [`IOVA`] on. Its physical address; `None` if there is no room for it and
+/// for so many bytes behind it.
+fn fill(target: &mut impl Target, limits: &Limits, level: usize, len_lg2: u32, bytes_behind: u64) -> Option<u64> {
+    let page = 1 << limits.page_lg2(level)?;
+    // Aligned alike for large pages, and off by one page where the smallest are wanted.
+    let paddr = PADDR + if level > 0 { 0 } else { page };
+    let is_aligned = (IOVA | PADDR | 1 << len_lg2).is_multiple_of(page);
+    if !is_aligned || !limits.hold(IOVA, paddr, (1 << len_lg2) + bytes_behind) {
+        return None;
+    }
+    target.use_sizes(page);
     assert!(target.map(IOVA, paddr, 1 << len_lg2, PROT), "a range to translate");
     target.use_sizes(u64::MAX);
-    paddr
+    Some(paddr)
 }
 
 #[inline(never)]
@@ -163,22 +153,32 @@ fn read_and_clear_dirty<F: Walkers>(table: &mut Table<F>, iova: u64, len: u64) -
 
 /// Maps or unmaps ranges.
 #[derive(Debug)]
-struct Ranges<T> {
+struct RangesCase<T> {
     target: T,
     action: Action,
-    layout: Layout,
-    count: u64,
-    units: u64,
+    ranges: Ranges,
+    /// Of each range, where the row counts for each leaf; otherwise 1.
+    leaves: u64,
     /// All of them, or none.
     are_mapped: bool,
 }
 
-impl<T: Target> Ranges<T> {
+impl<T: Target + 'static> RangesCase<T> {
+    fn boxed(target: T, action: Action, ranges: Ranges, leaves: u64) -> Box<dyn Case> {
+        let mut case = Self { target, action, ranges, leaves, are_mapped: false };
+        // So that the tables that stay are there.
+        case.map_all();
+        case.unmap_all();
+        Box::new(case)
+    }
+}
+
+impl<T: Target> RangesCase<T> {
     fn map_all(&mut self) {
-        let Layout { mut iova, mut paddr, len, stride, .. } = black_box(self.layout);
+        let Ranges { mut iova, mut paddr, len, stride, count, .. } = black_box(self.ranges);
         let prot = black_box(PROT);
         let mut all = true;
-        for _ in 0..self.count {
+        for _ in 0..count {
             all &= self.target.map(iova, paddr, len, prot);
             iova += stride;
             paddr += stride;
@@ -188,20 +188,20 @@ impl<T: Target> Ranges<T> {
     }
 
     fn unmap_all(&mut self) {
-        let Layout { mut iova, len, stride, tables, .. } = black_box(self.layout);
+        let Ranges { mut iova, len, stride, count, tables, .. } = black_box(self.ranges);
         let mut removed = 0;
-        for _ in 0..self.count {
+        for _ in 0..count {
             removed += self.target.unmap(iova, len, tables);
             iova += stride;
         }
-        assert_eq!(removed, self.count * len, "unmapped");
+        assert_eq!(removed, count * len, "unmapped");
         self.are_mapped = false;
     }
 
     /// Unmaps everything, but no table.
     fn empty_tables(&mut self) {
-        let Layout { iova, len, stride, .. } = self.layout;
-        for start in (0..self.count).map(|n| iova + n * stride) {
+        let Ranges { iova, len, stride, count, .. } = self.ranges;
+        for start in (0..count).map(|n| iova + n * stride) {
             for piece in (start..start + len).step_by(PIECE as usize) {
                 assert_eq!(self.target.unmap(piece, PIECE, Tables::Stay), PIECE);
             }
@@ -210,10 +210,10 @@ impl<T: Target> Ranges<T> {
     }
 }
 
-impl<T: Target> Case for Ranges<T> {
+impl<T: Target> Case for RangesCase<T> {
     fn prepare(&mut self) {
         match self.action {
-            Action::Map if self.layout.keeps_tables => {
+            Action::Map if self.ranges.keeps_tables => {
                 if !self.are_mapped {
                     self.map_all();
                 }
@@ -221,7 +221,7 @@ impl<T: Target> Case for Ranges<T> {
             }
             Action::Map if self.are_mapped => {
                 self.unmap_all();
-                if self.layout.tables == Tables::Go {
+                if self.ranges.tables == Tables::Go {
                     self.target.free_empty_tables();
                 }
             }
@@ -238,7 +238,7 @@ impl<T: Target> Case for Ranges<T> {
     }
 
     fn units(&self) -> u64 {
-        self.units
+        self.ranges.count * self.leaves
     }
 }
 
@@ -291,30 +291,31 @@ impl<T: Target> Case for Translate<T> {
 #[derive(Debug)]
 struct Dirty<F: Walkers> {
     table: Table<F>,
+    page: u64,
     len: u64,
     one_in: u64,
 }
 
 impl<F: Walkers> Case for Dirty<F> {
     fn prepare(&mut self) {
-        for offset in (0..self.len).step_by((self.one_in * PAGE) as usize) {
+        for offset in (0..self.len).step_by((self.one_in * self.page) as usize) {
             self.table.set_dirty(IOVA + offset).expect("mapped");
         }
     }
 
     fn run(&mut self) {
         let found = read_and_clear_dirty(&mut self.table, black_box(IOVA), black_box(self.len));
-        assert_eq!(found, self.len / PAGE / self.one_in, "dirty leaves");
+        assert_eq!(found, self.len / self.page / self.one_in, "dirty leaves");
     }
 
     fn units(&self) -> u64 {
-        self.len / PAGE
+        self.len / self.page
     }
 }
 
 /// Pages in descending order with gaps, so that no two are contiguous.
-fn scattered(pages: u64) -> Vec<Segment> {
-    (0..pages).rev().map(|page| Segment { paddr: PADDR + page * 2 * PAGE, len: PAGE }).collect()
+fn scattered(page: u64, pages: u64) -> Vec<Segment> {
+    (0..pages).rev().map(|n| Segment { paddr: PADDR + n * 2 * page, len: page }).collect()
 }
 
 #[inline(never)]
@@ -326,31 +327,38 @@ fn map_sg<F: Walkers>(table: &mut Table<F>, iova: u64, segments: &[Segment]) -> 
 #[derive(Debug)]
 struct Scatter<F: Walkers> {
     table: Table<F>,
+    page: u64,
     segments: Vec<Segment>,
     lists: u64,
     are_mapped: bool,
 }
 
 impl<F: Walkers> Scatter<F> {
-    /// One list in each table of 2 MiB, from its second quarter on: so it is never covered whole, and stays.
-    const STRIDE: u64 = 1 << 21;
-    const FIRST: u64 = IOVA + Self::STRIDE / 4;
+    /// One list in each table of 512 items, from its second quarter on: so it is never covered whole, and stays.
+    const fn stride(&self) -> u64 {
+        512 * self.page
+    }
+
+    const fn first(&self) -> u64 {
+        IOVA + self.stride() / 4
+    }
 
     fn map_all(&mut self) {
         let mut mapped = 0;
-        let mut iova = black_box(Self::FIRST);
+        let (mut iova, stride) = black_box((self.first(), self.stride()));
         for _ in 0..self.lists {
             mapped += map_sg(&mut self.table, iova, &self.segments);
-            iova += Self::STRIDE;
+            iova += stride;
         }
-        assert_eq!(mapped, self.units() * PAGE, "mapped");
+        assert_eq!(mapped, self.units() * self.page, "mapped");
         self.are_mapped = true;
     }
 
     fn unmap_all(&mut self) {
-        let len = self.segments.len() as u64 * PAGE;
+        let len = self.segments.len() as u64 * self.page;
+        let (first, stride) = (self.first(), self.stride());
         for list in 0..self.lists {
-            assert_eq!(self.table.unmap(Self::FIRST + list * Self::STRIDE, len, Tables::Stay), len, "unmapped");
+            assert_eq!(self.table.unmap(first + list * stride, len, Tables::Stay), len, "unmapped");
         }
         self.are_mapped = false;
     }
@@ -382,6 +390,7 @@ fn translate_range<F: Walkers>(table: &Table<F>, iova: u64, len: u64) -> (u64, u
 #[derive(Debug)]
 struct TranslateRange<F: Walkers> {
     table: Table<F>,
+    page: u64,
     len: u64,
     runs: Runs,
 }
@@ -395,6 +404,6 @@ impl<F: Walkers> Case for TranslateRange<F> {
     }
 
     fn units(&self) -> u64 {
-        self.len / PAGE
+        self.len / self.page
     }
 }

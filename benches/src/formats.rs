@@ -66,5 +66,17 @@ formats! {
     riscv_32: 32, Features::empty(), Config {};
     riscv_32_g: 34, Features::empty(), Config {};
     ept: 48, ACCESSED_DIRTY, Config { top_level: 3 };
+    x86_pae: 32, Features::empty(), Config {};
     armv8_4k: 48, Features::empty(), Config {};
+    armv8_16k: 48, Features::empty(), Config {};
+    armv8_64k: 48, Features::empty(), Config {};
+    armv7s: 32, Features::empty(), Config {};
+    mali_lpae: 48, Features::empty(), Config {};
+    dart: 36, Features::empty(), Config {};
+    dart_16k: 36, Features::empty(), Config {};
+    dart_v2: 42, Features::empty(), Config {};
+    rockchip_v2: 32, Features::empty(), Config {};
+    ppc64_radix: 52, Features::empty(), Config { quadrant: 0 };
+    ppc64_radix_64k: 52, Features::empty(), Config { quadrant: 0 };
+    s390: 53, Features::empty(), Config { top_level: 3 };
 }

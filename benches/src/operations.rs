@@ -1,6 +1,10 @@
 //! What the rows do, as data.
+//!
+//! Page sizes are levels: "4K", "2M" and "1G" in the rows' names stand for a leaf of one item at level 0, 1 and 2, which is what
+//! they are in most formats. Other amounts are what the names say. [`Layout::for_limits`] makes the one of the other.
 
-use crate::target::Tables;
+use crate::Purpose;
+use crate::target::{Limits, Tables};
 
 /// What is done with a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,12 +49,12 @@ pub enum Operation {
     Translate {
         /// In which order.
         order: Order,
-        /// Size of the leaves.
-        page_lg2: u32,
+        /// Level of the leaves, each one item.
+        level: usize,
         /// Bytes mapped.
         len_lg2: u32,
     },
-    /// Single pages of 4 KiB, one call each, in a table that has a large range mapped.
+    /// Single pages of level 0, one call each, in a table that has a large range mapped.
     AtScale {
         /// What is done.
         action: Scaled,
@@ -62,14 +66,14 @@ pub enum Operation {
         /// Pages in a list.
         pages: u64,
     },
-    /// Translates a range of 4 KiB leaves to runs, in one call.
+    /// Translates a range of leaves of level 0 to runs, in one call.
     TranslateRange {
         /// Bytes mapped.
         len_lg2: u32,
         /// How the leaves are laid out.
         runs: Runs,
     },
-    /// Scans a range of 4 KiB leaves for dirty ones and makes them clean, in one call.
+    /// Scans a range of leaves of level 0 for dirty ones and makes them clean, in one call.
     ReadAndClearDirty {
         /// Bytes mapped.
         len_lg2: u32,
@@ -87,9 +91,53 @@ pub enum Runs {
     EachLeaf,
 }
 
-/// Ranges to map or unmap.
+/// What the size of a range is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Extent {
+    /// A leaf of one item at this level.
+    Page(usize),
+    /// A leaf of so many bytes, of several items in formats that have it.
+    Leaf(u64),
+    /// So many bytes, however they are mapped.
+    Bytes(u64),
+    /// So many bytes, that are leaves of level 0 and nothing larger.
+    SmallLeaves(u64),
+    /// So many bytes, of leaves of 2 MiB at level 1 and of 1 GiB at level 2.
+    Mixed(u64),
+}
+
+/// Where ranges are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Spacing {
+    /// Each behind the one before.
+    SideBySide,
+    /// Each in another lowest table: no call finds anything where the one before left it.
+    FarApart,
+    /// From one to the next so many bytes.
+    Bytes(u64),
+}
+
+/// Ranges to map or unmap, for any format.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Layout {
+    /// The first IOVA, before it is aligned to the size of pages.
+    pub(crate) iova: u64,
+    /// Its physical address, likewise.
+    pub(crate) paddr: u64,
+    pub(crate) extent: Extent,
+    pub(crate) spacing: Spacing,
+    /// Ranges of one run: to count, and to time.
+    pub(crate) count: u64,
+    pub(crate) timed: u64,
+    /// What becomes of lower tables when a range is unmapped.
+    pub(crate) tables: Tables,
+    /// Whether the tables are made empty and kept before a run that maps.
+    pub(crate) keeps_tables: bool,
+}
+
+/// Ranges to map or unmap, as they are in one format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Ranges {
     /// The first IOVA.
     pub(crate) iova: u64,
     /// Its physical address.
@@ -98,11 +146,8 @@ pub struct Layout {
     pub(crate) len: u64,
     /// Bytes from one to the next.
     pub(crate) stride: u64,
-    /// Ranges of one run: to count, and to time.
+    /// How many there are.
     pub(crate) count: u64,
-    pub(crate) timed: u64,
-    /// The page size that is needed, where a range is one leaf.
-    pub(crate) page_lg2: Option<u32>,
     /// What becomes of lower tables when a range is unmapped.
     pub(crate) tables: Tables,
     /// Whether the tables are made empty and kept before a run that maps.
@@ -112,61 +157,51 @@ pub struct Layout {
 /// Where the ranges begin, unless it matters: formats with 32-bit addresses have this too.
 pub(crate) const IOVA: u64 = 0x4000_0000;
 pub(crate) const PADDR: u64 = 0x8000_0000;
-pub(crate) const PAGE: u64 = 0x1000;
 /// No table covers so little: unmapping in pieces of this size removes leaves and no table.
 pub(crate) const PIECE: u64 = 0x8_0000;
 
 impl Layout {
-    /// Pages that are aligned to their size, side by side, one call each.
-    pub const fn pages(page_lg2: u32) -> Self {
-        let len = 1 << page_lg2;
-        // Pages of 1 GiB do not fit often into an address space.
-        let timed = if page_lg2 < 30 { 4096 } else { 512 };
+    /// Leaves of one item at a level, side by side, one call each.
+    pub const fn pages(level: usize) -> Self {
+        // Pages of level 2 do not fit often into an address space.
+        let timed = if level < 2 { 4096 } else { 512 };
         Self {
             iova: IOVA,
             paddr: PADDR,
-            len,
-            stride: len,
+            extent: Extent::Page(level),
+            spacing: Spacing::SideBySide,
             count: 512,
             timed,
-            page_lg2: None,
             tables: Tables::Stay,
             keeps_tables: false,
         }
     }
 
-    /// The same, each in another lowest table: no call finds anything where the one before left it.
+    /// Ranges of so many bytes, aligned and side by side, one call each.
+    pub const fn ranges(len_lg2: u32) -> Self {
+        Self { extent: Extent::Bytes(1 << len_lg2), ..Self::pages(0) }
+    }
+
+    /// The same, for formats in which each range is one leaf.
+    pub const fn leaves(len_lg2: u32) -> Self {
+        Self { extent: Extent::Leaf(1 << len_lg2), ..Self::pages(0) }
+    }
+
+    /// The same, each in another lowest table.
     pub const fn far_apart(self) -> Self {
-        Self { stride: (1 << 22) + self.len, ..self }
+        Self { spacing: Spacing::FarApart, ..self }
     }
 
-    /// For formats in which each range is one leaf.
-    pub const fn of_one_size(self) -> Self {
-        Self { page_lg2: Some(self.len.trailing_zeros()), ..self }
-    }
-
-    /// Ranges that are aligned, mapped to addresses that are off by 4 KiB, so that no leaf is larger.
+    /// Ranges that are aligned, mapped to addresses that are off by one page, so that no leaf is larger than the smallest.
     pub const fn small_leaves(len_lg2: u32, timed: u64) -> Self {
-        let len = 1 << len_lg2;
-        let paddr = PADDR + PAGE;
         // Few, but enough for what a run costs beside them not to show.
         let count = if len_lg2 < 26 { 8 } else { 1 };
-        Self {
-            iova: IOVA,
-            paddr,
-            len,
-            stride: len,
-            count,
-            timed,
-            page_lg2: None,
-            tables: Tables::Go,
-            keeps_tables: false,
-        }
+        Self { extent: Extent::SmallLeaves(1 << len_lg2), count, timed, tables: Tables::Go, ..Self::pages(0) }
     }
 
     /// Whether it is of what every library has: single pages of the usual sizes, or ranges of 4 KiB pages.
     pub const fn is_plain(&self) -> bool {
-        self.stride != 1 << 34 && self.len != 1 << 16 && self.len != 1 << 20
+        matches!(self.extent, Extent::Page(_) | Extent::SmallLeaves(_))
     }
 
     /// With lower tables that are there, and empty, before a run that maps.
@@ -177,6 +212,43 @@ impl Layout {
     /// A range of 14 pages of 2 MiB, 3 of 1 GiB, and 3 of 2 MiB (fewer and larger ones for AMDv1).
     pub const MIXED: Self = {
         let (iova, end) = (0x3_fe40_0000, 0x4_c060_0000);
-        Self { iova, paddr: iova, len: end - iova, stride: 1 << 34, count: 16, timed: 64, ..Self::pages(12) }
+        let (extent, spacing) = (Extent::Mixed(end - iova), Spacing::Bytes(1 << 34));
+        Self { iova, paddr: iova, extent, spacing, count: 16, timed: 64, ..Self::pages(0) }
     };
+
+    /// The ranges that these are for what has such limits; `None` if it cannot hold them, or has no such leaves.
+    pub(crate) fn for_limits(&self, limits: &Limits, purpose: Purpose) -> Option<Ranges> {
+        let page = 1 << limits.page_lg2(0)?;
+        let (len, align, offset) = match self.extent {
+            Extent::Page(level) => limits.page_lg2(level).map(|size| (1 << size, 1 << size, 0))?,
+            Extent::Leaf(len) => limits.have_size(len.trailing_zeros()).then_some((len, len, 0))?,
+            Extent::Bytes(len) => (len >= page).then_some((len, len, 0))?,
+            Extent::SmallLeaves(len) => (len, 1, page),
+            Extent::Mixed(len) => {
+                let has_them = limits.page_lg2(1) == Some(21) && limits.page_lg2(2) == Some(30);
+                has_them.then_some((len, 1, 0))?
+            }
+        };
+        // A range that is to take tables along has to cover them.
+        if self.tables == Tables::Go && len >> limits.item_lg2[1] == 0 {
+            return None;
+        }
+        let stride = match self.spacing {
+            Spacing::SideBySide => len,
+            Spacing::FarApart => (1 << limits.item_lg2[1].max(22)) + len,
+            Spacing::Bytes(stride) => stride,
+        };
+        let count = if purpose == Purpose::Count { self.count } else { self.timed };
+        let (iova, paddr) = (self.iova.next_multiple_of(align), self.paddr.next_multiple_of(align) + offset);
+        let Self { tables, keeps_tables, .. } = *self;
+        limits.hold(iova, paddr, stride.checked_mul(count - 1)?.checked_add(len)?).then_some(Ranges {
+            iova,
+            paddr,
+            len,
+            stride,
+            count,
+            tables,
+            keeps_tables,
+        })
+    }
 }

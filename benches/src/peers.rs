@@ -54,7 +54,7 @@ fn case<T: Target + 'static>(
         return None;
     }
     let page_sizes = 1 << 12 | 1 << 21 | 1 << 30;
-    let limits = Limits { last_iova: (1 << 47) - 1, oa_bits: 48, page_sizes, lowest_table_lg2: 21 };
+    let limits = Limits { last_iova: (1 << 47) - 1, oa_bits: 48, page_sizes, item_lg2: [12, 21, 30] };
     common_case(new(domain), limits, row, purpose)
 }
 

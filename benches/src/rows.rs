@@ -65,7 +65,7 @@ impl Figures {
 pub enum Per {
     /// One operation.
     Operation,
-    /// One leaf of 4 KiB.
+    /// One leaf of level 0.
     Leaf,
 }
 
@@ -112,7 +112,7 @@ impl Row {
 const BASE: Row = Row {
     name: "",
     per: Per::Operation,
-    operation: Operation::Translate { order: Order::Sequential, page_lg2: 12, len_lg2: 30 },
+    operation: Operation::Translate { order: Order::Sequential, level: 0, len_lg2: 30 },
     only: None,
     features: Features::empty(),
     reference_ns: Figures::NONE,
@@ -133,7 +133,7 @@ const fn unmap(layout: Layout) -> Operation {
 pub const ROWS: &[Row] = &[
     Row {
         name: "map one 4K page, tables present",
-        operation: map(Layout::pages(12)),
+        operation: map(Layout::pages(0)),
         reference_ns: Figures::of(9.0, 9.3, 8.9, 9.6),
         reference_instructions: Figures::of(238.0, 240.0, 231.0, 242.0),
         time_limit: Figures::all(1.0 / 3.0),
@@ -142,7 +142,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "unmap one 4K page, tables stay",
-        operation: unmap(Layout::pages(12)),
+        operation: unmap(Layout::pages(0)),
         reference_ns: Figures::of(17.3, 22.2, 20.3, 20.1),
         reference_instructions: Figures::of(424.0, 528.0, 479.0, 476.0),
         time_limit: Figures::all(1.0 / 4.0).amdv1(1.0 / 3.0),
@@ -152,13 +152,13 @@ pub const ROWS: &[Row] = &[
     // Only a walk from the top finds these. The reference always walks, so it takes the same.
     Row {
         name: "map one 4K page, each in another table",
-        operation: map(Layout::pages(12).far_apart()),
+        operation: map(Layout::pages(0).far_apart()),
         reference_instructions: Figures::of(238.0, 240.0, 231.0, 242.0),
         ..BASE
     },
     Row {
         name: "unmap one 4K page, each in another table",
-        operation: unmap(Layout::pages(12).far_apart()),
+        operation: unmap(Layout::pages(0).far_apart()),
         reference_instructions: Figures::of(424.0, 528.0, 479.0, 476.0),
         ..BASE
     },
@@ -222,19 +222,19 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "one 64K page, map",
-        operation: map(Layout::pages(16)),
+        operation: map(Layout::ranges(16)),
         reference_ns: Figures::of(50.0, 44.0, 42.0, 47.0),
         ..BASE
     },
     Row {
         name: "one 64K page, unmap",
-        operation: unmap(Layout::pages(16)),
+        operation: unmap(Layout::ranges(16)),
         reference_ns: Figures::of(24.0, 45.0, 48.0, 23.0),
         ..BASE
     },
     Row {
         name: "one 2M page, map",
-        operation: map(Layout::pages(21).of_one_size()),
+        operation: map(Layout::pages(1)),
         reference_ns: Figures::of(23.8, 23.1, 23.6, 23.8),
         reference_instructions: Figures::of(580.0, 575.0, 562.0, 573.0),
         time_limit: Figures::all(1.0 / 6.0),
@@ -243,7 +243,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "one 2M page, unmap",
-        operation: unmap(Layout::pages(21).of_one_size()),
+        operation: unmap(Layout::pages(1)),
         reference_ns: Figures::of(17.8, 18.0, 16.7, 16.7),
         reference_instructions: Figures::of(430.0, 427.0, 382.0, 389.0),
         time_limit: Figures::all(1.0 / 3.0),
@@ -252,7 +252,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "one 1G page, map",
-        operation: map(Layout::pages(30).of_one_size()),
+        operation: map(Layout::pages(2)),
         reference_ns: Figures::of(18.4, 17.8, 18.3, 18.9),
         time_limit: Figures::all(1.0 / 6.0),
         budget: Figures::all(70.0),
@@ -260,7 +260,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "one 1G page, unmap",
-        operation: unmap(Layout::pages(30).of_one_size()),
+        operation: unmap(Layout::pages(2)),
         reference_ns: Figures::of(13.3, 13.7, 12.1, 12.9),
         time_limit: Figures::all(1.0 / 3.0),
         budget: Figures::all(115.0),
@@ -268,7 +268,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "one contiguous 1 MiB page (256 items), map",
-        operation: map(Layout::pages(20).of_one_size()),
+        operation: map(Layout::leaves(20)),
         only: Some("amdv1"),
         reference_ns: Figures::NONE.amdv1(395.0),
         reference_instructions: Figures::NONE.amdv1(7195.0),
@@ -278,7 +278,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "one contiguous 1 MiB page (256 items), unmap",
-        operation: unmap(Layout::pages(20).of_one_size()),
+        operation: unmap(Layout::leaves(20)),
         only: Some("amdv1"),
         reference_ns: Figures::NONE.amdv1(72.0),
         reference_instructions: Figures::NONE.amdv1(796.0),
@@ -302,7 +302,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "translate, sequential over 1 GiB of 4K",
-        operation: Operation::Translate { order: Order::Sequential, page_lg2: 12, len_lg2: 30 },
+        operation: Operation::Translate { order: Order::Sequential, level: 0, len_lg2: 30 },
         reference_ns: Figures::of(6.6, 5.8, 4.5, 6.0),
         reference_instructions: Figures::of(146.0, 144.0, 113.0, 144.0),
         time_limit: Figures::all(1.0 / 2.0).vtdss(3.0 / 5.0),
@@ -311,7 +311,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "translate, random over 1 GiB of 4K",
-        operation: Operation::Translate { order: Order::Random, page_lg2: 12, len_lg2: 30 },
+        operation: Operation::Translate { order: Order::Random, level: 0, len_lg2: 30 },
         reference_ns: Figures::of(11.2, 10.3, 8.5, 10.4),
         reference_instructions: Figures::of(145.0, 143.0, 112.0, 143.0),
         time_limit: Figures::all(3.0 / 5.0).vtdss(2.0 / 3.0),
@@ -320,7 +320,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "translate, random over 64 GiB of 2M",
-        operation: Operation::Translate { order: Order::Random, page_lg2: 21, len_lg2: 36 },
+        operation: Operation::Translate { order: Order::Random, level: 1, len_lg2: 36 },
         reference_ns: Figures::of(5.0, 4.5, 3.8, 4.8),
         reference_instructions: Figures::of(108.0, 101.0, 77.0, 105.0),
         ..BASE
@@ -366,7 +366,7 @@ pub const ROWS: &[Row] = &[
     },
     Row {
         name: "incoherent walker, map one 4K page",
-        operation: map(Layout::pages(12)),
+        operation: map(Layout::pages(0)),
         features: Features::DMA_INCOHERENT,
         reference_ns: Figures::NONE.vtdss(36.3),
         reference_instructions: Figures::NONE.vtdss(648.0),
@@ -394,6 +394,12 @@ pub const KNOWN_OVER: &[(&str, &[&str])] = &[
     ("one contiguous 1 MiB page (256 items), map", &["amdv1"]),
     ("mixed range of 20 leaves, map", &["amdv1", "armv8_4k"]),
     ("mixed range of 20 leaves, unmap", &["amdv1", "x86_64", "vtdss", "riscv_64", "armv8_4k"]),
+    ("map 64 MiB of 4K leaves, cold, per leaf", &["ppc64_radix_64k"]),
+    ("map 1 GiB of 4K leaves, cold, per leaf", &["ppc64_radix_64k"]),
+    ("map 1 GiB of 4K leaves, tables present, per leaf", &["ppc64_radix_64k", "s390"]),
+    ("unmap 1 GiB of 4K leaves and its tables, per leaf", &["ppc64_radix_64k"]),
+    ("translate 1 GiB of 4K to one run, per leaf", &["ppc64_radix_64k"]),
+    ("one 2M page, map", &["riscv_32_g"]),
 ];
 
 /// A row of the same operation as others with more or less mapped, which has to cost the same.

@@ -96,18 +96,26 @@ pub struct Limits {
     pub oa_bits: u32,
     /// Sizes of leaves, one bit each.
     pub page_sizes: u64,
-    /// What a lowest table spans.
-    pub lowest_table_lg2: u32,
+    /// What one item of levels 0, 1 and 2 spans; a lowest table spans what an item of level 1 does.
+    pub item_lg2: [u32; 3],
 }
 
 impl Limits {
     /// Whether such a range can be mapped.
     pub fn hold(&self, iova: u64, paddr: u64, len: u64) -> bool {
-        iova + (len - 1) <= self.last_iova && (paddr + (len - 1)) >> self.oa_bits == 0
+        let last = |start: u64| start.checked_add(len - 1);
+        last(iova).is_some_and(|last| last <= self.last_iova)
+            && last(paddr).is_some_and(|last| generic_pt::lg2::shr(last, self.oa_bits) == 0)
+    }
+
+    /// The size of a leaf of one item at a level up to 2; `None` if there is none.
+    pub fn page_lg2(&self, level: usize) -> Option<u32> {
+        let size = *self.item_lg2.get(level)?;
+        self.have_size(size).then_some(size)
     }
 
     /// Whether leaves of a size can be mapped.
     pub fn have_size(&self, page_lg2: u32) -> bool {
-        self.page_sizes >> page_lg2 & 1 != 0
+        page_lg2 < 64 && self.page_sizes >> page_lg2 & 1 != 0
     }
 }

@@ -149,17 +149,12 @@ crate::define_pt_format!(
         const NMRR: u32 = 0x4000_4000;
         /// TTBCR.PD1.
         const PD1: u32 = 1 << 5;
-        /// The same attribute in sections, large pages and small pages.
-        const PLACES: [[crate::field::Field<u32>; 3]; 8] = [
-            [B, B, B],
-            [C, C, C],
-            [TEX_SECTION, TEX_LARGE, TEX_SMALL],
-            [AP_SECTION, AP, AP],
-            [RO_SECTION, RO, RO],
-            [S_SECTION, S, S],
-            [NG_SECTION, NG, NG],
-            [XN_SECTION, XN_LARGE, XN_SMALL],
-        ];
+        /// The kinds of leaves, by the places of their attributes.
+        const SECTIONS: usize = 0;
+        const LARGE_PAGES: usize = 1;
+        const SMALL_PAGES: usize = 2;
+        /// AP\[1:0\] of each.
+        const AP_PLACES: [crate::field::Field<u32>; 3] = [AP_SECTION, AP, AP];
 
         /// For the test suite: all address bits; those of everything; the smallest top.
         pub const TEST_CONFIGS: &[TestConfig<Format>] = &[
@@ -203,9 +198,20 @@ crate::define_pt_format!(
                 let (b, c, tex) = (u64::from(device || cached), u64::from(cached && !device), u64::from(!device));
                 Ok(everywhere(common, [b, c, tex, 0b11, 1 - writable, 1, 1, never]))
             }
+            #[inline(always)]
             fn attrs_of(common: &Common<Self>, level: u32, raw: u32) -> LeafAttrs {
                 let kind = kind_of_leaf(common, level, raw);
-                everywhere(common, PLACES.map(|places| places[kind].get(raw)))
+                let [ap, ro, s, ng] = if kind == SECTIONS {
+                    [AP_SECTION.get(raw), RO_SECTION.get(raw), S_SECTION.get(raw), NG_SECTION.get(raw)]
+                } else {
+                    [AP.get(raw), RO.get(raw), S.get(raw), NG.get(raw)]
+                };
+                let [tex, xn] = match kind {
+                    SECTIONS => [TEX_SECTION.get(raw), XN_SECTION.get(raw)],
+                    LARGE_PAGES => [TEX_LARGE.get(raw), XN_LARGE.get(raw)],
+                    _ => [TEX_SMALL.get(raw), XN_SMALL.get(raw)],
+                };
+                everywhere(common, [B.get(raw), C.get(raw), tex, ap, ro, s, ng, xn])
             }
             #[inline(always)]
             fn possible_sizes(_: &Common<Self>, level: u32) -> u64 {
@@ -221,15 +227,16 @@ crate::define_pt_format!(
             }
             fn access(common: &Common<Self>, level: u32, raw: u32) -> Access {
                 let kind = kind_of_leaf(common, level, raw);
-                let [read_only, never] = [4, 7].map(|n| PLACES[n][kind].is_set(raw));
-                let by_user = PLACES[3][kind].get(raw) & 0b10 != 0;
+                let read_only = [RO_SECTION, RO, RO][kind].is_set(raw);
+                let never = [XN_SECTION, XN_LARGE, XN_SMALL][kind].is_set(raw);
+                let by_user = AP_PLACES[kind].get(raw) & 0b10 != 0;
                 let never_by_privileged = level > 0 && PXN.is_set(raw);
                 let executable = !never && (by_user || !never_by_privileged);
                 let access = Access::WRITE.when(!read_only) | Access::USER.when(by_user);
                 Access::READ | access | Access::EXECUTE.when(executable)
             }
             fn faulting_flags(common: &Common<Self>, level: u32, raw: u32) -> u32 {
-                !raw & PLACES[3][kind_of_leaf(common, level, raw)].put(1)
+                !raw & AP_PLACES[kind_of_leaf(common, level, raw)].put(1)
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let (max_va_lg2, max_oa_lg2) = (config.hw_max_vasz_lg2, config.hw_max_oasz_lg2);
@@ -266,15 +273,31 @@ crate::define_pt_format!(
         /// Which of the places a leaf has.
         #[inline(always)]
         fn kind_of_leaf(common: &Common<Format>, level: u32, raw: u32) -> usize {
-            if level > 0 { 0 } else { 2 - usize::from(Format::contig_lg2(common, 0, raw) != 0) }
+            if level > 0 {
+                SECTIONS
+            } else if Format::contig_lg2(common, 0, raw) != 0 {
+                LARGE_PAGES
+            } else {
+                SMALL_PAGES
+            }
         }
 
-        /// Attributes in the places of each kind of leaf. Pages are as secure as the pointer to their table says.
+        /// B, C, TEX, AP\[1:0\], AP\[2\], S, nG and XN in the places of each kind of leaf. Pages are as secure as the pointer to
+        /// their table says.
         #[inline(always)]
-        fn everywhere(common: &Common<Format>, values: [u64; 8]) -> LeafAttrs {
-            let [section, large, small] =
-                [0, 1, 2].map(|kind| (0..8).fold(0, |item, n| item | PLACES[n][kind].put(values[n])));
-            LeafAttrs { section: section | NS.when(common.has(NON_SECURE)), large, small }
+        fn everywhere(common: &Common<Format>, [b, c, tex, ap, ro, s, ng, xn]: [u64; 8]) -> LeafAttrs {
+            let memory = B.put(b) | C.put(c);
+            let of_section = AP_SECTION.put(ap) | RO_SECTION.put(ro) | S_SECTION.put(s) | NG_SECTION.put(ng);
+            let of_pages = memory | AP.put(ap) | RO.put(ro) | S.put(s) | NG.put(ng);
+            LeafAttrs {
+                section: memory
+                    | of_section
+                    | TEX_SECTION.put(tex)
+                    | XN_SECTION.put(xn)
+                    | NS.when(common.has(NON_SECURE)),
+                large: of_pages | TEX_LARGE.put(tex) | XN_LARGE.put(xn),
+                small: of_pages | TEX_SMALL.put(tex) | XN_SMALL.put(xn),
+            }
         }
     }
 );

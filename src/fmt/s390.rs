@@ -122,6 +122,10 @@ crate::define_pt_format!(
             fn empty_item(_: &Common<Self>, level: u32) -> u64 {
                 if level == 0 { I_PAGE.mask() } else { I_TABLE.mask() }
             }
+            #[inline(always)]
+            fn nonempty_bits(common: &Common<Self>, level: u32) -> u64 {
+                Self::empty_item(common, level)
+            }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
                 Access::all().difference(Access::WRITE.when(PROTECT.is_set(raw)))
             }

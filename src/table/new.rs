@@ -131,21 +131,28 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
     /// Writes all items: the first, and each other the one before plus `step`.
     #[inline(always)]
     fn fill_in_steps(&mut self, item: F::Item, step: F::Item) {
-        // Sixteen sums go on by themselves, in registers of two or four each: a store and an addition for each register.
-        const SUMS: usize = 16;
-        let mut sums = [item; SUMS];
-        for n in 1..SUMS {
-            sums[n] = sums[n - 1].wrapping_add(step);
-        }
+        // Sixteen sums go on by themselves, as they are in memory, in registers of two or four each: a store and an addition for
+        // each register.
         let way = step.wrapping_times(SUMS as u64);
-        let (many, rest) = self.items_mut().as_chunks_mut::<SUMS>();
-        for slots in many {
-            for (slot, sum) in slots.iter_mut().zip(&mut sums) {
-                slot.write(to_memory::<F>(*sum));
-                *sum = sum.wrapping_add(way);
+        let mut first = item;
+        let (mut chunks, rest) = self.items_mut().as_chunks_mut::<SUMS>();
+        while !chunks.is_empty() {
+            let (now, later) = chunks.split_at_mut(chunks.len().min(rounds_in_memory_order::<F>(first, step)));
+            let mut sums = sums(first, step).map(to_memory::<F>);
+            if is_swapped::<F>() {
+                // Else the compiler keeps the sum of all ways beside them, and adds it sixteen times.
+                sums = core::hint::black_box(sums);
             }
+            for slots in &mut *now {
+                for (slot, sum) in slots.iter_mut().zip(&mut sums) {
+                    slot.write(*sum);
+                    *sum = sum.wrapping_add(to_memory::<F>(way));
+                }
+            }
+            first = first.wrapping_add(way.wrapping_times(now.len() as u64));
+            chunks = later;
         }
-        for (slot, sum) in rest.iter_mut().zip(sums) {
+        for (slot, sum) in rest.iter_mut().zip(sums(first, step)) {
             slot.write(to_memory::<F>(sum));
         }
     }
@@ -192,6 +199,43 @@ impl<F: Groups, M: TableMemory> Drop for NewTable<'_, F, M> {
         // SAFETY: allocated in `alloc` with this size, and never seen by anybody else.
         unsafe { self.memory.free(self.page, self.size_lg2, Contents::Unknown) };
     }
+}
+
+/// Sums that [`NewTable::fill_in_steps`] writes side by side.
+const SUMS: usize = 16;
+
+/// `first`, and each other the one before plus `step`.
+#[inline(always)]
+fn sums<I: Item>(first: I, step: I) -> [I; SUMS] {
+    let mut sums = [first; SUMS];
+    for n in 1..SUMS {
+        sums[n] = sums[n - 1].wrapping_add(step);
+    }
+    sums
+}
+
+/// Whether items have the other byte order in memory.
+#[inline(always)]
+fn is_swapped<F: Groups>() -> bool {
+    to_memory::<F>(F::Item::from_u64(1)) != F::Item::from_u64(1)
+}
+
+/// How often all sums from `first` may go on by [`SUMS`] steps as they are in memory, at least once each: the last addition is not
+/// used. Bytes in the other order add up as long as no byte carries into the next.
+#[inline(always)]
+fn rounds_in_memory_order<F: Groups>(first: F::Item, step: F::Item) -> usize {
+    let way = step.wrapping_times(SUMS as u64).to_u64();
+    if !is_swapped::<F>() {
+        return usize::MAX;
+    }
+    let low_bit = lg2::align_down(u64::from(way.trailing_zeros()), 3) as u32;
+    let byte = |value: u64| lg2::shr(value, low_bit) & 0xff;
+    let last = first.wrapping_add(step.wrapping_times(SUMS as u64 - 1));
+    let (lowest, highest) = (byte(first.to_u64()), byte(last.to_u64()));
+    if way == 0 || lg2::shl(byte(way), low_bit) != way || highest < lowest {
+        return 1;
+    }
+    ((0xff - highest) / byte(way) + 1) as usize
 }
 
 /// The item of the level above `level` that points to the table of `level` at `pa`, checked to be one that leads there.

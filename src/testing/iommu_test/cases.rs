@@ -1,5 +1,6 @@
 //! Ranges with fixed addresses that were hard once.
 
+use crate::format::item_size_lg2;
 use crate::iommu::Walkers;
 use crate::lg2;
 use crate::testing::report::{TestResult, ensure_eq, skip};
@@ -69,6 +70,36 @@ pub(super) fn mixed<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
         }
         subject.unmap(va, len, len)?;
         subject.is_empty()?;
+    }
+    Ok(())
+}
+
+/// Two lowest tables filled with the smallest pages, whose addresses carry from bit to bit of the address in the midst of the first
+/// table: what is written in steps has to be what it is when it is written one by one.
+pub(super) fn whole_tables<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
+    let mut subject = test.subject()?;
+    let (table_lg2, page) = (item_size_lg2::<F>(1), lg2::pow2(subject.smallest_lg2()));
+    let (offset, len) = (lg2::pow2(table_lg2), 2 * lg2::pow2(table_lg2));
+    let va = subject.range.va + offset;
+    let boundaries = (table_lg2..subject.plain_oa_lg2()).map(lg2::pow2);
+    // An odd number of pages before the boundary, so that no larger page fits.
+    let before = len / 4 - page;
+    let mut tried = 0;
+    for boundary in boundaries {
+        let oa = boundary - before;
+        if fits(&subject, offset, oa, len).is_err() {
+            continue;
+        }
+        subject.map(va, oa, len)?;
+        for offset in (0..len).step_by(page as usize) {
+            subject.translates(va + offset, Some(oa + offset))?;
+        }
+        subject.unmap(va, len, len)?;
+        subject.is_empty()?;
+        tried += 1;
+    }
+    if tried == 0 {
+        skip!("no room for two tables of 2^{table_lg2} bytes behind the first");
     }
     Ok(())
 }

@@ -23,6 +23,7 @@ pub(super) fn tests<F: Walkers>() -> Vec<(&'static str, TestFn<F>)> {
         ("random_map", collisions::random_map),
         ("pgsize_boundary", cases::pgsize_boundary),
         ("mixed", cases::mixed),
+        ("whole_tables", cases::whole_tables),
         ("runs", runs::runs),
         ("cursor", runs::cursor),
         ("map_sg", scatter::map_sg),
