@@ -3,6 +3,8 @@
 //! Hardware and other threads look at table items at any time, so every access to a reachable table is one atomic
 //! load, store or compare-and-swap of the whole item. [`Item`] ties an integer type to its atomic.
 
+#[allow(unsafe_code, reason = "an instruction of its own")]
+pub(crate) mod prefetch;
 #[allow(unsafe_code, reason = "instructions of its own")]
 mod reduce;
 

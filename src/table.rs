@@ -14,7 +14,7 @@
 use crate::driver::{Domain, Driver};
 use crate::error::Error;
 use crate::format::{Common, Description, Endian, Groups, Kind, Quirks, item_size_lg2, items_lg2};
-use crate::item::Item;
+use crate::item::{Item, prefetch};
 use crate::lg2;
 use crate::memory::TableMemory;
 use core::ptr::NonNull;
@@ -509,6 +509,20 @@ impl<'t, F: Groups> Table<'t, F> {
         let level = self.level.saturating_sub(1);
         // SAFETY: as in `descend`: `'t` is within the operation that made the view of the top.
         unsafe { Table::at(page, level, items_lg2::<F>(level)) }
+    }
+
+    /// Asks for the beginning of the table that the item at `index` points to, if it does.
+    ///
+    /// For operations that come to it next: their range has to reach into the item, so that the table stays live (rule 2).
+    #[inline(always)]
+    pub(crate) fn prefetch_lower<M: TableMemory>(&self, common: &Common<F>, memory: &M, index: usize) {
+        if !prefetch::IS_THERE || index >= self.items() {
+            return;
+        }
+        let entry = self.load(common, index);
+        if entry.kind == Kind::Table && self.level > 0 {
+            prefetch::beginning_of(self.lower_page(common, memory, entry));
+        }
     }
 
     /// The page of the table that `entry` points to.

@@ -394,5 +394,9 @@ fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
         table.flush(host.domain(), index, 1);
     }
     let entry = Entry { raw: entry, kind: Kind::Table };
-    table.descend(common, &host.domain().memory, entry, |lower| below(lower, cx))
+    let memory = &host.domain().memory;
+    if LEVEL == 1 && cx.va | lg2::low_mask(item_size_lg2::<F>(LEVEL)) < cx.last {
+        table.prefetch_lower(common, memory, index + 1);
+    }
+    table.descend(common, memory, entry, |lower| below(lower, cx))
 }

@@ -203,6 +203,9 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
                 let whole = lg2::is_aligned(cx.va, item_lg2) && item_last <= cx.last;
                 cx.covered = if whole { Covered::Whole } else { Covered::Partly };
                 let memory = &cx.host.domain().memory;
+                if LEVEL == 1 && item_last < cx.last {
+                    table.prefetch_lower(common, memory, index + 1);
+                }
                 if table.descend(common, memory, entry, |lower| below(lower, cx)) == Outcome::Stopped {
                     break Outcome::Stopped;
                 }
