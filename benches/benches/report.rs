@@ -1,7 +1,7 @@
 //! The whole table: instructions and time of this run beside the reference's figures; scale; peers; replays of traces; and what
 //! changed since the stages that were recorded.
 //!
-//! `cargo bench -p generic-pt-benches --bench report` prints it as Markdown, in about six minutes. After `--`: words limit it to
+//! `cargo bench -p generic-pt-benches --bench report` prints it as Markdown, in about twelve minutes. After `--`: words limit it to
 //! the cases whose format or name contains one of them; `--quick` takes short samples; `--write` puts the table into
 //! `docs/performance.md`; `--stage NAME` records the figures as a stage of development in `benches/stages/`.
 
@@ -9,8 +9,8 @@ use generic_pt_benches::formats::{Column, FORMATS};
 use generic_pt_benches::instructions::{Count, Whose, count_all, ran_to_be_counted};
 use generic_pt_benches::operations::Operation;
 use generic_pt_benches::peers::{NOTES, PEERS};
-use generic_pt_benches::rows::{ROWS, Row};
-use generic_pt_benches::stages::{Figures, Stage};
+use generic_pt_benches::rows::{Figures, ROWS, Row};
+use generic_pt_benches::stages::{Figures as Measured, Stage};
 use generic_pt_benches::time::{Effort, measure_ns};
 use generic_pt_benches::traces::Trace;
 use generic_pt_benches::{BenchDomain, Purpose, domain};
@@ -96,6 +96,7 @@ fn report(options: &Options) -> Result<(), String> {
     }
     let mut text = heading()?;
     text += &run.reference_table();
+    text += &run.further_formats_table();
     text += &run.scale_table();
     text += &run.peer_table();
     text += &run.replay_table(&traces);
@@ -142,11 +143,11 @@ impl Run<'_> {
         let ns = measure_ns(&mut *case, self.options.effort);
         let count = self.counts.iter().find(|count| count.column == column.name && ROWS[count.row].name == row.name);
         let instructions = count.map_or(f64::NAN, |count| count.instructions);
-        self.stage.insert(column.name, row.name, Figures { instructions, ns });
+        self.stage.insert(column.name, row.name, Measured { instructions, ns });
         eprintln!("{}: {}: {} ns", column.name, row.name, number(Some(ns)));
     }
 
-    fn get(&self, column: &str, name: &str) -> Option<Figures> {
+    fn get(&self, column: &str, name: &str) -> Option<Measured> {
         self.stage.get(column, name)
     }
 
@@ -159,12 +160,12 @@ impl Run<'_> {
              | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         );
         for row in ROWS.iter().filter(|row| !is_at_scale(row)) {
-            for format in FORMATS {
+            for format in FORMATS.iter().filter(|format| Figures::FORMATS.contains(&format.name)) {
                 let Some(figures) = self.get(format.name, row.name) else { continue };
                 let (instructions, ns) =
                     (row.reference_instructions.get(format.name), row.reference_ns.get(format.name));
                 let budget = row.budget_of(format.name);
-                let over = if budget.is_some_and(|budget| figures.instructions > budget) { " (over)" } else { "" };
+                let over = over(figures, budget);
                 let _ = writeln!(
                     text,
                     "| {} | {} | {} | {} | {} | {}{over} | {} | {} | {} | {} |",
@@ -182,6 +183,33 @@ impl Run<'_> {
             }
         }
         text + "\n"
+    }
+
+    /// The formats that the reference's table does not have, a few side by side.
+    fn further_formats_table(&self) -> String {
+        let mut text = String::from(
+            "### Further formats\n\nInstructions / ns. The budgets are a quarter more than those of x86_64; *over* says where one is not \
+             met.\n\n",
+        );
+        let further: Vec<&Column> = FORMATS.iter().filter(|format| !Figures::FORMATS.contains(&format.name)).collect();
+        for formats in further.chunks(6) {
+            let names: Vec<&str> = formats.iter().map(|format| format.name).collect();
+            let _ = writeln!(text, "| case | {} |\n| --- |{}", names.join(" | "), " ---: |".repeat(names.len()));
+            for row in ROWS.iter().filter(|row| !is_at_scale(row)) {
+                let cells: Vec<String> = names
+                    .iter()
+                    .map(|name| {
+                        let figures = self.get(name, row.name);
+                        cell(figures) + figures.map_or("", |figures| over(figures, row.budget_of(name)))
+                    })
+                    .collect();
+                if cells.iter().any(|cell| cell != NOTHING) {
+                    let _ = writeln!(text, "| {} | {} |", row.name, cells.join(" | "));
+                }
+            }
+            text += "\n";
+        }
+        text
     }
 
     fn scale_table(&self) -> String {
@@ -221,16 +249,18 @@ impl Run<'_> {
     }
 
     fn replay_table(&self, traces: &[Rc<Trace>]) -> String {
+        let heads: Vec<String> =
+            traces.iter().map(|trace| format!("{} ({} events)", trace.name, trace.events.len())).collect();
         let mut text = format!(
-            "### Replays of real traces\n\nNanoseconds for each event, in memory.\n\n| trace | events | {} |\n| --- | ---: |{}\n",
-            FORMATS.iter().map(|format| format.name).collect::<Vec<_>>().join(" | "),
-            " ---: |".repeat(FORMATS.len()),
+            "### Replays of real traces\n\nNanoseconds for each event, in memory.\n\n| format | {} |\n| --- |{}\n",
+            heads.join(" | "),
+            " ---: |".repeat(heads.len()),
         );
-        for trace in traces {
-            let figures = FORMATS.iter().map(|format| self.get(format.name, &replay_name(trace)));
+        for format in FORMATS {
+            let figures = traces.iter().map(|trace| self.get(format.name, &replay_name(trace)));
             let cells: Vec<String> = figures.map(|figures| number(figures.map(|it| it.ns))).collect();
             if cells.iter().any(|cell| cell != NOTHING) {
-                let _ = writeln!(text, "| {} | {} | {} |", trace.name, trace.events.len(), cells.join(" | "));
+                let _ = writeln!(text, "| {} | {} |", format.name, cells.join(" | "));
             }
         }
         text + "\n"
@@ -243,7 +273,7 @@ impl Run<'_> {
         self.domain.memory.reset();
         let Some(mut case) = (format.replay)(self.domain, trace) else { return };
         let ns = measure_ns(&mut *case, self.options.effort);
-        self.stage.insert(format.name, &replay_name(trace), Figures { instructions: f64::NAN, ns });
+        self.stage.insert(format.name, &replay_name(trace), Measured { instructions: f64::NAN, ns });
     }
 
     fn stage_table(&self) -> Result<String, String> {
@@ -263,6 +293,9 @@ impl Run<'_> {
                 let Some(now) = self.get(format.name, row.name) else { continue };
                 let cells: Vec<String> =
                     stages.iter().map(|(_, stage)| cell(stage.get(format.name, row.name))).collect();
+                if cells.iter().all(|cell| cell == NOTHING) {
+                    continue;
+                }
                 let (format, cells, now) = (format.name, cells.join(" | "), cell(Some(now)));
                 let _ = writeln!(text, "| {} | {format} | {cells} | {now} |", row.name);
             }
@@ -279,8 +312,13 @@ fn is_at_scale(row: &Row) -> bool {
     matches!(row.operation, Operation::AtScale { .. })
 }
 
-fn cell(figures: Option<Figures>) -> String {
+fn cell(figures: Option<Measured>) -> String {
     figures.map_or(NOTHING.to_owned(), |it| format!("{} / {}", number(Some(it.instructions)), number(Some(it.ns))))
+}
+
+/// A remark on a count above its budget.
+fn over(figures: Measured, budget: Option<f64>) -> &'static str {
+    if budget.is_some_and(|budget| figures.instructions > budget) { " (over)" } else { "" }
 }
 
 fn ratio(figure: f64, reference: Option<f64>) -> String {

@@ -20,6 +20,9 @@ pub struct Figures {
 }
 
 impl Figures {
+    /// The formats of the reference.
+    pub const FORMATS: [&str; 4] = ["amdv1", "x86_64", "vtdss", "riscv_64"];
+
     /// No numbers.
     pub const NONE: Self = Self { amdv1: None, x86_64: None, vtdss: None, riscv_64: None };
 
@@ -101,9 +104,10 @@ impl Row {
     /// The most instructions a format may take; a format that the reference's table does not have may take a quarter more
     /// than x86_64.
     pub fn budget_of(&self, format: &str) -> Option<f64> {
-        match format {
-            "amdv1" | "x86_64" | "vtdss" | "riscv_64" => self.budget.get(format),
-            _ => self.budget.x86_64.map(|budget| budget * 1.25),
+        if Figures::FORMATS.contains(&format) {
+            self.budget.get(format)
+        } else {
+            self.budget.x86_64.map(|budget| budget * 1.25)
         }
     }
 }
