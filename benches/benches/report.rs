@@ -1,7 +1,7 @@
 //! The whole table: instructions and time of this run beside the reference's figures; scale; peers; replays of traces; and what
 //! changed since the stages that were recorded.
 //!
-//! `cargo bench -p generic-pt-benches --bench report` prints it as Markdown, in about twelve minutes. After `--`: words limit it to
+//! `cargo bench -p generic-pt-benches --bench report` prints it as Markdown, in about six minutes. After `--`: words limit it to
 //! the cases whose format or name contains one of them; `--quick` takes short samples; `--write` puts the table into
 //! `docs/performance.md`; `--stage NAME` records the figures as a stage of development in `benches/stages/`.
 
