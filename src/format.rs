@@ -355,11 +355,44 @@ pub struct Top {
     pub level: u32,
 }
 
+/// What a specification rules about items and addresses; [`PtFormat::SECTIONS`] names the sections that state it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SpecRule {
+    /// Which VA there are: of those that are sign-extended the canonical ones.
+    Canonical,
+    /// When an item is present.
+    Present,
+    /// How pointers and pages are told apart, and at which levels they can be.
+    Kinds,
+    /// Bits and values that are reserved.
+    Reserved,
+    /// What a pointer says of the level it leads to.
+    Levels,
+    /// Where tables are, and how they are aligned.
+    Tables,
+    /// How pages are aligned.
+    Pages,
+    /// How wide addresses are.
+    Width,
+    /// How hardware notes that a page was used, and when it faults instead.
+    Accessed,
+    /// How hardware notes that a page was written.
+    Dirty,
+    /// How several items are one page.
+    Contiguous,
+    /// What the bit field of this name may hold: goes before the rule that its value breaks.
+    Field(&'static str),
+}
+
 /// The functions every format has. All are pure; `raw` items are in CPU byte order.
 ///
 /// A description is trusted: what [`table_pa`](Self::table_pa) says about an item that [`kind`](Self::kind) calls a
 /// table is followed. The suite proves both against [`table_item`](Self::table_item).
 pub trait PtFormat: Description {
+    /// Sections of the specification (with its name) that state a rule, for tools that tell which one is broken. By default
+    /// none: then it is what [`DOC`](Description::DOC) begins with.
+    const SECTIONS: &'static [(SpecRule, &'static str)] = &[];
+
     /// What `raw` is, at `level`.
     fn kind(common: &Common<Self>, level: u32, raw: Self::Item) -> Kind;
     /// The item of `level` that points to a table of the level below at `table_pa`.
@@ -641,7 +674,7 @@ pub trait Groups: PtFormat {
 pub mod prelude {
     pub use super::{
         Common, Contiguous, Dirty, DirtyBit, Endian, EntryOa, Geometry, ItemOa, Kind, LeafRequest, Limits, PtFormat,
-        Quirks, SoftwareBits, TableConfig, Tables, Top, item_size_lg2, items_lg2, plain_size,
+        Quirks, SoftwareBits, SpecRule, TableConfig, Tables, Top, item_size_lg2, items_lg2, plain_size,
     };
     pub use crate::error::{Errno, Error};
     pub use crate::feature::{Access, Features, Prot};

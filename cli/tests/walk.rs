@@ -50,6 +50,79 @@ fn broken_items_are_named() {
     broken("amdv1", &|bench| bench.poke(0, bench.peek(0) | 0x20), "0x1ff000", "", (0, 0));
 }
 
+/// The section is that of the rule, or of the field, that is broken; without one it is the format's own.
+#[test]
+fn the_section_of_the_rule_that_is_broken() {
+    type Change<'a> = &'a dyn Fn(&Bench);
+    let set = |at: usize, bit: u32| move |bench: &Bench| bench.poke(at, bench.peek(at) | 1 << bit);
+    let broken: [(&str, Change<'_>, &str, &str, &str); 8] = [
+        ("x86_64", &set(0, 7), "0x1ff000", "foreign", "Intel SDM vol. 3 chapter 5, \"Linear-address"),
+        (
+            "x86_64",
+            &|bench| bench.poke(0, 0x7_0000_0007),
+            "0x1ff000",
+            "outside",
+            "Intel SDM vol. 3 chapter 5, \"Linear-address",
+        ),
+        ("x86_64", &set(0x2008, 14), "0x200000", "page-misaligned", "Intel SDM vol. 3 chapter 5, \"Linear-address"),
+        (
+            "riscv_64",
+            &set(0x3ff8, 55),
+            "0x1ff000",
+            "reserved-value",
+            "RISC-V privileged architecture, \"Virtual address",
+        ),
+        ("riscv_64", &set(0x3ff8, 61), "0x1ff000", "reserved-value", "RISC-V privileged architecture, \"Svpbmt\""),
+        ("ept", &set(0x3ff8, 3), "0x1ff000", "reserved-value", "Intel SDM vol. 3C, \"EPT-ind"),
+        ("vtdss", &set(0x3ff8, 61), "0x1ff000", "reserved-bits", "Intel VT-d specification, 9.8 "),
+        (
+            "mali_lpae",
+            &|bench| bench.poke(0, bench.peek(0) ^ 1),
+            "0x1ff000",
+            "foreign",
+            "Page tables of ARM Mali GPUs in the mode",
+        ),
+    ];
+    for (format, change, va, rule, section) in broken {
+        let bench = Bench::new(SPEC, &["--format", format]);
+        change(&bench);
+        let json = |command: &str, options: &[&str]| {
+            let (text, _) = on(command, &bench.path("image"), options);
+            serde_json::from_str::<Value>(&text).unwrap_or_else(|error| panic!("{command}: {error}: {text}"))
+        };
+        let walk = json("walk", &[va, "--json"]);
+        let check = json("check", &["--json"]);
+        let told = walk[0]["oddities"].as_array().unwrap().iter().chain([&walk[0]["stop"]]);
+        for (by, findings) in [("walk", told.collect::<Vec<_>>()), ("check", check_findings(&check))] {
+            let finding = findings.iter().find(|finding| finding["rule"] == rule);
+            let found =
+                finding.unwrap_or_else(|| panic!("{format}, {by}: no {rule}: {findings:?}"))["section"].as_str();
+            assert!(found.unwrap().starts_with(section), "{format}, {by}, {rule}: {found:?}");
+        }
+        // As text each section is told once, with its rules.
+        for (text, _) in [on("walk", &bench.path("image"), &[va]), on("check", &bench.path("image"), &[])] {
+            let lines = text.lines().filter(|line| line.starts_with("See") && line.contains(section));
+            assert_eq!(lines.count(), 1, "{format}: {text}");
+        }
+    }
+}
+
+/// What only this tool takes for odd is in no section.
+#[test]
+fn rules_of_the_tool_have_no_section() {
+    let bench = Bench::new(SPEC, &[]);
+    bench.poke(0, 0);
+    let (text, _) = on("check", &bench.path("image"), &["--json"]);
+    let check: Value = serde_json::from_str(&text).unwrap();
+    let unreachable = check_findings(&check).into_iter().find(|finding| finding["rule"] == "unreachable");
+    assert_eq!(unreachable.expect("tables without a pointer")["section"], Value::Null, "{text}");
+}
+
+/// The findings of a check.
+fn check_findings(check: &Value) -> Vec<&Value> {
+    check["findings"].as_array().unwrap().iter().collect()
+}
+
 #[test]
 fn what_would_make_a_foreign_item_known() {
     let bench = Bench::new(SPEC, &[]);

@@ -117,6 +117,17 @@ crate::define_pt_format!(
         }
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (SpecRule::Present, "AMD I/O Virtualization Technology (IOMMU) Specification, \"IO_PAGE_FAULT event\""),
+                (
+                    SpecRule::Reserved,
+                    "AMD I/O Virtualization Technology (IOMMU) Specification, \"IO_PAGE_FAULT event\"",
+                ),
+                (
+                    SpecRule::Tables,
+                    "AMD I/O Virtualization Technology (IOMMU) Specification, \"PAGE_TAB_HARDWARE_ERROR event\"",
+                ),
+            ];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 // A table first: NL has to be the level, or one is skipped.

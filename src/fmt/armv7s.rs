@@ -164,6 +164,15 @@ crate::define_pt_format!(
         ];
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (
+                    SpecRule::Canonical,
+                    "DDI 0406C, B3.5, \"Selecting between TTBR0 and TTBR1, Short-descriptor translation table format\"",
+                ),
+                (SpecRule::Present, "DDI 0406C, B3.5, \"Short-descriptor translation table format descriptors\""),
+                (SpecRule::Kinds, "DDI 0406C, B3.5, \"Short-descriptor translation table format descriptors\""),
+                (SpecRule::Reserved, "DDI 0406C, B3.5, \"Short-descriptor translation table format descriptors\""),
+            ];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u32) -> Kind {
                 match (level, raw & 0b11) {

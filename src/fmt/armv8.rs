@@ -172,6 +172,14 @@ crate::define_pt_format!(
         }
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (SpecRule::Canonical, "DDI 0487, \"MMU fault types\", \"Translation fault\""),
+                (SpecRule::Present, "DDI 0487, \"MMU fault types\", \"Translation fault\""),
+                (SpecRule::Kinds, "DDI 0487, \"MMU fault types\", \"Translation fault\""),
+                (SpecRule::Width, "DDI 0487, \"MMU fault types\", \"Address size fault\""),
+                (SpecRule::Accessed, "DDI 0487, D8.5.1 \"The Access flag\""),
+                (SpecRule::Dirty, "DDI 0487, D8.5, \"Hardware management of the dirty state\""),
+            ];
             #[inline(always)]
             fn kind(common: &Common<Self>, level: u32, raw: u64) -> Kind {
                 // In table pointers; permissions for all below are not.

@@ -118,6 +118,17 @@ crate::define_pt_format!(
         ];
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (SpecRule::Canonical, "Intel SDM vol. 3C, \"EPT translation mechanism\""),
+                (SpecRule::Present, "Intel SDM vol. 3C, \"EPT-induced VM exits\", \"EPT violations\""),
+                (SpecRule::Kinds, "Intel SDM vol. 3C, \"EPT translation mechanism\""),
+                (SpecRule::Reserved, "Intel SDM vol. 3C, \"EPT-induced VM exits\", \"EPT misconfigurations\""),
+                (SpecRule::Tables, "Intel SDM vol. 3C, \"EPT translation mechanism\""),
+                (SpecRule::Pages, "Intel SDM vol. 3C, \"EPT-induced VM exits\", \"EPT misconfigurations\""),
+                (SpecRule::Width, "Intel SDM vol. 3C, \"EPT-induced VM exits\", \"EPT misconfigurations\""),
+                (SpecRule::Accessed, "Intel SDM vol. 3C, \"Accessed and dirty flags for EPT\""),
+                (SpecRule::Dirty, "Intel SDM vol. 3C, \"Accessed and dirty flags for EPT\""),
+            ];
             #[inline(always)]
             fn kind(common: &Common<Self>, level: u32, raw: u64) -> Kind {
                 // A table pointer permits reading, and has none of the reserved bits, which are those of leaves.

@@ -119,6 +119,10 @@ crate::define_pt_format!(
         ];
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (SpecRule::Accessed, "Power ISA, book III, \"Storage control\", \"Reference and change recording\""),
+                (SpecRule::Dirty, "Power ISA, book III, \"Storage control\", \"Reference and change recording\""),
+            ];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 let pointer = V.mask() | L.mask() | NLS.mask() | POINTER_RESERVED;

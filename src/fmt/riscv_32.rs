@@ -117,6 +117,40 @@ crate::define_pt_format!(
         pub struct Config {}
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (
+                    SpecRule::Canonical,
+                    "RISC-V privileged architecture, \"Addressing and memory protection\" of Sv32; \"Guest physical address translation\" of the G-stage",
+                ),
+                (
+                    SpecRule::Present,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about PTEs that are not valid or reserved",
+                ),
+                (
+                    SpecRule::Kinds,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step that tells pointers and leaves apart",
+                ),
+                (
+                    SpecRule::Reserved,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about PTEs that are not valid or reserved",
+                ),
+                (
+                    SpecRule::Tables,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step that reads a PTE (PMA and PMP)",
+                ),
+                (
+                    SpecRule::Pages,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about misaligned superpages",
+                ),
+                (
+                    SpecRule::Accessed,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
+                ),
+                (
+                    SpecRule::Dirty,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
+                ),
+            ];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u32) -> Kind {
                 if !V.is_set(raw) {

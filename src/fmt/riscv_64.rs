@@ -147,6 +147,56 @@ crate::define_pt_format!(
         const IO: u64 = 2;
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (
+                    SpecRule::Canonical,
+                    "RISC-V privileged architecture, \"Addressing and memory protection\" of Sv39, Sv48 and Sv57; \"Guest physical address translation\" of the G-stage",
+                ),
+                (
+                    SpecRule::Present,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about PTEs that are not valid or reserved",
+                ),
+                (
+                    SpecRule::Kinds,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step that tells pointers and leaves apart",
+                ),
+                (
+                    SpecRule::Reserved,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about PTEs that are not valid or reserved",
+                ),
+                (
+                    SpecRule::Tables,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step that reads a PTE (PMA and PMP)",
+                ),
+                (
+                    SpecRule::Pages,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about misaligned superpages",
+                ),
+                (
+                    SpecRule::Accessed,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
+                ),
+                (
+                    SpecRule::Dirty,
+                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
+                ),
+                (
+                    SpecRule::Contiguous,
+                    "RISC-V privileged architecture, \"Svnapot\" extension for NAPOT translation contiguity",
+                ),
+                (
+                    SpecRule::Field("N"),
+                    "RISC-V privileged architecture, \"Svnapot\" extension for NAPOT translation contiguity",
+                ),
+                (
+                    SpecRule::Field("PBMT"),
+                    "RISC-V privileged architecture, \"Svpbmt\" extension for page-based memory types",
+                ),
+                (
+                    SpecRule::Field("RSW60T59B"),
+                    "RISC-V privileged architecture, \"Svrsw60t59b\" extension for PTE reserved-for-software bits 60-59",
+                ),
+            ];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 // RSW60T59B is let through, so that the mask is a constant: without the extension hardware reserves it.

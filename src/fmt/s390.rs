@@ -83,6 +83,10 @@ crate::define_pt_format!(
         ];
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[(
+                SpecRule::Levels,
+                "z/Architecture Principles of Operation, chapter 6, \"Translation-specification exception\"",
+            )];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 // Below the origin: all but protection.

@@ -69,6 +69,17 @@ crate::define_pt_format!(
         ];
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (SpecRule::Canonical, "Intel VT-d specification, 3.7 \"Second-stage translation\""),
+                (SpecRule::Present, "Intel VT-d specification, 3.7 \"Second-stage translation\""),
+                (SpecRule::Kinds, "Intel VT-d specification, 9.8 \"Second-stage paging entries\""),
+                (SpecRule::Reserved, "Intel VT-d specification, 9.8 \"Second-stage paging entries\""),
+                (SpecRule::Tables, "Intel VT-d specification, 3.7 \"Second-stage translation\""),
+                (SpecRule::Pages, "Intel VT-d specification, 9.8 \"Second-stage paging entries\""),
+                (SpecRule::Width, "Intel VT-d specification, 9.8 \"Second-stage paging entries\""),
+                (SpecRule::Accessed, "Intel VT-d specification, 9.8 \"Second-stage paging entries\""),
+                (SpecRule::Dirty, "Intel VT-d specification, 9.8 \"Second-stage paging entries\""),
+            ];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 let access = R.mask() | W.mask();

@@ -88,6 +88,29 @@ crate::define_pt_format!(
         }
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (SpecRule::Canonical, "Intel SDM vol. 1, \"Canonical addressing\""),
+                (SpecRule::Present, "Intel SDM vol. 3 chapter 5, \"Page-fault exceptions\""),
+                (
+                    SpecRule::Kinds,
+                    "Intel SDM vol. 3 chapter 5, \"Linear-address translation with 4-level paging and 5-level paging\"",
+                ),
+                (SpecRule::Reserved, "Intel SDM vol. 3 chapter 5, \"Page-fault exceptions\""),
+                (
+                    SpecRule::Tables,
+                    "Intel SDM vol. 3 chapter 5, \"Linear-address translation with 4-level paging and 5-level paging\"",
+                ),
+                (
+                    SpecRule::Pages,
+                    "Intel SDM vol. 3 chapter 5, \"Linear-address translation with 4-level paging and 5-level paging\"",
+                ),
+                (
+                    SpecRule::Width,
+                    "Intel SDM vol. 3 chapter 5, \"Enumeration of paging features by CPUID\" (MAXPHYADDR)",
+                ),
+                (SpecRule::Accessed, "Intel SDM vol. 3 chapter 5, \"Accessed and dirty flags\""),
+                (SpecRule::Dirty, "Intel SDM vol. 3 chapter 5, \"Accessed and dirty flags\""),
+            ];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 if level > 0 && raw & (P.mask() | PS.mask()) == P.mask() {

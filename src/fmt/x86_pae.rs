@@ -89,6 +89,20 @@ crate::define_pt_format!(
         ];
 
         impl PtFormat for Format {
+            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (SpecRule::Present, "Intel SDM vol. 3 chapter 5, \"Page-fault exceptions\""),
+                (SpecRule::Kinds, "Intel SDM vol. 3 chapter 5, \"Linear-address translation with PAE paging\""),
+                (SpecRule::Reserved, "Intel SDM vol. 3 chapter 5, \"Page-fault exceptions\""),
+                (SpecRule::Tables, "Intel SDM vol. 3 chapter 5, \"Linear-address translation with PAE paging\""),
+                (SpecRule::Pages, "Intel SDM vol. 3 chapter 5, \"Linear-address translation with PAE paging\""),
+                (
+                    SpecRule::Width,
+                    "Intel SDM vol. 3 chapter 5, \"Enumeration of paging features by CPUID\" (MAXPHYADDR)",
+                ),
+                (SpecRule::Accessed, "Intel SDM vol. 3 chapter 5, \"Accessed and dirty flags\""),
+                (SpecRule::Dirty, "Intel SDM vol. 3 chapter 5, \"Accessed and dirty flags\""),
+                (SpecRule::Field("XD"), "Intel SDM vol. 3 chapter 5, \"Paging-mode modifiers\" (IA32_EFER.NXE)"),
+            ];
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 let reserved = if level == 1 { PDE_RESERVED } else { PDPTE_RESERVED };

@@ -93,6 +93,7 @@ impl<F: Groups> Generic<F> {
         let shape = Shape {
             format: F::NAME,
             documentation: F::DOC,
+            sections: F::SECTIONS,
             item_bytes_lg2: F::Item::BYTES_LG2,
             is_big_endian: F::QUIRKS.endian == Endian::Big,
             levels: levels.collect(),

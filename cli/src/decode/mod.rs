@@ -17,6 +17,7 @@ pub use levels::LevelSkip;
 pub use options::{Options, table_config};
 
 use generic_pt::field::{FieldInfo, ItemKind};
+use generic_pt::format::SpecRule;
 use generic_pt::lg2;
 use generic_pt::{Access, Features};
 
@@ -138,6 +139,8 @@ pub struct Shape {
     pub format: &'static str,
     /// What its description says: specification and sections.
     pub documentation: &'static str,
+    /// Sections of the specification that state a rule, where the format names them.
+    pub sections: &'static [(SpecRule, &'static str)],
     /// Size of an item in bytes, as a power of two.
     pub item_bytes_lg2: u32,
     /// Whether the highest byte of an item comes first in memory.

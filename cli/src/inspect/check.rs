@@ -8,6 +8,7 @@ mod reached;
 
 pub use super::rules::Severity;
 
+use super::rules::{Rule, see};
 use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan, TableAt};
 use super::source::Source;
 use crate::decode::{Inherited, Item, Meaning, Shape};
@@ -30,6 +31,8 @@ pub struct Finding {
     pub place: Place,
     /// In words.
     pub text: String,
+    /// The section of the specification that states the rule; none if it is one of this tool.
+    pub section: Option<String>,
 }
 
 /// What a finding is about.
@@ -67,6 +70,14 @@ pub struct Report {
     pub items: u64,
     /// Where the format is specified.
     pub specification: String,
+}
+
+impl Report {
+    /// Where to read on about the findings.
+    pub fn see(&self) -> Vec<String> {
+        let sections = self.findings.iter().filter_map(|finding| Some((finding.rule, finding.section.as_deref()?)));
+        see(&self.specification, sections)
+    }
 }
 
 /// A check on its way.
@@ -126,19 +137,30 @@ impl Check<'_> {
     }
 
     fn find_at(&mut self, severity: Severity, rule: &'static str, place: Place, text: String) {
+        self.add(severity, rule, || Finding { severity, rule, place, text, section: None });
+    }
+
+    fn add(&mut self, severity: Severity, rule: &'static str, finding: impl FnOnce() -> Finding) {
         let count = self.report.counts.entry(rule).or_default();
         *count += 1;
         self.report.worst = self.report.worst.max(Some(severity));
         if *count <= self.most as u64 {
-            self.report.findings.push(Finding { severity, rule, place, text });
+            self.report.findings.push(finding());
         }
     }
 
-    fn find_item(&mut self, severity: Severity, rule: &'static str, table: &TableAt, item: &Item, text: String) {
-        let shape = self.shape();
+    /// An item breaks a rule of the specification.
+    fn find_item(&mut self, table: &TableAt, item: &Item, rule: &Rule) {
+        let (source, shape) = (self.source, self.source.decoder.shape());
         let at = table.pa + (u64::from(item.index) << shape.item_bytes_lg2);
         let va = shape.va_at(table.level, table.va, item.index);
-        self.find(severity, rule, table, at, va, format!("{text}; the item is {:#x}", item.raw));
+        self.add(rule.severity(), rule.id(), || Finding {
+            severity: rule.severity(),
+            rule: rule.id(),
+            place: Place { level: Some(table.level), at: Hex(at), va: Some(Hex(va)) },
+            text: format!("{}; the item is {:#x}", rule.text(), item.raw),
+            section: Some(source.section(rule)),
+        });
     }
 
     /// Whether the table is to be looked at: it is no ancestor of itself, and was not looked at before.
@@ -184,7 +206,7 @@ impl Check<'_> {
             // Most items have nothing of all this; which rule it is, is worked out for those that do.
             if item.raw & of_kind.unnamed != 0 {
                 for rule in self.source.oddities(at.level, item) {
-                    self.find_item(rule.severity(), rule.id(), at, item, rule.text());
+                    self.find_item(at, item, &rule);
                 }
             }
             if is_contiguous && item.meaning == Meaning::Leaf {
@@ -216,8 +238,7 @@ impl Check<'_> {
         let found = items[n..].iter().take_while(|other| is_same(other)).filter(|other| fits(other)).count() as u64;
         let expected = 1 << count_lg2;
         if found != expected {
-            let text = format!("an entry of {expected} items is not whole: {found} of them agree");
-            self.find_item(Severity::Error, "contiguous", at, item, text);
+            self.find_item(at, item, &Rule::Contiguous { expected, found });
         }
     }
 
@@ -235,8 +256,7 @@ impl Check<'_> {
             self.writable.insert(key, is_writable);
         }
         if !is_writable {
-            let text = "the page is dirty, and may not be written".to_owned();
-            self.find_item(Severity::Warning, "dirty-read-only", at, item, text);
+            self.find_item(at, item, &Rule::DirtyReadOnly);
         }
     }
 
@@ -247,7 +267,7 @@ impl Check<'_> {
             Blocked::Outside | Blocked::Misaligned => self.source.obstacle(&at.item),
         };
         if let Some(rule) = rule {
-            self.find_item(Severity::Error, rule.id(), &at.table, &at.item, rule.text());
+            self.find_item(&at.table, &at.item, &rule);
         }
     }
 }
@@ -277,7 +297,10 @@ pub fn text(source: &Source, report: &Report) -> String {
     let (tables, items) = (human::count(report.tables, "table"), human::count(report.items, "item"));
     out += &format!("{tables}, {items}: {}\n", human::count(total, "finding"));
     if report.worst.is_some_and(|worst| worst > Severity::Note) {
-        out += &format!("See: {}\n", report.specification);
+        for line in report.see() {
+            out += &line;
+            out.push('\n');
+        }
     }
     out
 }

@@ -4,8 +4,10 @@ use super::source::Source;
 use crate::decode::{Item, LevelSkip, Meaning, Refusal};
 use crate::describe::plain;
 use generic_pt::field::FieldInfo;
+use generic_pt::format::SpecRule;
 use generic_pt::lg2;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// How bad a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -43,8 +45,8 @@ pub enum Rule {
     },
     /// Fields hold values for which hardware faults.
     ReservedValue {
-        /// The fields, each with its value and what it means; bits that no field has.
-        fields: Vec<String>,
+        /// The fields, and bits that no field has.
+        fields: Vec<Blamed>,
         /// Features of the format, each of which would make it valid.
         features: Vec<String>,
     },
@@ -57,8 +59,8 @@ pub enum Rule {
     },
     /// Flags of a page are clear for which hardware may fault.
     NotAccessed {
-        /// The flags' fields, with what they mean.
-        fields: Vec<String>,
+        /// The flags' fields.
+        fields: Vec<Blamed>,
     },
     /// The item would be known if it did not say that it is one of another level.
     LevelSkip(LevelSkip),
@@ -95,6 +97,28 @@ pub enum Rule {
         /// The limit.
         oa_lg2: u32,
     },
+    /// The items of an entry of several do not agree.
+    Contiguous {
+        /// How many there are to be.
+        expected: u64,
+        /// How many agree.
+        found: u64,
+    },
+    /// The page was written, but may not be.
+    DirtyReadOnly,
+}
+
+/// A field to blame, or bits that no field has.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Blamed {
+    /// The field's name.
+    pub name: Option<&'static str>,
+    /// It with its value and what it means.
+    pub text: String,
+}
+
+fn texts(fields: &[Blamed]) -> String {
+    fields.iter().map(|field| field.text.as_str()).collect::<Vec<_>>().join("; ")
 }
 
 impl Rule {
@@ -112,6 +136,8 @@ impl Rule {
             Self::Unnamed { .. } => "reserved-bits",
             Self::PageMisaligned { .. } => "page-misaligned",
             Self::TooWide { .. } => "address-too-wide",
+            Self::Contiguous { .. } => "contiguous",
+            Self::DirtyReadOnly => "dirty-read-only",
         }
     }
 
@@ -120,8 +146,36 @@ impl Rule {
         match self {
             Self::NotPresent { .. } | Self::NotAccessed { .. } => Severity::Note,
             // What one hardware reserves, another uses.
-            Self::Unnamed { .. } => Severity::Warning,
+            Self::Unnamed { .. } | Self::DirtyReadOnly => Severity::Warning,
             _ => Severity::Error,
+        }
+    }
+
+    /// What of the specification it breaks.
+    const fn spec(&self) -> SpecRule {
+        match self {
+            Self::NonCanonical { .. } => SpecRule::Canonical,
+            Self::NotPresent { .. } => SpecRule::Present,
+            Self::Foreign { .. } => SpecRule::Kinds,
+            Self::ReservedValue { .. } | Self::Unnamed { .. } => SpecRule::Reserved,
+            Self::LevelSkip(_) | Self::SkippedBits { .. } => SpecRule::Levels,
+            Self::NotAccessed { .. } => SpecRule::Accessed,
+            Self::Outside { .. } | Self::TableMisaligned { .. } => SpecRule::Tables,
+            Self::PageMisaligned { .. } => SpecRule::Pages,
+            Self::TooWide { .. } => SpecRule::Width,
+            Self::Contiguous { .. } => SpecRule::Contiguous,
+            Self::DirtyReadOnly => SpecRule::Dirty,
+        }
+    }
+
+    /// Fields whose values are what is wrong.
+    fn fields(&self) -> Vec<&'static str> {
+        match self {
+            Self::ReservedValue { fields, .. } | Self::NotAccessed { fields } => {
+                fields.iter().filter_map(|field| field.name).collect()
+            }
+            Self::LevelSkip(skip) => vec![skip.field],
+            _ => Vec::new(),
         }
     }
 
@@ -151,7 +205,7 @@ impl Rule {
                     [] => String::new(),
                     names => format!("; it is valid with `--features {}`", names.join("` or `--features ")),
                 };
-                format!("hardware faults on this value: {}{hint}", fields.join("; "))
+                format!("hardware faults on this value: {}{hint}", texts(fields))
             }
             Self::SkippedBits { below, bits: [lo, hi] } => format!(
                 "level skip: the pointer leads to a table of level {below}, so the VA bits {lo} to {hi}, which no table on the way \
@@ -159,7 +213,7 @@ impl Rule {
             ),
             Self::NotAccessed { fields } => format!(
                 "the page is not marked as used: an access faults, unless hardware sets the flag by itself: {}",
-                fields.join("; ")
+                texts(fields)
             ),
             Self::LevelSkip(LevelSkip { level, field, documentation, found, expected, of_level }) => {
                 let whose = match of_level {
@@ -183,6 +237,10 @@ impl Rule {
                 format!("the address of the page is not aligned: {bits:#x} is set below its {bytes:#x} bytes")
             }
             Self::TooWide { pa, oa_lg2 } => format!("the address {pa:#x} has more than the table's {oa_lg2} bits"),
+            Self::Contiguous { expected, found } => {
+                format!("an entry of {expected} items is not whole: {found} of them agree")
+            }
+            Self::DirtyReadOnly => "the page is dirty, and may not be written".to_owned(),
         }
     }
 }
@@ -224,17 +282,20 @@ impl Source {
     }
 
     /// The fields that have some of these bits in an item, each with its value and what it means.
-    fn fields_with(&self, level: u32, raw: u64, bits: u64) -> Vec<String> {
+    fn fields_with(&self, level: u32, raw: u64, bits: u64) -> Vec<Blamed> {
         let (shape, kind) = (self.decoder.shape(), self.decoder.kind_of(level, raw));
         let has = |info: &&FieldInfo| {
             let is_there = kind.is_some_and(|kind| info.scope.contains(level, kind));
             is_there && info.scope.allows(shape.features) && info.mask() & bits != 0
         };
-        let words = |info: &FieldInfo| format!("{} = {:#x} ({})", info.name, info.get(raw), plain(info.doc).trim());
-        let mut fields: Vec<String> = shape.fields.iter().filter(has).map(words).collect();
+        let words = |info: &FieldInfo| Blamed {
+            name: Some(info.name),
+            text: format!("{} = {:#x} ({})", info.name, info.get(raw), plain(info.doc).trim()),
+        };
+        let mut fields: Vec<Blamed> = shape.fields.iter().filter(has).map(words).collect();
         let named = shape.fields.iter().filter(has).fold(0, |all, info| all | info.mask());
         if bits & !named != 0 {
-            fields.push(format!("the bits {:#x}, which no field has", bits & !named));
+            fields.push(Blamed { name: None, text: format!("the bits {:#x}, which no field has", bits & !named) });
         }
         fields
     }
@@ -251,10 +312,36 @@ impl Source {
         (!self.image.has(item.pa, bytes)).then_some(Rule::Outside { pa: item.pa, bytes })
     }
 
+    /// The sections that state a rule: those about the fields that are to blame, else that about the rule, else what the format
+    /// as a whole names.
+    pub fn section(&self, rule: &Rule) -> String {
+        let sections = self.decoder.shape().sections;
+        let of = |what: SpecRule| sections.iter().find(|(stated, _)| *stated == what).map(|(_, section)| *section);
+        let mut found: Vec<&str> = rule.fields().into_iter().filter_map(|name| of(SpecRule::Field(name))).collect();
+        if found.is_empty() {
+            found.extend(of(rule.spec()));
+        }
+        found.dedup();
+        if found.is_empty() { self.specification() } else { found.join("; ") }
+    }
+
     /// The first paragraph of the format's documentation, on one line: it names the specification and its sections.
     pub fn specification(&self) -> String {
         let documentation = self.decoder.shape().documentation;
         let paragraph = documentation.lines().map(str::trim).take_while(|line| !line.is_empty());
         paragraph.collect::<Vec<_>>().join(" ")
     }
+}
+
+/// Where to read on: for each section other than the whole specification a line that says for which rules, then that.
+pub fn see<'a>(specification: &str, broken: impl Iterator<Item = (&'static str, &'a str)>) -> Vec<String> {
+    let mut rules_of: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (rule, section) in broken.filter(|(_, section)| *section != specification) {
+        let rules = rules_of.entry(section).or_default();
+        if !rules.contains(&rule) {
+            rules.push(rule);
+        }
+    }
+    let lines = rules_of.iter().map(|(section, rules)| format!("See for {}: {section}", rules.join(", ")));
+    lines.chain([format!("See: {specification}")]).collect()
 }

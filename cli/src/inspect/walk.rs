@@ -1,6 +1,6 @@
 //! `genpt walk`: one address, step by step.
 
-use super::rules::{Rule, Severity};
+use super::rules::{Rule, Severity, see};
 use super::source::Source;
 use crate::decode::{Inherited, Item, Meaning, letters};
 use crate::human;
@@ -81,11 +81,13 @@ pub struct Broken {
     pub level: Option<u32>,
     /// In words.
     pub text: String,
+    /// The section of the specification that states it.
+    pub section: String,
 }
 
 impl Broken {
-    fn new(rule: &Rule, level: Option<u32>) -> Self {
-        Self { rule: rule.id(), severity: rule.severity(), level, text: rule.text() }
+    fn new(source: &Source, rule: &Rule, level: Option<u32>) -> Self {
+        Self { rule: rule.id(), severity: rule.severity(), level, text: rule.text(), section: source.section(rule) }
     }
 }
 
@@ -106,7 +108,7 @@ pub fn walk(source: &Source, va: u64) -> Walk {
             is_sign_extended: shape.is_sign_extended(),
             could_be: shape.supported_names.contains(&"SIGN_EXTEND"),
         };
-        walk.stop = Some(Broken::new(&rule, None));
+        walk.stop = Some(Broken::new(source, &rule, None));
         return walk;
     }
     let (mut table, mut inherited) = (source.root, Inherited::default());
@@ -117,10 +119,10 @@ pub fn walk(source: &Source, va: u64) -> Walk {
         let at = table + (index << shape.item_bytes_lg2);
         let Some(item) = source.item_at(level, index, at) else {
             let rule = Rule::Outside { pa: table, bytes: shape.table_bytes(level) };
-            walk.stop = Some(Broken::new(&rule, Some(level)));
+            walk.stop = Some(Broken::new(source, &rule, Some(level)));
             return walk;
         };
-        walk.oddities.extend(source.oddities(level, &item).iter().map(|rule| Broken::new(rule, Some(level))));
+        walk.oddities.extend(source.oddities(level, &item).iter().map(|rule| Broken::new(source, rule, Some(level))));
         walk.steps.push(source.step(level, index, at, &item));
         let stop = match item.meaning {
             Meaning::Table => {
@@ -138,14 +140,14 @@ pub fn walk(source: &Source, va: u64) -> Walk {
                     attributes: attributes.to_string(),
                 });
                 let note = source.not_accessed(level, item.raw);
-                walk.oddities.extend(note.iter().map(|rule| Broken::new(rule, Some(level))));
+                walk.oddities.extend(note.iter().map(|rule| Broken::new(source, rule, Some(level))));
                 return walk;
             }
             Meaning::Empty => Some(Rule::NotPresent { is_clear: item.raw == shape.levels[level as usize].empty }),
             Meaning::Foreign => Some(source.foreign(level, item.raw)),
         };
         if let Some(rule) = stop {
-            walk.stop = Some(Broken::new(&rule, Some(level)));
+            walk.stop = Some(Broken::new(source, &rule, Some(level)));
             return walk;
         }
         level = item.below.into();
@@ -251,7 +253,10 @@ fn write_walk(out: &mut String, source: &Source, walk: &Walk) -> fmt::Result {
         writeln!(out, "{level}{} ({})", broken.text, broken.rule)?;
     }
     if walk.stop.is_some() || !walk.oddities.is_empty() {
-        writeln!(out, "See: {}", walk.specification)?;
+        let broken = walk.stop.iter().chain(&walk.oddities).map(|broken| (broken.rule, broken.section.as_str()));
+        for line in see(&walk.specification, broken) {
+            writeln!(out, "{line}")?;
+        }
     }
     Ok(())
 }

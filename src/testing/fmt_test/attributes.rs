@@ -1,7 +1,7 @@
 //! Protections to attributes and back.
 
 use crate::feature::{Access, Prot};
-use crate::format::{Common, Kind, LeafRequest, item_size_lg2};
+use crate::format::{Common, Kind, LeafRequest, SpecRule, item_size_lg2};
 use crate::iommu::Walkers;
 use crate::item::Item;
 use crate::lg2;
@@ -45,6 +45,22 @@ pub(super) fn access<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
                     one_access::<F>(common, level, size_lg2, prot)?;
                 }
             }
+        }
+    }
+    Ok(())
+}
+
+/// Sections of the specification are those of fields that there are, and one for each rule.
+pub(super) fn sections<F: Walkers>(_: &mut Test<'_, F>) -> TestResult {
+    if F::SECTIONS.is_empty() {
+        skip!("the format names no sections");
+    }
+    for (n, (rule, section)) in F::SECTIONS.iter().enumerate() {
+        let is_told = F::SECTIONS[..n].iter().any(|(before, _)| before == rule);
+        ensure!(!is_told, "{rule:?} has two sections");
+        ensure!(!section.is_empty() && !section.contains('\n'), "{rule:?}: a section is one line: {section:?}");
+        if let SpecRule::Field(name) = rule {
+            ensure!(F::FIELDS.iter().any(|field| field.name == *name), "{rule:?}: there is no such field");
         }
     }
     Ok(())

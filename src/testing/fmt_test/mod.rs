@@ -26,6 +26,7 @@ pub(super) fn tests<F: Walkers>() -> Vec<(&'static str, TestFn<F>)> {
         ("entry_oa", leaves::entry_oa),
         ("attr_from_entry", attributes::attr_from_entry),
         ("access", attributes::access),
+        ("sections", attributes::sections),
         ("dirty", bits::dirty),
         ("sw_bit_leaf", bits::sw_bit_leaf),
         ("sw_bit_table", bits::sw_bit_table),

@@ -139,5 +139,8 @@ fn findings(drawing: &Drawing<'_>) -> String {
     if total > listed {
         out += &format!("<p>and {}</p>\n", super::more(total - listed, "finding"));
     }
-    out + &format!("<p class=\"soft-text\">See: {}</p></section>\n", Escaped(&plain(&report.specification)))
+    for line in report.see() {
+        out += &format!("<p class=\"soft-text\">{}</p>\n", Escaped(&plain(&line)));
+    }
+    out + "</section>\n"
 }
