@@ -393,11 +393,13 @@ impl<'t, F: Groups> Table<'t, F> {
     }
 
     /// Whether all items are leaves, as far as the bits tell that they have in common: none is empty, and those bits alone make
-    /// a leaf. (What a further bit makes foreign is not noticed.)
+    /// a leaf. (What a bit makes foreign that only some have is not noticed; nor, where the bits of all are looked at together, one
+    /// that only some lack.)
     #[inline(always)]
     pub(crate) fn is_all_leaves(&self, common: &Common<F>) -> bool {
         let (empty, told) = (F::empty_item(common, self.level), F::nonempty_bits(common, self.level));
-        // A bit that empty items have not is set in all of these, or one that they have is clear in all.
+        // A bit that empty items have not is set in all of these, or one that they have is clear in all. A format that has both
+        // kinds is asked for the second.
         let (bits, told) = if told & empty == F::Item::ZERO {
             (F::Item::and_all(self.items), told)
         } else {
@@ -513,10 +515,13 @@ impl<'t, F: Groups> Table<'t, F> {
 
     /// Asks for the beginning of the table that the item at `index` points to, if it does.
     ///
-    /// For operations that come to it next: their range has to reach into the item, so that the table stays live (rule 2).
+    /// For operations that come to it next: their range has to reach into the item. So nobody else holds all of what the item covers,
+    /// and could unlink the table (rule 2), and they themselves have not been there yet.
     #[inline(always)]
     pub(crate) fn prefetch_lower<M: TableMemory>(&self, common: &Common<F>, memory: &M, index: usize) {
-        if !prefetch::IS_THERE || index >= self.items() {
+        // Of a few lines the processor fetches the rest while the first are worked on.
+        let is_large = items_lg2::<F>(self.level.saturating_sub(1)) >= 7;
+        if !prefetch::IS_THERE || !is_large || index >= self.items() {
             return;
         }
         let entry = self.load(common, index);

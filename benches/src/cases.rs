@@ -334,7 +334,7 @@ struct Scatter<F: Walkers> {
 }
 
 impl<F: Walkers> Scatter<F> {
-    /// One list in each table of 512 items, from its second quarter on: so it is never covered whole, and stays.
+    /// One list for each 512 pages, from the second quarter on: so no table of 256 items or more is covered whole, and all stay.
     const fn stride(&self) -> u64 {
         512 * self.page
     }

@@ -223,7 +223,8 @@ impl Layout {
             Extent::Page(level) => limits.page_lg2(level).map(|size| (1 << size, 1 << size, 0))?,
             Extent::Leaf(len) => limits.have_size(len.trailing_zeros()).then_some((len, len, 0))?,
             Extent::Bytes(len) => (len >= page).then_some((len, len, 0))?,
-            Extent::SmallLeaves(len) => (len, 1, page),
+            // As many as fill a table of most formats, so that what a table costs is shared.
+            Extent::SmallLeaves(len) => (len / page >= 512).then_some((len, 1, page))?,
             Extent::Mixed(len) => {
                 let has_them = limits.page_lg2(1) == Some(21) && limits.page_lg2(2) == Some(30);
                 has_them.then_some((len, 1, 0))?
@@ -238,17 +239,17 @@ impl Layout {
             Spacing::FarApart => (1 << limits.item_lg2[1].max(22)) + len,
             Spacing::Bytes(stride) => stride,
         };
-        let count = if purpose == Purpose::Count { self.count } else { self.timed };
         let (iova, paddr) = (self.iova.next_multiple_of(align), self.paddr.next_multiple_of(align) + offset);
         let Self { tables, keeps_tables, .. } = *self;
-        limits.hold(iova, paddr, stride.checked_mul(count - 1)?.checked_add(len)?).then_some(Ranges {
-            iova,
-            paddr,
-            len,
-            stride,
-            count,
-            tables,
-            keeps_tables,
-        })
+        let fits = |count: &u64| {
+            let span = stride.checked_mul(count - 1).and_then(|span| span.checked_add(len));
+            span.is_some_and(|span| limits.hold(iova, paddr, span))
+        };
+        // What is counted has to be the same everywhere; times are of as many as there is room for.
+        let counts = match purpose {
+            Purpose::Count => [self.count; 2],
+            Purpose::Time => [self.timed, self.count],
+        };
+        counts.into_iter().find(fits).map(|count| Ranges { iova, paddr, len, stride, count, tables, keeps_tables })
     }
 }

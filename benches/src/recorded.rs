@@ -65,6 +65,11 @@ impl Recorded {
         std::fs::write(PATH, text).map_err(|error| format!("{PATH}: {error}"))
     }
 
+    /// Every case, as format and name.
+    pub fn cases(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.counts.keys().map(|(format, name)| (format.as_str(), name.as_str()))
+    }
+
     /// The count of a case.
     pub fn get(&self, format: &str, name: &str) -> Option<f64> {
         self.counts.get(&(format.to_owned(), name.to_owned())).copied()

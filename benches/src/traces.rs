@@ -106,7 +106,7 @@ fn parse(line: &str) -> Result<Option<Event>, String> {
     }
 }
 
-/// A replay of a trace into tables of a format; `None` if they are too small for it.
+/// A replay of a trace into tables of a format; `None` if they are too small for it, or have no pages of 4 KiB as it has.
 pub fn replay<F: Walkers + 'static>(
     domain: &'static BenchDomain,
     shape: Shape<F::Config>,
@@ -116,12 +116,13 @@ pub fn replay<F: Walkers + 'static>(
     let shape = Shape { features: shape.features - Features::SIGN_EXTEND, ..shape };
     let mut case = Replay::<F> { domain, shape, trace: Rc::clone(trace), table: None, done: None };
     case.prepare();
-    let last = case.table.as_ref()?.info().aperture.last;
+    let info = case.table.as_ref()?.info();
+    let last = info.aperture.last;
     let fits = trace.events.iter().all(|event| match event {
         Event::Map { iova, len, .. } | Event::Unmap { iova, len } => iova + (len - 1) <= last,
     });
     case.run();
-    fits.then(|| Box::new(case) as Box<dyn Case>)
+    (fits && info.page_sizes & 1 << 12 != 0).then(|| Box::new(case) as Box<dyn Case>)
 }
 
 /// A replay.

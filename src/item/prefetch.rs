@@ -3,21 +3,23 @@
 use core::ptr::NonNull;
 
 /// Whether [`beginning_of`] does anything: elsewhere what has to be known for it need not be looked up.
-pub(crate) const IS_THERE: bool = cfg!(all(target_arch = "x86_64", target_feature = "sse", not(miri)));
+pub(crate) const IS_THERE: bool = cfg!(all(target_arch = "x86_64", not(miri)));
 
 /// Asks for the first two cache lines of a page. From there on hardware sees what comes next by itself; it does not look beyond a
 /// page.
 #[inline(always)]
 pub(crate) fn beginning_of(page: NonNull<u8>) {
-    #[cfg(all(target_arch = "x86_64", target_feature = "sse", not(miri)))]
-    {
-        use core::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        let page = page.as_ptr().cast_const().cast::<i8>();
-        for line in [page, page.wrapping_add(64)] {
-            // SAFETY: a hint. It reads nothing that the program could see, and does nothing for an address that cannot be read
-            // (Intel SDM volume 2B, PREFETCHh; AMD APM volume 3, PREFETCHlevel). SSE is there.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(line) };
-        }
+    #[cfg(all(target_arch = "x86_64", not(miri)))]
+    // SAFETY: a hint, which every x86_64 CPU has, even where the target's code has no SSE. It reads nothing that the program could see,
+    // does nothing for an address that cannot be read, and changes no register or flag (Intel SDM volume 2B, PREFETCHh; AMD APM
+    // volume 3, PREFETCHlevel).
+    unsafe {
+        core::arch::asm!(
+            "prefetcht0 [{page}]",
+            "prefetcht0 [{page} + 64]",
+            page = in(reg) page.as_ptr(),
+            options(nostack, readonly, preserves_flags),
+        );
     }
     let _ = page;
 }

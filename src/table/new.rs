@@ -131,6 +131,9 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
     /// Writes all items: the first, and each other the one before plus `step`.
     #[inline(always)]
     fn fill_in_steps(&mut self, item: F::Item, step: F::Item) {
+        if !HAS_VECTORS && !is_swapped::<F>() {
+            return self.fill_in_steps_one_by_one(item, step);
+        }
         // Sixteen sums go on by themselves, as they are in memory, in registers of two or four each: a store and an addition for
         // each register.
         let way = step.wrapping_times(SUMS as u64);
@@ -151,6 +154,22 @@ impl<'m, F: Groups, M: TableMemory> NewTable<'m, F, M> {
             }
             first = first.wrapping_add(way.wrapping_times(now.len() as u64));
             chunks = later;
+        }
+        for (slot, sum) in rest.iter_mut().zip(sums(first, step)) {
+            slot.write(to_memory::<F>(sum));
+        }
+    }
+
+    /// The same with one sum for sixteen items: each is it and a constant.
+    #[inline(always)]
+    fn fill_in_steps_one_by_one(&mut self, item: F::Item, step: F::Item) {
+        let mut first = item;
+        let (chunks, rest) = self.items_mut().as_chunks_mut::<SUMS>();
+        for slots in chunks {
+            seq_macro::seq!(N in 0..16 {
+                slots[N].write(to_memory::<F>(first.wrapping_add(step.wrapping_times(N))));
+            });
+            first = first.wrapping_add(step.wrapping_times(SUMS as u64));
         }
         for (slot, sum) in rest.iter_mut().zip(sums(first, step)) {
             slot.write(to_memory::<F>(sum));
@@ -220,19 +239,23 @@ fn is_swapped<F: Groups>() -> bool {
     to_memory::<F>(F::Item::from_u64(1)) != F::Item::from_u64(1)
 }
 
+/// Whether the target has registers that hold several sums. Without, sixteen sums would go through memory.
+const HAS_VECTORS: bool = cfg!(any(target_feature = "sse2", target_feature = "neon", target_feature = "v"));
+
 /// How often all sums from `first` may go on by [`SUMS`] steps as they are in memory, at least once each: the last addition is not
-/// used. Bytes in the other order add up as long as no byte carries into the next.
+/// used. Bytes in the other order add up as long as no byte carries into the next. A step is one bit: that of a page's size.
 #[inline(always)]
 fn rounds_in_memory_order<F: Groups>(first: F::Item, step: F::Item) -> usize {
     let way = step.wrapping_times(SUMS as u64).to_u64();
     if !is_swapped::<F>() {
         return usize::MAX;
     }
+    debug_assert!(step.to_u64().is_power_of_two() || way == 0);
     let low_bit = lg2::align_down(u64::from(way.trailing_zeros()), 3) as u32;
     let byte = |value: u64| lg2::shr(value, low_bit) & 0xff;
     let last = first.wrapping_add(step.wrapping_times(SUMS as u64 - 1));
     let (lowest, highest) = (byte(first.to_u64()), byte(last.to_u64()));
-    if way == 0 || lg2::shl(byte(way), low_bit) != way || highest < lowest {
+    if way == 0 || highest < lowest {
         return 1;
     }
     ((0xff - highest) / byte(way) + 1) as usize

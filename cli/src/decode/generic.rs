@@ -131,8 +131,8 @@ impl<F: Groups> Generic<F> {
         if let Some(below) = F::skips_to(&self.common, level, raw).filter(|below| *below < level) {
             return Known { kind: Kind::Table, followed, below };
         }
-        let present = F::nonempty_bits(&self.common, level);
-        let is_empty = present != F::Item::ZERO && raw & present == F::Item::ZERO;
+        let (empty, told) = (F::empty_item(&self.common, level), F::nonempty_bits(&self.common, level));
+        let is_empty = told != F::Item::ZERO && (raw ^ empty) & told == F::Item::ZERO;
         Known { kind: if is_empty { Kind::Empty } else { Kind::Foreign }, followed: raw, below: 0 }
     }
 

@@ -74,32 +74,39 @@ pub(super) fn mixed<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
     Ok(())
 }
 
-/// Two lowest tables filled with the smallest pages, whose addresses carry from bit to bit of the address in the midst of the first
-/// table: what is written in steps has to be what it is when it is written one by one.
+/// Two tables of levels 0 and 1 filled with pages of one item, whose addresses carry from bit to bit of the address in the midst of the
+/// first table: what is written in steps has to be what it is when it is written one by one.
 pub(super) fn whole_tables<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
     let mut subject = test.subject()?;
-    let (table_lg2, page) = (item_size_lg2::<F>(1), lg2::pow2(subject.smallest_lg2()));
-    let (offset, len) = (lg2::pow2(table_lg2), 2 * lg2::pow2(table_lg2));
-    let va = subject.range.va + offset;
-    let boundaries = (table_lg2..subject.plain_oa_lg2()).map(lg2::pow2);
-    // An odd number of pages before the boundary, so that no larger page fits.
-    let before = len / 4 - page;
+    let sizes = subject.sizes;
     let mut tried = 0;
-    for boundary in boundaries {
-        let oa = boundary - before;
-        if fits(&subject, offset, oa, len).is_err() {
+    for level in 0..=1 {
+        let (size_lg2, table_lg2) = (item_size_lg2::<F>(level), item_size_lg2::<F>(level + 1));
+        let (page, table) = (lg2::pow2(size_lg2), lg2::pow2(table_lg2));
+        if sizes & page == 0 || table == 0 {
             continue;
         }
-        subject.map(va, oa, len)?;
-        for offset in (0..len).step_by(page as usize) {
-            subject.translates(va + offset, Some(oa + offset))?;
+        subject.table.narrow_page_sizes(page);
+        let (va, len) = (subject.range.va.saturating_add(table), table.saturating_mul(2));
+        for boundary in (table_lg2..subject.plain_oa_lg2()).map(lg2::pow2) {
+            // Odd numbers of pages before the boundary, so that no larger page fits, early and late in the table.
+            for oa in [table / 2 + page, page, table - page].map(|before| boundary - before) {
+                if fits(&subject, table, oa, len).is_err() {
+                    continue;
+                }
+                subject.map(va, oa, len)?;
+                for offset in (0..len).step_by(page as usize) {
+                    subject.translates(va + offset, Some(oa + offset))?;
+                }
+                subject.unmap(va, len, len)?;
+                subject.is_empty()?;
+                tried += 1;
+            }
         }
-        subject.unmap(va, len, len)?;
-        subject.is_empty()?;
-        tried += 1;
+        subject.table.narrow_page_sizes(sizes);
     }
     if tried == 0 {
-        skip!("no room for two tables of 2^{table_lg2} bytes behind the first");
+        skip!("no room for two tables behind the first");
     }
     Ok(())
 }
