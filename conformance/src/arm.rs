@@ -246,6 +246,8 @@ impl Walker for Cpu {
 /// What the fault status code of PAR_EL1 and ESR_ELx says. Addresses that a table does not reach have translation faults, too.
 fn reasons(status: u64) -> io::Result<Reasons> {
     match status {
+        // Address size, level 0: with stage 1 off, of an address beyond the PA size, which no stage 2 of 52 bits is asked about.
+        0b00_0000 => Ok(&[Reason::OutOfRange]),
         0b00_0100..=0b00_0111 | 0b10_1011 => Ok(&[Reason::NotMapped, Reason::OutOfRange]),
         0b00_1100..=0b00_1111 => Ok(&[Reason::NotPermitted]),
         _ => Err(io::Error::other(format!("fault status code {status:#b}"))),

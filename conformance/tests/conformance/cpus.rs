@@ -167,6 +167,8 @@ fn armv8(jobs: &mut Jobs) {
         "stage 2, 42 bits, 8 tops" Second STAGE_2, 42, 42;
         "stage 2, 32 bits" Second STAGE_2, 32, 40;
         "stage 2, S2FWB" Second STAGE_2 | S2FWB, 44, 44;
+        "stage 2, LPA2" Second STAGE_2 | LPA2, 52, 52;
+        "stage 2, LPA2, 50 bits, 4 tops" Second STAGE_2 | LPA2, 50, 52;
     }
     armv8! { jobs, armv8_16k:
         "stage 1, 47 bits" Lower Features::empty(), 47, 48;
@@ -174,9 +176,11 @@ fn armv8(jobs: &mut Jobs) {
         "stage 1, 36 bits" Lower Features::empty(), 36, 40;
         "stage 1 upper, 47 bits" Upper UPPER_HALF, 47, 48;
         "stage 1, LPA2" Lower LPA2, 52, 52;
+        "stage 1 upper, LPA2" Upper UPPER_HALF | LPA2, 52, 52;
         "stage 2, 47 bits" Second STAGE_2, 47, 48;
         "stage 2, 40 bits, 16 tops" Second STAGE_2, 40, 40;
         "stage 2, 48 bits, 2 tops" Second STAGE_2, 48, 48;
+        "stage 2, LPA2" Second STAGE_2 | LPA2, 52, 52;
     }
     armv8! { jobs, armv8_64k:
         "stage 1, 48 bits" Lower Features::empty(), 48, 48;
@@ -186,6 +190,7 @@ fn armv8(jobs: &mut Jobs) {
         "stage 2, 48 bits" Second STAGE_2, 48, 48;
         "stage 2, 45 bits, 8 tops" Second STAGE_2, 45, 48;
         "stage 2, 42 bits" Second STAGE_2, 42, 42;
+        "stage 2, LPA" Second STAGE_2 | LPA, 52, 52;
     }
 }
 
