@@ -10,7 +10,7 @@
 //! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
 //! * [`plan`], [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
-//! * [`matrix`]: who agreed with what.
+//! * [`seeds`]: a configuration with several seeds; [`matrix`]: who agreed with what.
 
 #![deny(missing_debug_implementations, unsafe_code)]
 
@@ -34,6 +34,7 @@ pub mod riscv;
 pub mod riscv_g;
 pub mod rng;
 pub mod scenario;
+pub mod seeds;
 pub mod vm;
 pub mod walker;
 pub mod x86;

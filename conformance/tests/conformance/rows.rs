@@ -6,6 +6,7 @@ use conformance::matrix::{Counts, Matrix, Row, Trouble};
 use conformance::plan::Plan;
 use conformance::ram::{Layout, Ram};
 use conformance::scenario::Scene;
+use conformance::seeds;
 use conformance::vm;
 use conformance::walker::Walker;
 use generic_pt::iommu::Walkers;
@@ -128,7 +129,7 @@ impl Job {
         let result = if vm::major(&path).is_ok_and(|major| major < oldest) {
             Err(Trouble::Optional(format!("QEMU has this from {oldest}.0 on")))
         } else {
-            run_seeds(|seed| (self.test)(&path, seed))
+            seeds::run(1..=SEEDS, |seed| (self.test)(&path, seed))
         };
         (format!("{program} {version}"), result)
     }
@@ -137,17 +138,8 @@ impl Job {
     fn on_kvm(&self) -> Result<Counts, Trouble> {
         let host = conformance::kvm::Host::probe();
         host.map_err(|error| Trouble::Optional(format!("KVM does not work here: {error}")))?;
-        run_seeds(|seed| (self.test)(Path::new("/dev/kvm"), seed))
+        seeds::run(1..=SEEDS, |seed| (self.test)(Path::new("/dev/kvm"), seed))
     }
-}
-
-/// Runs `test` for all seeds, up to the first that disagrees.
-fn run_seeds(test: impl Fn(u64) -> io::Result<Counts>) -> Result<Counts, Trouble> {
-    let mut counts = Counts::default();
-    for seed in 1..=SEEDS {
-        counts += test(seed).map_err(|error| Trouble::Failed(format!("seed {seed}: {error}")))?;
-    }
-    Ok(counts)
 }
 
 /// Makes a table in RAM from `ram_pa` on, gives it to the machine, and compares; changes it while the machine has it, and compares
