@@ -188,10 +188,9 @@ fn ask_at(access: Access, privilege: Privilege) -> u64 {
 }
 
 impl Walker for Cpu {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+    fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
         // The debugger walks as the mode says.
-        self.gdb.set("cpsr", EL1)?;
-        self.gdb.physical(va)
+        Some(self.gdb.set("cpsr", EL1).and_then(|()| self.gdb.physical(va)))
     }
 
     fn sees(&self, prot: Prot) -> bool {
