@@ -70,7 +70,8 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         }
         for n in 0..plan.maps as usize {
             scene.random_map(ram, Choice::Each(n))?;
-            if scene.rng.below(4) == 0 {
+            // Not before there was a page of each size.
+            if n >= scene.sizes().len() && scene.rng.below(4) == 0 {
                 scene.random_unmap()?;
             }
         }
