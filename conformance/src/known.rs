@@ -9,8 +9,6 @@ use std::ops::{AddAssign, Index};
 /// A fault of a model.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// AT that meets a permission fault of stage 2 ends the machine.
-    EndsAtPermission,
     /// The debugger does not see pages without read permission.
     DebuggerReads,
     /// A is set where it is reserved.
@@ -112,15 +110,9 @@ fn is_g_stage_of_cpu(row: &Row) -> bool {
 /// All of them, in the order of [`Fault`].
 pub const KNOWN_FAULTS: &[KnownFault] = &[
     KnownFault {
-        fault: Fault::EndsAtPermission,
-        letter: 'a',
-        what: "ends when AT meets a permission fault of stage 2; refused data accesses are not tried, fetches are",
-        is_of: |row| is_qemu(row, "qemu-system-aarch64") && major(row) >= 10 && row.config.starts_with("stage 2"),
-    },
-    KnownFault {
         fault: Fault::DebuggerReads,
         letter: 'b',
-        what: "its debugger translates by a read; pages without read permission are found by AT",
+        what: "its debugger translates by a read; pages without read permission are found by stores",
         is_of: |row| is_qemu(row, "qemu-system-aarch64") && row.config.starts_with("stage 2"),
     },
     KnownFault {
@@ -175,7 +167,10 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         fault: Fault::CachedWithoutRecord,
         letter: 'k',
         what: "records no refusals that its cache gives; it forgets the address, and has to record the next one",
-        is_of: |row| row.format == "vtdss" || ["VT-d", "IOMMU"].iter().any(|model| row.config.starts_with(model)),
+        is_of: |row| {
+            row.format == "vtdss"
+                || ["VT-d", "IOMMU", "SMMU, stage 2"].iter().any(|model| row.config.starts_with(model))
+        },
     },
     KnownFault {
         fault: Fault::NotCanonical,

@@ -207,7 +207,7 @@ impl Walker for Vcpu {
         Some(HLT)
     }
 
-    fn reasons_told(&self, _va: u64) -> Told {
+    fn reasons_told(&self, _last_va: u64) -> Told {
         // The guest has no handlers: what is refused shuts it down.
         Told::Never
     }

@@ -239,3 +239,34 @@ impl fmt::Display for Summary<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::known::Fault;
+
+    fn matrix(met: &[Fault]) -> Matrix {
+        let mut counts = Counts::default();
+        for fault in met {
+            counts.met.count(*fault);
+        }
+        let (config, walker) = ("XD".to_owned(), "qemu-system-x86_64 10.0.2".to_owned());
+        Matrix { rows: Vec::from([Row { format: "x86_pae", config, walker, result: Ok(counts) }]) }
+    }
+
+    #[test]
+    fn a_declared_fault_has_to_be_come_across() {
+        let of = "x86_pae on qemu-system-x86_64 10.0.2: fault";
+        assert_eq!(matrix(&[Fault::AccessedPdptes]).false_faults(), [""; 0]);
+        assert_eq!(matrix(&[]).false_faults(), [format!("{of} c was not come across")]);
+        let both = [Fault::AccessedPdptes, Fault::Hlvx];
+        assert_eq!(matrix(&both).false_faults(), [format!("{of} e is not declared")]);
+    }
+
+    #[test]
+    fn letters_are_of_what_was_come_across() {
+        let summary = |met| matrix(met).summary().to_string();
+        assert!(summary(&[Fault::AccessedPdptes]).contains(" c\nc: "));
+        assert!(!summary(&[]).contains("\nc: "));
+    }
+}

@@ -35,6 +35,16 @@ pub struct Scene<'d, 'r, F: Walkers> {
     plan: Plan,
 }
 
+/// How much of a range was free.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mapped {
+    Whole,
+    Part,
+}
+
+/// Tries at a place for a page that is free.
+const MOST_TRIES: u32 = 64;
+
 /// Which size is mapped.
 #[derive(Clone, Copy)]
 enum Choice {
@@ -69,7 +79,12 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             scene.map(scene.table.info().aperture.va, pa, bytes, prot)?;
         }
         for n in 0..plan.maps as usize {
-            scene.random_map(ram, Choice::Each(n))?;
+            for _ in 0..MOST_TRIES {
+                // What is not one of each size may collide.
+                if scene.random_map(ram, Choice::Each(n))? == Mapped::Whole || n >= scene.sizes().len() {
+                    break;
+                }
+            }
             // Not before there was a page of each size.
             if n >= scene.sizes().len() && scene.rng.below(4) == 0 {
                 scene.random_unmap()?;
@@ -94,9 +109,12 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     }
 
     /// Adds what is free of the range; a part of it may be in the way.
-    fn map(&mut self, va: u64, pa: u64, bytes: u64, prot: Prot) -> io::Result<()> {
+    fn map(&mut self, va: u64, pa: u64, bytes: u64, prot: Prot) -> io::Result<Mapped> {
         match self.table.map_range(va, pa, bytes, prot) {
-            Ok(()) => drop(self.mappings.insert(va, Mapping { pa, bytes, prot })),
+            Ok(()) => {
+                self.mappings.insert(va, Mapping { pa, bytes, prot });
+                Ok(Mapped::Whole)
+            }
             Err(failed) => {
                 let is_free = self.expected(va).is_none() && self.expected(va + (bytes - 1)).is_none();
                 let is_between = self.mappings.range(va..=va + (bytes - 1)).next().is_none();
@@ -106,12 +124,12 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
                 if failed.mapped != 0 {
                     self.mappings.insert(va, Mapping { pa, bytes: failed.mapped, prot });
                 }
+                Ok(Mapped::Part)
             }
         }
-        Ok(())
     }
 
-    fn random_map(&mut self, ram: &Ram, choice: Choice) -> io::Result<()> {
+    fn random_map(&mut self, ram: &Ram, choice: Choice) -> io::Result<Mapped> {
         let info = self.table.info();
         let granule = self.sizes()[0];
         let span = info.aperture.last - info.aperture.va;

@@ -42,6 +42,13 @@ pub struct Request {
     pub value: u64,
 }
 
+impl Request {
+    /// The last byte.
+    pub fn last_va(&self) -> u64 {
+        self.va.saturating_add(self.bytes - 1)
+    }
+}
+
 /// Why hardware refuses an access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
@@ -166,14 +173,9 @@ pub trait Walker {
     /// The machine does not work.
     fn access(&mut self, request: &Request) -> io::Result<Outcome>;
 
-    /// Whether it tells why it refuses an address: then it has to tell it of each refusal.
-    fn reasons_told(&self, _va: u64) -> Told {
+    /// Whether it tells why it refuses an access that ends there: then it has to tell it of each refusal.
+    fn reasons_told(&self, _last_va: u64) -> Told {
         Told::Always
-    }
-
-    /// Whether an access may be tried that has to be refused for its protection.
-    fn survives_refusing(&self) -> bool {
-        true
     }
 
     /// Whether a mapping with that protection permits the access.

@@ -145,7 +145,7 @@ impl Walker for Amd<'_> {
         let outcome = self.board.access(request)?;
         with_record(request, outcome, self.take_fault()?, edu::REQUESTER)
     }
-    fn reasons_told(&self, _va: u64) -> Told {
+    fn reasons_told(&self, _last_va: u64) -> Told {
         Told::Faulty(Fault::NoRecords)
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {

@@ -172,8 +172,8 @@ impl Walker for Smmu<'_> {
         let outcome = self.board.access(request)?;
         with_record(request, outcome, self.take_fault()?, edu::REQUESTER)
     }
-    fn reasons_told(&self, va: u64) -> Told {
-        let is_beyond = self.stage == Stage::Second && va >> OUTPUT_BITS != 0;
+    fn reasons_told(&self, last_va: u64) -> Told {
+        let is_beyond = self.stage == Stage::Second && last_va >> OUTPUT_BITS != 0;
         if is_beyond { Told::Faulty(Fault::NoEventBeyondIpa) } else { Told::Always }
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {

@@ -59,24 +59,20 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let value = self.rng.any() & mask;
         ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;
         let request = self.request(walker, va, Access::Read, 0);
-        if self.can_be_tried(walker, &request, prot) {
-            let outcome = self.attempt(walker, &request, Some(prot))?;
-            self.judge(walker, &request, place, outcome, Some(value))?;
-        }
+        let outcome = self.attempt(walker, &request, Some(prot))?;
+        self.judge(walker, &request, place, outcome, Some(value))?;
 
         let new = !value & mask;
         let request = self.request(walker, va, Access::Write, new);
-        if self.can_be_tried(walker, &request, prot) {
-            let mut outcome = self.attempt(walker, &request, Some(prot))?;
-            let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
-            if outcome == Outcome::Untold {
-                outcome = if left == value { Outcome::Fault(UNTOLD) } else { Outcome::Done(0) };
-            }
-            self.judge(walker, &request, place, outcome, None)?;
-            let expected = if matches!(outcome, Outcome::Done(_)) { new } else { value };
-            if left != expected {
-                return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
-            }
+        let mut outcome = self.attempt(walker, &request, Some(prot))?;
+        let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
+        if outcome == Outcome::Untold {
+            outcome = if left == value { Outcome::Fault(UNTOLD) } else { Outcome::Done(0) };
+        }
+        self.judge(walker, &request, place, outcome, None)?;
+        let expected = if matches!(outcome, Outcome::Done(_)) { new } else { value };
+        if left != expected {
+            return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
         }
         if let Some(instruction) = walker.instruction() {
             ram.write(pa, instruction)?;
@@ -140,7 +136,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         self.counts.met.count(Fault::CachedWithoutRecord);
         let inside = self.sizes()[0] - 1;
         let va = request.va & !inside;
-        let last = request.va.saturating_add(request.bytes - 1) | inside;
+        let last = request.last_va() | inside;
         walker.invalidate(&Invalidation { va, last, ..Invalidation::EVERYTHING })
     }
 
@@ -153,7 +149,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         expected: &[Reason],
     ) -> io::Result<()> {
         self.counts.faults += 1;
-        match walker.reasons_told(request.va) {
+        match walker.reasons_told(request.last_va()) {
             Told::Always if told.is_empty() => {
                 return Err(wrong(format!("{request:x?} was refused, and it is not told why: {expected:?}")));
             }
@@ -165,15 +161,6 @@ impl<F: Walkers> Scene<'_, '_, F> {
             _ => self.counts.reasons += 1,
         }
         Ok(())
-    }
-
-    /// Whether the walker survives it.
-    fn can_be_tried(&mut self, walker: &dyn Walker, request: &Request, prot: Prot) -> bool {
-        let can_be = walker.survives_refusing() || walker.permits(prot, request.access, request.privilege);
-        if !can_be {
-            self.counts.met.count(Fault::EndsAtPermission);
-        }
-        can_be
     }
 
     fn judge(
@@ -208,5 +195,6 @@ impl<F: Walkers> Scene<'_, '_, F> {
 
 /// Whether it came to nothing that is told, where the walker has to tell why.
 pub(super) fn has_to_tell(walker: &dyn Walker, request: &Request, outcome: Outcome) -> bool {
-    walker.reasons_told(request.va) == Told::Always && matches!(outcome, Outcome::Untold | Outcome::Fault(UNTOLD))
+    walker.reasons_told(request.last_va()) == Told::Always
+        && matches!(outcome, Outcome::Untold | Outcome::Fault(UNTOLD))
 }

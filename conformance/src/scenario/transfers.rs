@@ -77,7 +77,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
             Request { va, access, privilege: Privilege::Supervisor, bytes: count, value: u64::from_le_bytes(value) };
         let expected: Vec<Reason> = bytes.iter().filter_map(|byte| byte.refused_as).collect();
         let mut outcome = try_transfer(walker, ram, &request, &bytes)?;
-        if !expected.is_empty() && walker.reasons_told(va) == Told::Always && told(outcome).is_empty() {
+        if !expected.is_empty() && walker.reasons_told(request.last_va()) == Told::Always && told(outcome).is_empty() {
             self.forget(walker, &request)?;
             outcome = try_transfer(walker, ram, &request, &bytes)?;
         }
