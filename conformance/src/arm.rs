@@ -3,7 +3,7 @@
 use crate::gdb::Gdb;
 use crate::plan::Window;
 use crate::ram::Ram;
-use crate::vm::{self, Channel, Vm};
+use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
@@ -12,17 +12,21 @@ use std::path::Path;
 /// Where RAM begins. (Its first MiB is the device tree's.)
 pub const RAM_PA: u64 = 0x4000_0000;
 
-/// Where the instructions are that set the registers, and those that ask.
+/// Where the instructions are that set the registers.
 const INSTALL_AT: u64 = RAM_PA + 0x10_0000;
 const FORGET_AT: u64 = INSTALL_AT + 4 * REGISTERS.len() as u64;
-const ASK_AT: u64 = RAM_PA + 0x10_1000;
-const ASK_BYTES: u64 = 12;
-/// Where the instructions are that go to EL0.
-const ENTER_AT: u64 = ASK_AT + 4 * ASK_BYTES;
+/// Where the instructions are that go to EL0 and EL1.
+const ENTER_AT: u64 = RAM_PA + 0x10_1000;
 /// What the tables have to map, executable: the vectors of EL1. (What EL0 can write EL1 cannot execute.)
 pub const WINDOW: Window = Window { pa: RAM_PA + 0x11_0000, bytes: 64 << 10, prot: Prot::READ };
-/// Exceptions of EL0, from the vectors on.
-const FROM_EL0: u64 = 0x400;
+/// Exceptions of a level itself, and of a lower one, from its vectors on. (Those of EL2 are at 0.)
+const FROM_SAME: u64 = 0x200;
+const FROM_LOWER: u64 = 0x400;
+/// Behind the vectors: loads and stores, each followed by the way back.
+const LOAD_OF_USER: u64 = 0x800;
+const STORE_OF_USER: u64 = 0x808;
+const LOAD_OF_KERNEL: u64 = 0x810;
+const STORE_OF_KERNEL: u64 = 0x818;
 
 /// Modes of the CPU: EL2, where it starts, and EL1, both with their own stack pointer and without interrupts.
 const EL2: u64 = 0x3c9;
@@ -44,10 +48,18 @@ const ISB: u32 = 0xd503_3fdf;
 const ERET: u32 = 0xd69f_03e0;
 const HVC: u32 = 0xd400_0002;
 /// svc #0.
-const SVC: &[u8] = &[0x01, 0, 0, 0xd4];
-/// Class of an exception: svc; refused instruction fetch of a lower level.
+const SVC: u32 = 0xd400_0001;
+const SVC_BYTES: [u8; 4] = SVC.to_le_bytes();
+/// ldr x3, [x2]; str x3, [x2].
+const LOAD: u32 = 0xf940_0043;
+const STORE: u32 = 0xf900_0043;
+/// Class of an exception: svc; refused instruction fetch of a lower level; refused data access of a lower level, and of the same.
 const CLASS_SVC: u64 = 0x15;
 const CLASS_FETCH: u64 = 0x20;
+const CLASS_DATA: u64 = 0x24;
+const CLASS_DATA_OF_SAME: u64 = 0x25;
+/// Of the syndrome of a data access.
+const OF_WRITE: u64 = 1 << 6;
 
 /// A system register, by the fields of the instruction.
 type SystemRegister = (u32, u32, u32, u32, u32);
@@ -66,7 +78,6 @@ const REGISTERS: [SystemRegister; 9] = [
     (3, 4, 1, 1, 0),
     (3, 0, 12, 0, 0),
 ];
-const PAR_EL1: SystemRegister = (3, 0, 7, 4, 0);
 const ELR_EL2: SystemRegister = (3, 4, 4, 0, 1);
 const SPSR_EL2: SystemRegister = (3, 4, 4, 0, 0);
 
@@ -77,10 +88,6 @@ const fn system(op0: u32, (op1, crn, crm, op2): (u32, u32, u32, u32), register: 
 
 const fn msr((op0, op1, crn, crm, op2): SystemRegister, from: u32) -> u32 {
     system(op0, (op1, crn, crm, op2), from)
-}
-
-const fn mrs((op0, op1, crn, crm, op2): SystemRegister, to: u32) -> u32 {
-    system(op0, (op1, crn, crm, op2), to) | 1 << 21
 }
 
 /// Invalidates all of stages 1 and 2.
@@ -114,7 +121,8 @@ pub struct Cpu {
     _vm: Vm,
     gdb: Gdb,
     stage: Stage,
-    qemu_major: u32,
+    /// Where the tables map [`WINDOW`].
+    window_va: u64,
 }
 
 impl Cpu {
@@ -126,27 +134,28 @@ impl Cpu {
         let mut install: Vec<u32> = REGISTERS.iter().zip(0..).map(|(register, from)| msr(*register, from)).collect();
         install.extend([TLBI_ALLE1, DSB_SY, ISB]);
         ram.write_words(INSTALL_AT, &install)?;
-        // AT S1E1R, S1E1W, S1E0R, S1E0W, or S12E1R and so on, of x0.
-        let (op1, first_op2) = if stage == Stage::Second { (4, 4) } else { (0, 0) };
-        for (privilege, of_el0) in [(Privilege::Supervisor, 0), (Privilege::User, 2)] {
-            for (access, of_write) in [(Access::Read, 0), (Access::Write, 1)] {
-                let ask = system(1, (op1, 7, 8, first_op2 + of_el0 + of_write), 0);
-                ram.write_words(ask_at(access, privilege), &[ask, ISB, mrs(PAR_EL1, 1)])?;
-            }
-        }
         ram.write_words(ENTER_AT, &[msr(ELR_EL2, 0), msr(SPSR_EL2, 1), ERET])?;
-        ram.write_words(WINDOW.pa + FROM_EL0, &[HVC])?;
+        for (offset, code) in [
+            (FROM_SAME, &[HVC][..]),
+            (FROM_LOWER, &[HVC]),
+            (LOAD_OF_USER, &[LOAD, SVC]),
+            (STORE_OF_USER, &[STORE, SVC]),
+            (LOAD_OF_KERNEL, &[LOAD, HVC]),
+            (STORE_OF_KERNEL, &[STORE, HVC]),
+        ] {
+            ram.write_words(WINDOW.pa + offset, code)?;
+        }
         let arguments = ["-cpu", "max"];
         let (vm, channel) =
             Vm::start(program, "virt,virtualization=on,gic-version=3", Channel::Debugger, &arguments, ram)?;
         let Registers { ttb, tcr, mair } = registers;
         // The window is at the first VA: of the upper half, what T1SZ leaves.
-        let vectors = if stage == Stage::Upper { !(u64::MAX >> (tcr >> 16 & 0x3f)) } else { 0 };
-        let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, stage, qemu_major: vm::major(program)? };
+        let window_va = if stage == Stage::Upper { !(u64::MAX >> (tcr >> 16 & 0x3f)) } else { 0 };
+        let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, stage, window_va };
         let at = |of: Stage| if of == stage { ttb } else { 0 };
         let (tcr, vtcr) = if stage == Stage::Second { (0, tcr) } else { (tcr, 0) };
         let (sctlr, hcr) = if stage == Stage::Second { (SCTLR_OFF, HCR_RW | HCR_VM) } else { (SCTLR_MMU, HCR_RW) };
-        let values = [at(Stage::Lower), at(Stage::Upper), tcr, mair, sctlr, at(Stage::Second), vtcr, hcr, vectors];
+        let values = [at(Stage::Lower), at(Stage::Upper), tcr, mair, sctlr, at(Stage::Second), vtcr, hcr, window_va];
         for (value, n) in values.into_iter().zip(0..) {
             cpu.gdb.set(&format!("x{n}"), value)?;
         }
@@ -160,62 +169,69 @@ impl Cpu {
         self.gdb.run(at, instructions)
     }
 
-    /// Executes what is at `va` in EL0: it ends in EL1, whose vector leads back to EL2, or there at once.
-    fn execute(&mut self, va: u64) -> io::Result<Outcome> {
-        self.gdb.set("x0", va)?;
-        self.gdb.set("x1", EL0)?;
-        self.gdb.set("cpsr", EL2)?;
-        self.gdb.set("pc", ENTER_AT)?;
+    /// Executes the instruction at `at` in EL0 or EL1, and goes back to EL2: by the vectors of EL1, or there at once.
+    fn execute(&mut self, request: &Request, at: u64, state: u64) -> io::Result<Outcome> {
+        let Request { va, access, value, .. } = *request;
+        for (register, value) in [("x0", at), ("x1", state), ("x2", va), ("x3", value), ("cpsr", EL2), ("pc", ENTER_AT)]
+        {
+            self.gdb.set(register, value)?;
+        }
         for _ in 0..4 {
             self.gdb.step()?;
         }
+        let was_done = access != Access::Execute && self.gdb.get("pc")? == at + 4;
+        let read = if was_done { self.gdb.get("x3")? } else { 0 };
+        if was_done {
+            // svc of EL0, hvc of EL1.
+            self.gdb.step()?;
+        }
         let is_in_el1 = self.gdb.get("cpsr")? & MODE == EL1 & MODE;
-        let syndrome = self.gdb.get(if is_in_el1 { "ESR_EL1" } else { "ESR_EL2" })?;
+        let [syndrome, address] = if is_in_el1 { ["ESR_EL1", "FAR_EL1"] } else { ["ESR_EL2", "FAR_EL2"] };
+        let (syndrome, address) = (self.gdb.get(syndrome)?, self.gdb.get(address)?);
         if is_in_el1 {
             self.gdb.step()?;
         }
-        match self.gdb.get("pc")? {
-            FROM_EL0 if syndrome >> 26 == CLASS_SVC => Ok(Outcome::Done(0)),
-            FROM_EL0 if syndrome >> 26 == CLASS_FETCH => Ok(Outcome::Fault(reasons(syndrome & 0x3f)?)),
-            pc => Err(io::Error::other(format!("execution at {va:#x}: syndrome {syndrome:#x}, and then at {pc:#x}"))),
+        let pc = self.gdb.get("pc")?;
+        if pc != FROM_LOWER {
+            return Err(io::Error::other(format!("{request:x?}: syndrome {syndrome:#x}, and then at {pc:#x}")));
+        }
+        let is_write = syndrome & OF_WRITE != 0;
+        match (access, syndrome >> 26) {
+            (Access::Read | Access::Write, _) if was_done => Ok(Outcome::Done(read)),
+            (Access::Execute, CLASS_SVC) => Ok(Outcome::Done(0)),
+            (Access::Execute, CLASS_FETCH) if address == va => Ok(Outcome::Fault(reasons(syndrome & 0x3f)?)),
+            (Access::Read | Access::Write, CLASS_DATA | CLASS_DATA_OF_SAME)
+                if address == va && is_write == (access == Access::Write) =>
+            {
+                Ok(Outcome::Fault(reasons(syndrome & 0x3f)?))
+            }
+            _ => Err(io::Error::other(format!("{request:x?}: syndrome {syndrome:#x}, at {address:#x}"))),
         }
     }
 }
 
-fn ask_at(access: Access, privilege: Privilege) -> u64 {
-    let of_el0 = if privilege == Privilege::User { 2 * ASK_BYTES } else { 0 };
-    ASK_AT + of_el0 + if access == Access::Read { 0 } else { ASK_BYTES }
-}
-
 impl Walker for Cpu {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
+    fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
         // The debugger walks as the mode says.
-        self.gdb.set("cpsr", EL1)?;
-        self.gdb.physical(va)
+        Some(self.gdb.set("cpsr", EL1).and_then(|()| self.gdb.physical(va)))
     }
 
     fn sees(&self, prot: Prot) -> bool {
         self.permits(prot, Access::Read, Privilege::Supervisor)
     }
 
-    fn survives_refusing(&self) -> bool {
-        // QEMU 10.0 ends with a failed assertion when AT meets a permission fault of stage 2.
-        self.stage != Stage::Second || self.qemu_major != 10
-    }
-
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
         let Request { va, access, privilege, .. } = *request;
-        if access == Access::Execute {
-            return self.execute(va);
-        }
-        self.gdb.set("x0", va)?;
-        self.run(ask_at(access, privilege), 3)?;
-        let par = self.gdb.get("x1")?;
-        Ok(if par & 1 == 0 {
-            Outcome::Permitted { pa: par & 0x000f_ffff_ffff_f000 | va & 0xfff }
+        let (loads, stores, state) = if privilege == Privilege::User {
+            (LOAD_OF_USER, STORE_OF_USER, EL0)
         } else {
-            Outcome::Fault(reasons(par >> 1 & 0x3f)?)
-        })
+            (LOAD_OF_KERNEL, STORE_OF_KERNEL, EL1)
+        };
+        match access {
+            Access::Read => self.execute(request, self.window_va + loads, state),
+            Access::Write => self.execute(request, self.window_va + stores, state),
+            Access::Execute => self.execute(request, va, EL0),
+        }
     }
 
     fn privileges(&self) -> &'static [Privilege] {
@@ -225,7 +241,7 @@ impl Walker for Cpu {
 
     fn instruction(&self) -> Option<&'static [u8]> {
         // It leads back.
-        Some(SVC)
+        Some(&SVC_BYTES)
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
@@ -243,9 +259,11 @@ impl Walker for Cpu {
     }
 }
 
-/// What the fault status code of PAR_EL1 and ESR_ELx says. Addresses that a table does not reach have translation faults, too.
+/// What the fault status code of ESR_ELx says. Addresses that a table does not reach have translation faults, too.
 fn reasons(status: u64) -> io::Result<Reasons> {
     match status {
+        // Address size, level 0: with stage 1 off, of an address beyond the PA size, which no stage 2 of 52 bits is asked about.
+        0b00_0000 => Ok(&[Reason::OutOfRange]),
         0b00_0100..=0b00_0111 | 0b10_1011 => Ok(&[Reason::NotMapped, Reason::OutOfRange]),
         0b00_1100..=0b00_1111 => Ok(&[Reason::NotPermitted]),
         _ => Err(io::Error::other(format!("fault status code {status:#b}"))),

@@ -4,7 +4,7 @@ use crate::gdb::Gdb;
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Request, UNTOLD, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -141,11 +141,11 @@ impl Cpu {
         for _ in 0..=ENTER.len() {
             gdb.step()?;
         }
-        let vector = gdb.get("pc")?;
+        let (vector, status) = (gdb.get("pc")?, gdb.get("IFSR")?);
         gdb.step()?;
         match (vector, gdb.get("pc")?) {
             (SVC_VECTOR, HVC_VECTOR) => Ok(Outcome::Done(0)),
-            (FETCH_VECTOR, HVC_VECTOR) => Ok(Outcome::Fault(UNTOLD)),
+            (FETCH_VECTOR, HVC_VECTOR) => Ok(Outcome::Fault(reasons(status)?)),
             (vector, pc) => {
                 Err(io::Error::other(format!("execution at {va:#x}: went to {vector:#x}, and then {pc:#x}")))
             }
@@ -157,9 +157,19 @@ fn ask_at(access: Access) -> u64 {
     ASK_AT + if access == Access::Read { 0 } else { ASK_BYTES }
 }
 
+/// What the status of a fault says, in PAR and in IFSR: of the first level, and of the second. There is no page where the table does
+/// not reach.
+fn reasons(status: u64) -> io::Result<Reasons> {
+    match status & 0x1f {
+        0b00101 | 0b00111 => Ok(&[Reason::NotMapped, Reason::OutOfRange]),
+        0b01101 | 0b01111 => Ok(&[Reason::NotPermitted]),
+        status => Err(io::Error::other(format!("fault status {status:#b}"))),
+    }
+}
+
 impl Walker for Cpu {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        self.translates.gdb.physical(va)
+    fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
+        Some(self.translates.gdb.physical(va))
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
@@ -171,17 +181,16 @@ impl Walker for Cpu {
         self.asks.gdb.run(ask_at(access), 3)?;
         let par = self.asks.gdb.get("r1")?;
         let inside = if par & 2 == 0 { 0xfff } else { 0xff_ffff };
-        Ok(if par & 1 == 0 { Outcome::Permitted { pa: par & !inside | va & inside } } else { Outcome::Fault(UNTOLD) })
+        Ok(if par & 1 == 0 {
+            Outcome::Permitted { pa: par & !inside | va & inside }
+        } else {
+            Outcome::Fault(reasons(par >> 1)?)
+        })
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {
         // It leads back.
         Some(SVC)
-    }
-
-    fn tells_reasons(&self) -> bool {
-        // Its status is not looked at.
-        false
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

@@ -1,5 +1,6 @@
 //! The debugger interface of a machine: the remote protocol of gdb.
 
+use crate::vm::unanswered;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -40,8 +41,8 @@ impl Gdb {
     /// # Errors
     /// There is none, or it is malformed.
     pub fn ask(&mut self, packet: &str) -> io::Result<String> {
-        self.send(packet)?;
-        self.receive()
+        let answer = self.send(packet).and_then(|()| self.receive());
+        answer.map_err(|error| unanswered(error, packet, &self.channel))
     }
 
     fn send(&mut self, packet: &str) -> io::Result<()> {
@@ -231,6 +232,15 @@ fn tags(xml: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_machine_that_hangs_is_an_error_that_says_so() -> io::Result<()> {
+        let (ours, _hung) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(std::time::Duration::from_millis(200)))?;
+        let error = Gdb::new(ours).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(error.starts_with("the machine did not answer \"") && error.ends_with("\" within 200ms"), "{error}");
+        Ok(())
+    }
 
     #[test]
     fn comments_hold_no_tags() {

@@ -1,8 +1,9 @@
 //! x86_64: the MMU of this computer, through a virtual CPU of KVM.
 
+use crate::known::Fault;
 use crate::plan::Window;
 use crate::ram::{LOW_BYTES, Ram};
-use crate::walker::{Access, Outcome, Privilege, Request, UNTOLD, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reach, Request, Told, UNTOLD, Walker};
 use generic_pt::{Invalidation, Prot};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_dtable, kvm_regs, kvm_segment, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
@@ -168,14 +169,15 @@ impl Drop for Vcpu {
 }
 
 impl Walker for Vcpu {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        let found = self.machine()?.cpu.translate_gva(va)?;
-        Ok((found.valid != 0).then_some(found.physical_address))
+    fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
+        let found = self.machine().and_then(|machine| Ok(machine.cpu.translate_gva(va)?));
+        Some(found.map(|found| (found.valid != 0).then_some(found.physical_address)))
     }
 
     /// KVM translates what is not canonical as if it were.
-    fn reaches(&self, va: u64, _: Option<u64>) -> bool {
-        va.cast_signed() << 16 >> 16 == va.cast_signed()
+    fn reaches(&self, va: u64, _: Option<u64>) -> Reach {
+        let is_canonical = va.cast_signed() << 16 >> 16 == va.cast_signed();
+        if is_canonical { Reach::Asked } else { Reach::Avoided(Fault::NotCanonical) }
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
@@ -205,9 +207,9 @@ impl Walker for Vcpu {
         Some(HLT)
     }
 
-    fn tells_reasons(&self) -> bool {
+    fn reasons_told(&self, _last_va: u64) -> Told {
         // The guest has no handlers: what is refused shuts it down.
-        false
+        Told::Never
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

@@ -10,7 +10,8 @@
 //! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
 //! * [`plan`], [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
-//! * [`matrix`]: who agreed with what.
+//! * [`seeds`]: a configuration with several seeds; [`matrix`]: who agreed with what; [`leaves`]: on which leaves; [`known`]: faults of
+//!   the models.
 
 #![deny(missing_debug_implementations, unsafe_code)]
 
@@ -24,6 +25,7 @@ pub mod known;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[allow(unsafe_code, reason = "gives memory to a virtual machine")]
 pub mod kvm;
+pub mod leaves;
 pub mod live;
 pub mod matrix;
 pub mod plan;
@@ -34,6 +36,7 @@ pub mod riscv;
 pub mod riscv_g;
 pub mod rng;
 pub mod scenario;
+pub mod seeds;
 pub mod vm;
 pub mod walker;
 pub mod x86;

@@ -2,11 +2,12 @@
 //! must not be reached after it.
 
 use crate::hardware::VmDomain;
+use crate::known::Fault;
 use crate::matrix::Counts;
 use crate::plan::{FirstTop, Plan};
 use crate::ram::{DATA_BYTES, Ram};
 use crate::scenario::wrong;
-use crate::walker::{Access, Outcome, Privilege, Request};
+use crate::walker::{Access, Outcome, Privilege, Reason, Request, Told, UNTOLD};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, GatherMode, Invalidation, Prot, PtIommu, VaRange};
 use std::io;
@@ -51,7 +52,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             access_bytes: plan.access_bytes,
             granule,
             lowest_table: granule * (granule / item_bytes),
-            counts: Counts::default(),
+            counts: Counts { tables: 1, high_tables: ram.layout().has_high_tables().into(), ..Counts::default() },
         })
     }
 
@@ -74,7 +75,8 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         if self.top == FirstTop::Grows {
             self.a_higher_top()?;
         }
-        self.domain.driver.walker().map(drop)?;
+        let met = self.domain.driver.walker()?.take_met();
+        self.counts.met += met;
         if self.counts.stale == 0 {
             return Err(wrong("the walker caches nothing, so this shows nothing".to_owned()));
         }
@@ -104,6 +106,12 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         if no_gaps {
             // What comes next is not adjacent, so it was synced before.
             self.misses(first)?;
+            // Nobody asked for that one to be forgotten.
+            let stale = self.counts.stale;
+            self.may_reach(last, self.data_pa(2))?;
+            if self.counts.stale == stale {
+                self.counts.met.count(Fault::ForgetsDomain);
+            }
         }
         gather.sync();
         self.was_told(&late, 0)?;
@@ -219,8 +227,23 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
     }
 
     fn misses(&mut self, va: u64) -> io::Result<()> {
-        match self.read(va)? {
-            Outcome::Fault(_) => Ok(()),
+        let outcome = self.read(va)?;
+        let told = self.domain.driver.walker()?.reasons_told(va);
+        match outcome {
+            Outcome::Fault(reasons) if reasons.contains(&Reason::NotMapped) => {
+                self.counts.reasons += 1;
+                Ok(())
+            }
+            Outcome::Fault(UNTOLD) => match told {
+                Told::Always => {
+                    Err(wrong(format!("{va:#x} was unmapped and synced, and it is not told why it is refused")))
+                }
+                Told::Never => Ok(()),
+                Told::Faulty(fault) => {
+                    self.counts.met.count(fault);
+                    Ok(())
+                }
+            },
             other => Err(wrong(format!("{va:#x} was unmapped and synced, and the device finds {other:x?}"))),
         }
     }

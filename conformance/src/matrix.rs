@@ -1,6 +1,7 @@
 //! Who agreed with what.
 
-use crate::known::KNOWN_FAULTS;
+use crate::known::{KNOWN_FAULTS, KnownFault, Met};
+use crate::leaves::Leaves;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::AddAssign;
@@ -44,6 +45,14 @@ pub struct Counts {
     pub of_users: u64,
     /// Accesses between an unmap and its sync that still reached the page.
     pub stale: u64,
+    /// Tables that were walked.
+    pub tables: u64,
+    /// Of these, the ones above 4 GiB.
+    pub high_tables: u64,
+    /// Faults of the model.
+    pub met: Met,
+    /// Leaves of the tables that were walked.
+    pub leaves: Leaves,
 }
 
 impl AddAssign for Counts {
@@ -54,6 +63,10 @@ impl AddAssign for Counts {
         self.reasons += more.reasons;
         self.of_users += more.of_users;
         self.stale += more.stale;
+        self.tables += more.tables;
+        self.high_tables += more.high_tables;
+        self.met += more.met;
+        self.leaves += more.leaves;
     }
 }
 
@@ -92,6 +105,27 @@ impl Matrix {
         Summary(self)
     }
 
+    /// Known faults that are declared for rows of a format and walker which ran, and were not come across in any, or the other way
+    /// round: each as a sentence.
+    pub fn false_faults(&self) -> Vec<String> {
+        let mut lines: BTreeMap<(&str, &str), [BTreeSet<char>; 2]> = BTreeMap::new();
+        for row in &self.rows {
+            if let Ok(counts) = &row.result {
+                let [declared, met] = lines.entry((row.format, &row.walker)).or_default();
+                declared.extend(letters(|known| known.is_of(row)));
+                met.extend(letters(|known| counts.met[known.fault] != 0));
+            }
+        }
+        let mut sentences = Vec::new();
+        for ((format, walker), [declared, met]) in lines {
+            let of = format!("{format} on {walker}");
+            sentences
+                .extend(declared.difference(&met).map(|letter| format!("{of}: fault {letter} was not come across")));
+            sentences.extend(met.difference(&declared).map(|letter| format!("{of}: fault {letter} is not declared")));
+        }
+        sentences
+    }
+
     /// Rows that did not run.
     pub fn skipped(&self) -> usize {
         self.missing() + self.count(|row| matches!(row.result, Err(Trouble::Optional(_))))
@@ -102,12 +136,32 @@ impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:10} {:37} {:26} ", self.format, self.config, self.walker)?;
         match &self.result {
-            Ok(Counts { translations, accesses, faults, reasons, of_users, stale: 0 }) => {
+            Ok(Counts {
+                translations,
+                accesses,
+                faults,
+                reasons,
+                of_users,
+                stale: 0,
+                leaves,
+                tables,
+                high_tables,
+                ..
+            }) => {
                 write!(
                     f,
                     "{translations:>6} translations, {accesses:>5} accesses ({faults} refused, {reasons} with the reason"
                 )?;
-                if *of_users == 0 { write!(f, ")") } else { write!(f, "; {of_users} of users)") }
+                if *of_users == 0 {
+                    write!(f, ")")?
+                } else {
+                    write!(f, "; {of_users} of users)")?
+                }
+                if leaves.is_claimed() {
+                    write!(f, "\n{:11}{high_tables} of {tables} tables above 4 GiB; {leaves}", "")
+                } else {
+                    Ok(())
+                }
             }
             Ok(Counts { accesses, faults, stale, .. }) => {
                 write!(f, "{accesses:>26} accesses ({faults} refused, {stale} stale until the sync)")
@@ -128,6 +182,11 @@ impl fmt::Display for Matrix {
             "{translations} translations, {accesses} accesses, {disagreements} disagreements, {skipped} skipped walkers"
         )
     }
+}
+
+/// The letters of some known faults.
+fn letters(is_one: impl Fn(&KnownFault) -> bool) -> impl Iterator<Item = char> {
+    KNOWN_FAULTS.iter().filter(move |known| is_one(known)).map(|known| known.letter)
 }
 
 /// What [`Matrix::summary`] prints.
@@ -154,12 +213,10 @@ impl fmt::Display for Summary<'_> {
                     line.rows += 1;
                     line.agreed += 1;
                     line.total += *counts;
+                    line.faults.extend(letters(|known| counts.met[known.fault] != 0));
                 }
                 Err(Trouble::Failed(_)) => line.rows += 1,
                 Err(Trouble::Skipped(_) | Trouble::Optional(_)) => line.skipped += 1,
-            }
-            if row.result.is_ok() {
-                line.faults.extend(KNOWN_FAULTS.iter().filter(|fault| fault.is_of(row)).map(|fault| fault.letter));
             }
         }
         let [rows, agreed, skipped] = ["rows", "agreed", "skipped"];
@@ -180,5 +237,36 @@ impl fmt::Display for Summary<'_> {
             writeln!(f, "{}: {}", fault.letter, fault.what)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::known::Fault;
+
+    fn matrix(met: &[Fault]) -> Matrix {
+        let mut counts = Counts::default();
+        for fault in met {
+            counts.met.count(*fault);
+        }
+        let (config, walker) = ("XD".to_owned(), "qemu-system-x86_64 10.0.2".to_owned());
+        Matrix { rows: Vec::from([Row { format: "x86_pae", config, walker, result: Ok(counts) }]) }
+    }
+
+    #[test]
+    fn a_declared_fault_has_to_be_come_across() {
+        let of = "x86_pae on qemu-system-x86_64 10.0.2: fault";
+        assert_eq!(matrix(&[Fault::AccessedPdptes]).false_faults(), [""; 0]);
+        assert_eq!(matrix(&[]).false_faults(), [format!("{of} c was not come across")]);
+        let both = [Fault::AccessedPdptes, Fault::Hlvx];
+        assert_eq!(matrix(&both).false_faults(), [format!("{of} e is not declared")]);
+    }
+
+    #[test]
+    fn letters_are_of_what_was_come_across() {
+        let summary = |met| matrix(met).summary().to_string();
+        assert!(summary(&[Fault::AccessedPdptes]).contains(" c\nc: "));
+        assert!(!summary(&[]).contains("\nc: "));
     }
 }

@@ -1,5 +1,6 @@
 //! What a table is to be like.
 
+use crate::ram::Layout;
 use generic_pt::Prot;
 
 /// Memory that is mapped at the first VA.
@@ -20,6 +21,15 @@ pub enum FirstTop {
     Stays,
     /// It can grow, and the machine can be told while it walks.
     Grows,
+}
+
+/// Where the walker finds tables.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tables {
+    /// In all of RAM: those of every other seed are above 4 GiB.
+    Anywhere,
+    /// Below 4 GiB.
+    Low,
 }
 
 /// What a table is to be like.
@@ -43,6 +53,8 @@ pub struct Plan {
     pub high_sizes: u64,
     /// Bytes of an access.
     pub access_bytes: u64,
+    /// Where tables can lie.
+    pub tables: Tables,
     /// The seed.
     pub seed: u64,
 }
@@ -60,8 +72,15 @@ impl Plan {
             pa_bits: 48,
             high_sizes: u64::MAX,
             access_bytes: 8,
+            tables: Tables::Anywhere,
             seed,
         }
+    }
+
+    /// Where RAM and the tables are, on a machine of that layout.
+    pub fn layout(&self, layout: Layout) -> Layout {
+        let is_high = self.tables == Tables::Anywhere && self.seed.is_multiple_of(2);
+        if is_high { layout.with_high_tables(self.seed, self.pa_bits) } else { layout }
     }
 
     /// A plan for a device, which is slower, and reaches RAM only.

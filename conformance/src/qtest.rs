@@ -1,5 +1,6 @@
 //! The test interface of a machine: its buses, from outside of it.
 
+use crate::vm::unanswered;
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -17,6 +18,10 @@ impl Qtest {
     }
 
     fn ask(&mut self, command: &str) -> io::Result<u64> {
+        self.exchange(command).map_err(|error| unanswered(error, command, self.channel.get_ref()))
+    }
+
+    fn exchange(&mut self, command: &str) -> io::Result<u64> {
         writeln!(self.channel.get_mut(), "{command}")?;
         let mut line = String::new();
         loop {
@@ -92,5 +97,19 @@ impl Qtest {
             std::thread::sleep(Duration::from_micros(100));
         }
         Err(io::Error::other(format!("the register at {pa:#x} stays {:#x}", self.read_u32(pa)?)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_hangs_is_an_error_that_says_so() -> io::Result<()> {
+        let (ours, _hung) = UnixStream::pair()?;
+        ours.set_read_timeout(Some(Duration::from_millis(200)))?;
+        let error = Qtest::new(ours).read_u32(0x10).err().map(|error| error.to_string()).unwrap_or_default();
+        assert_eq!(error, "the machine did not answer \"readl 0x10\" within 200ms");
+        Ok(())
     }
 }

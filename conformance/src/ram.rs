@@ -10,8 +10,10 @@ use tempfile::NamedTempFile;
 
 /// Bytes of RAM that every machine has where its RAM begins.
 pub const LOW_BYTES: u64 = 64 << 20;
-/// Where tables lie, from the start of RAM: behind what firmware and device trees use.
-pub const TABLES_AT: u64 = 2 << 20;
+/// Where tables lie, from the start of RAM, if they lie low: behind what firmware and device trees use.
+const TABLES_AT: u64 = 2 << 20;
+/// Where they lie above 4 GiB: for walkers of 34 address bits, and of more.
+const HIGH_TABLES_PA: [u64; 2] = [0x3_4000_0000, 0xd_5000_0000];
 /// Bytes for tables.
 pub const TABLES_BYTES: usize = 24 << 20;
 /// Where pages lie that are read and written, from the start of RAM.
@@ -38,21 +40,35 @@ pub struct Layout {
     low_bytes: u64,
     /// The rest is there.
     high_pa: u64,
+    tables_pa: u64,
 }
 
 impl Layout {
     /// The least RAM, for machines that have no addresses above 4 GiB.
     pub const fn small(base_pa: u64) -> Self {
-        Self { base_pa, bytes: LOW_BYTES, low_bytes: LOW_BYTES, high_pa: 0 }
+        Self { base_pa, bytes: LOW_BYTES, low_bytes: LOW_BYTES, high_pa: 0, tables_pa: base_pa + TABLES_AT }
     }
 
     /// 64 GiB in one piece.
     pub const fn large(base_pa: u64) -> Self {
-        Self { base_pa, bytes: 64 << 30, low_bytes: 64 << 30, high_pa: 0 }
+        Self { base_pa, bytes: 64 << 30, low_bytes: 64 << 30, high_pa: 0, tables_pa: base_pa + TABLES_AT }
     }
 
     /// 64 GiB of a PC: 2 GiB from 0 on, the rest above 4 GiB.
-    pub const PC: Self = Self { base_pa: 0, bytes: 64 << 30, low_bytes: 2 << 30, high_pa: 4 << 30 };
+    pub const PC: Self =
+        Self { base_pa: 0, bytes: 64 << 30, low_bytes: 2 << 30, high_pa: 4 << 30, tables_pa: TABLES_AT };
+
+    /// The same, with the tables above 4 GiB, where there is RAM for them, and the walker has so many PA bits.
+    #[must_use]
+    pub fn with_high_tables(self, seed: u64, pa_bits: u32) -> Self {
+        let tables_pa = HIGH_TABLES_PA[usize::from(seed.is_multiple_of(4) && pa_bits > 34)];
+        if tables_pa < self.end_pa() { Self { tables_pa, ..self } } else { self }
+    }
+
+    /// Whether the tables lie above 4 GiB.
+    pub fn has_high_tables(&self) -> bool {
+        self.tables_pa >> 32 != 0
+    }
 
     /// Behind the last byte.
     const fn end_pa(&self) -> u64 {
@@ -112,7 +128,7 @@ impl Ram {
 
     /// The physical address of the first byte for tables.
     pub fn tables_pa(&self) -> u64 {
-        self.layout.base_pa + TABLES_AT
+        self.layout.tables_pa
     }
 
     /// The physical address of the first byte for data.
@@ -158,9 +174,10 @@ impl Ram {
     /// # Errors
     /// The file cannot be mapped.
     pub fn tables(&self) -> io::Result<MmapMut> {
+        let offset = self.offset(self.tables_pa(), TABLES_BYTES)?;
         // SAFETY: the file is this program's own and keeps its length. The machine writes into it at any time (accessed and
         // dirty bits), which table memory has to expect: it is only accessed atomically, and through raw pointers.
-        unsafe { MmapOptions::new().offset(TABLES_AT).len(TABLES_BYTES).map_mut(self.file.as_file()) }
+        unsafe { MmapOptions::new().offset(offset).len(TABLES_BYTES).map_mut(self.file.as_file()) }
     }
 
     /// The first [`LOW_BYTES`], mapped, as [`tables`](Self::tables).
@@ -239,7 +256,7 @@ impl Ram {
     }
 
     fn offset(&self, pa: u64, len: usize) -> io::Result<u64> {
-        let Layout { base_pa, bytes, low_bytes, high_pa } = self.layout;
+        let Layout { base_pa, bytes, low_bytes, high_pa, .. } = self.layout;
         let low = pa.checked_sub(base_pa).filter(|offset| offset + len as u64 <= low_bytes);
         let high = pa.checked_sub(high_pa).map(|offset| offset + low_bytes).filter(|end| end + len as u64 <= bytes);
         low.or(high).ok_or_else(|| io::Error::other(format!("physical address {pa:#x} is not in RAM")))

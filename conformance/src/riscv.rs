@@ -97,8 +97,8 @@ impl Hart {
 }
 
 impl Walker for Hart {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        self.gdb.physical(va)
+    fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
+        Some(self.gdb.physical(va))
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {

@@ -1,10 +1,11 @@
 //! RISC-V: the G-stage of a hart, through the instructions of hypervisors that load and store as their guests do.
 
 use crate::gdb::Gdb;
+use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen};
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Request, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reach, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::ops::Range;
@@ -44,6 +45,7 @@ pub struct Guest {
     data: Vec<Range<u64>>,
     /// QEMU 7.2 refuses addresses with the highest bit set.
     has_sign_fault: bool,
+    met: Met,
 }
 
 impl Guest {
@@ -74,8 +76,16 @@ impl Guest {
         let cpu = [&[name, "pmp=false", "h=true"], extensions].concat().join(",");
         let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
         let has_sign_fault = vm::major(program)? < 10;
-        let mut guest =
-            Self { _vm: vm, gdb: Gdb::new(channel)?, xlen, hgatp, has_sign_fault, gpa_bits, data: ram.data() };
+        let mut guest = Self {
+            _vm: vm,
+            gdb: Gdb::new(channel)?,
+            xlen,
+            hgatp,
+            has_sign_fault,
+            gpa_bits,
+            data: ram.data(),
+            met: Met::default(),
+        };
         guest.gdb.set("priv", MACHINE)?;
         guest.gdb.set("mtvec", TRAP)?;
         guest.gdb.set("vsatp", 0)?;
@@ -106,21 +116,19 @@ impl Guest {
 }
 
 impl Walker for Guest {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        // Memory holds its own addresses.
-        let request = Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
-        Ok(match self.access(&request)? {
-            Outcome::Done(pa) => Some(pa),
-            _ => None,
-        })
+    /// RAM only; with 32 bits, what an address register holds.
+    fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
+        let is_in_register = self.xlen == Xlen::Bits64 || va >> 32 == 0;
+        let is_ram = pa.is_none_or(|pa| self.data.iter().any(|area| area.contains(&pa)));
+        match is_in_register && is_ram && va & 7 == 0 {
+            true if self.has_sign_fault && va >> (self.gpa_bits - 1) != 0 => Reach::Avoided(Fault::GuestSign),
+            true => Reach::Asked,
+            false => Reach::Elsewhere,
+        }
     }
 
-    /// RAM only; with 32 bits, what an address register holds.
-    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
-        let is_in_register = self.xlen == Xlen::Bits64 || va >> 32 == 0;
-        let is_refused = self.has_sign_fault && va >> (self.gpa_bits - 1) != 0;
-        let is_ram = pa.is_none_or(|pa| self.data.iter().any(|area| area.contains(&pa)));
-        is_in_register && !is_refused && is_ram && va & 7 == 0
+    fn take_met(&mut self) -> Met {
+        self.met.take()
     }
 
     fn sees(&self, prot: Prot) -> bool {
@@ -141,6 +149,7 @@ impl Walker for Guest {
         self.gdb.set("a2", value)?;
         self.gdb.set("pc", at)?;
         if access == Access::Execute {
+            self.met.count(Fault::Hlvx);
             self.enter_at(va, privilege)?;
         }
         self.gdb.step()?;

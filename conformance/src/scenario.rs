@@ -9,6 +9,7 @@ use crate::matrix::Counts;
 use crate::plan::{Plan, Window};
 use crate::ram::Ram;
 use crate::rng::Rng;
+use crate::walker::{Reach, Walker};
 use generic_pt::iommu::Walkers;
 use generic_pt::{GatherMode, Prot, PtIommu, TableConfig};
 use std::collections::BTreeMap;
@@ -34,6 +35,25 @@ pub struct Scene<'d, 'r, F: Walkers> {
     plan: Plan,
 }
 
+/// How much of a range was free.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mapped {
+    Whole,
+    Part,
+}
+
+/// Tries at a place for a page that is free.
+const MOST_TRIES: u32 = 64;
+
+/// Which size is mapped.
+#[derive(Clone, Copy)]
+enum Choice {
+    /// The one of that number, the largest first, as long as there are so many: one page.
+    Each(usize),
+    /// Any.
+    Random,
+}
+
 /// A disagreement.
 pub(crate) fn wrong(what: String) -> io::Error {
     io::Error::other(what)
@@ -50,7 +70,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             domain,
             table,
             mappings: BTreeMap::new(),
-            counts: Counts::default(),
+            counts: Counts { tables: 1, high_tables: ram.layout().has_high_tables().into(), ..Counts::default() },
             rng: Rng::new(plan.seed),
             plan,
         };
@@ -58,9 +78,15 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         if bytes != 0 {
             scene.map(scene.table.info().aperture.va, pa, bytes, prot)?;
         }
-        for _ in 0..plan.maps {
-            scene.random_map(ram)?;
-            if scene.rng.below(4) == 0 {
+        for n in 0..plan.maps as usize {
+            for _ in 0..MOST_TRIES {
+                // What is not one of each size may collide.
+                if scene.random_map(ram, Choice::Each(n))? == Mapped::Whole || n >= scene.sizes().len() {
+                    break;
+                }
+            }
+            // Not before there was a page of each size.
+            if n >= scene.sizes().len() && scene.rng.below(4) == 0 {
                 scene.random_unmap()?;
             }
         }
@@ -83,9 +109,12 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     }
 
     /// Adds what is free of the range; a part of it may be in the way.
-    fn map(&mut self, va: u64, pa: u64, bytes: u64, prot: Prot) -> io::Result<()> {
+    fn map(&mut self, va: u64, pa: u64, bytes: u64, prot: Prot) -> io::Result<Mapped> {
         match self.table.map_range(va, pa, bytes, prot) {
-            Ok(()) => drop(self.mappings.insert(va, Mapping { pa, bytes, prot })),
+            Ok(()) => {
+                self.mappings.insert(va, Mapping { pa, bytes, prot });
+                Ok(Mapped::Whole)
+            }
             Err(failed) => {
                 let is_free = self.expected(va).is_none() && self.expected(va + (bytes - 1)).is_none();
                 let is_between = self.mappings.range(va..=va + (bytes - 1)).next().is_none();
@@ -95,25 +124,25 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
                 if failed.mapped != 0 {
                     self.mappings.insert(va, Mapping { pa, bytes: failed.mapped, prot });
                 }
+                Ok(Mapped::Part)
             }
         }
-        Ok(())
     }
 
-    fn random_map(&mut self, ram: &Ram) -> io::Result<()> {
+    fn random_map(&mut self, ram: &Ram, choice: Choice) -> io::Result<Mapped> {
         let info = self.table.info();
-        let sizes = self.sizes();
-        let granule = sizes[0];
+        let granule = self.sizes()[0];
         let span = info.aperture.last - info.aperture.va;
         let pa_last = u64::MAX >> (u64::BITS - self.plan.pa_bits.min(info.max_oa_lg2));
-        let fitting: Vec<u64> = sizes.into_iter().filter(|size| size - 1 <= span / 4 && *size <= pa_last / 8).collect();
-        let size = self.rng.one_of(&fitting);
+        let fitting = self.counts.leaves.claim(info.page_sizes & self.plan.sizes, span, pa_last);
+        let of_each = if let Choice::Each(n) = choice { fitting.iter().rev().nth(n).copied() } else { None };
+        let size = if let Some(size) = of_each { size } else { self.rng.one_of(&fitting) };
         // Half of all lead to RAM: they are a part of its data, or the data are a part of them.
         let mut areas = ram.data();
         areas.retain(|area| area.end - 1 <= pa_last && (area.end >> 32 == 0 || size & self.plan.high_sizes != 0));
         let area = areas.into_iter().nth(self.rng.below(2) as usize).filter(|_| self.rng.below(2) == 0);
         let is_around = area.as_ref().is_some_and(|area| size > (area.end - area.start) / 4);
-        let bytes = size * if is_around { 1 } else { 1 + self.rng.below(3) };
+        let bytes = size * if is_around || of_each.is_some() { 1 } else { 1 + self.rng.below(3) };
         // At the beginning, the end, or anywhere; with sign extension in the upper half, too.
         let last_start = span - (bytes - 1);
         let offset = match self.rng.below(6) {
@@ -141,7 +170,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             }
         };
         // Mostly aligned for the page size, sometimes not: then it becomes smaller pages, which must not be too many.
-        let is_odd = self.rng.below(3) == 0;
+        let is_odd = self.rng.below(3) == 0 && of_each.is_none();
         let unaligned = is_odd && bytes / granule <= 2048 && (pa >> 32 == 0 || granule & self.plan.high_sizes != 0);
         let pa = pa & !(if unaligned { granule } else { size } - 1);
         self.map(va, pa, bytes, prot)
@@ -197,6 +226,18 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         parts.filter(|part| !part.is_empty())
     }
 
+    /// Whether the walker can be asked about an address; where a fault of the model is why not, that is counted.
+    fn reaches(&mut self, walker: &dyn Walker, va: u64, pa: Option<u64>) -> bool {
+        match walker.reaches(va, pa) {
+            Reach::Asked => true,
+            Reach::Elsewhere => false,
+            Reach::Avoided(fault) => {
+                self.counts.met.count(fault);
+                false
+            }
+        }
+    }
+
     /// What was compared so far.
     pub fn counts(&self) -> Counts {
         self.counts
@@ -232,7 +273,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             }
         }
         for _ in 0..self.plan.maps / 4 {
-            self.random_map(ram)?;
+            self.random_map(ram, Choice::Random)?;
         }
         Ok(())
     }

@@ -16,6 +16,19 @@ pub struct Vm {
     child: Child,
 }
 
+/// Until then a machine has to answer. It shares its processor with others.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// An error of a channel while it asked for `what`: a machine that hangs is one that did not answer in time.
+pub(crate) fn unanswered(error: io::Error, what: &str, channel: &UnixStream) -> io::Error {
+    match (error.kind(), channel.read_timeout()) {
+        (io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut, Ok(Some(deadline))) => {
+            io::Error::other(format!("the machine did not answer {what:?} within {deadline:?}"))
+        }
+        _ => error,
+    }
+}
+
 /// Where QEMU's program of that name is: in `GENERIC_PT_QEMU_DIR`, or where programs are.
 pub fn program(name: &str) -> Option<PathBuf> {
     find(name, env::var_os("GENERIC_PT_QEMU_DIR").or_else(|| env::var_os("PATH")))
@@ -79,7 +92,8 @@ impl Vm {
         ram: &Ram,
     ) -> io::Result<(Self, UnixStream)> {
         let (ours, theirs) = UnixStream::pair()?;
-        ours.set_read_timeout(Some(Duration::from_secs(20)))?;
+        ours.set_read_timeout(Some(DEADLINE))?;
+        ours.set_write_timeout(Some(DEADLINE))?;
         let ram_path = ram.path().display();
         let bytes = ram.layout().bytes;
         let backend = format!("memory-backend-file,id=ram,mem-path={ram_path},size={bytes},share=on");

@@ -1,5 +1,6 @@
 //! What every walker can do.
 
+use crate::known::{Fault, Met};
 use generic_pt::format::Top;
 use generic_pt::{Invalidation, Prot};
 use std::io;
@@ -41,6 +42,13 @@ pub struct Request {
     pub value: u64,
 }
 
+impl Request {
+    /// The last byte.
+    pub fn last_va(&self) -> u64 {
+        self.va.saturating_add(self.bytes - 1)
+    }
+}
+
 /// Why hardware refuses an access.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reason {
@@ -57,6 +65,17 @@ pub type Reasons = &'static [Reason];
 
 /// A machine that refuses without telling why.
 pub const UNTOLD: Reasons = &[];
+
+/// Of which refusals a walker tells why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// Of all, or of all but those that come from what it remembers.
+    Always,
+    /// Of none: nothing asks it.
+    Never,
+    /// Of none, which is a fault of the model.
+    Faulty(Fault),
+}
 
 /// Numbers of bytes that an access can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,17 +98,30 @@ pub enum Outcome {
     },
     /// The walker tells nothing: memory shows it.
     Untold,
+    /// Of a device's read: what came of it, and why the rest was refused.
+    Partly(u64, Reasons),
     /// The walker refused it.
     Fault(Reasons),
 }
 
+/// Whether a walker can be asked about an address.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reach {
+    /// It can.
+    Asked,
+    /// It has no such address, or nothing of its is there.
+    Elsewhere,
+    /// It could, but for a fault of the model.
+    Avoided(Fault),
+}
+
 /// A machine with a table.
 pub trait Walker {
-    /// The physical address that `va` translates to.
-    ///
-    /// # Errors
-    /// The machine does not work.
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>>;
+    /// The physical address that `va` translates to, where the machine can be asked without an access. Of others a read tells, as
+    /// memory holds its own addresses.
+    fn translate(&mut self, _va: u64) -> Option<io::Result<Option<u64>>> {
+        None
+    }
 
     /// An instruction that [`Access::Execute`] executes, if the walker can be made to execute what is mapped.
     fn instruction(&self) -> Option<&'static [u8]> {
@@ -107,8 +139,13 @@ pub trait Walker {
     }
 
     /// Whether it can be asked about an address that goes there, or nowhere.
-    fn reaches(&self, _va: u64, _pa: Option<u64>) -> bool {
-        true
+    fn reaches(&self, _va: u64, _pa: Option<u64>) -> Reach {
+        Reach::Asked
+    }
+
+    /// The faults of the model that were come across in here since this was asked last.
+    fn take_met(&mut self) -> Met {
+        Met::default()
     }
 
     /// Makes it forget what a driver has to make it forget.
@@ -136,14 +173,9 @@ pub trait Walker {
     /// The machine does not work.
     fn access(&mut self, request: &Request) -> io::Result<Outcome>;
 
-    /// Whether it tells why it refuses: then it has to tell it of some refusals at least.
-    fn tells_reasons(&self) -> bool {
-        true
-    }
-
-    /// Whether an access may be tried that has to be refused for its protection.
-    fn survives_refusing(&self) -> bool {
-        true
+    /// Whether it tells why it refuses an access that ends there: then it has to tell it of each refusal.
+    fn reasons_told(&self, _last_va: u64) -> Told {
+        Told::Always
     }
 
     /// Whether a mapping with that protection permits the access.

@@ -1,6 +1,7 @@
 //! x86: the MMU of a CPU, with four or five levels, or with PAE.
 
 use crate::gdb::Gdb;
+use crate::known::{Fault, Met};
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
@@ -76,6 +77,7 @@ pub struct Cpu<'r> {
     gdb: Gdb,
     paging: Paging,
     ram: &'r Ram,
+    met: Met,
 }
 
 impl<'r> Cpu<'r> {
@@ -116,7 +118,7 @@ impl<'r> Cpu<'r> {
         ram.write(WRITE_AT, &[0x48, 0x89, 0x0b][skipped..])?;
         ram.write(LOAD_TASK_AT, LOAD_TASK)?;
         let (vm, channel) = Vm::start(program, "q35", Channel::Debugger, &["-cpu", cpu], ram)?;
-        Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, paging, ram })
+        Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, paging, ram, met: Met::default() })
     }
 
     /// Points the CPU to a table.
@@ -152,15 +154,23 @@ impl<'r> Cpu<'r> {
     fn clear_accessed_top(&mut self) -> io::Result<()> {
         let top = self.gdb.get("cr3")?;
         for item in (0..4).map(|n| top + 8 * n) {
-            self.ram.write(item, &(self.ram.read_u64(item)? & !ACCESSED).to_le_bytes())?;
+            let found = self.ram.read_u64(item)?;
+            if found & ACCESSED != 0 {
+                self.met.count(Fault::AccessedPdptes);
+                self.ram.write(item, &(found & !ACCESSED).to_le_bytes())?;
+            }
         }
         Ok(())
     }
 }
 
 impl Walker for Cpu<'_> {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        self.gdb.physical(va)
+    fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
+        Some(self.gdb.physical(va))
+    }
+
+    fn take_met(&mut self) -> Met {
+        self.met.take()
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {

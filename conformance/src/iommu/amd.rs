@@ -4,10 +4,12 @@ use super::blocks::blocks;
 use super::board::{Board, PC};
 use super::permits_each;
 use super::queue::Queue;
+use super::record::{Record, with_record};
 use crate::edu;
+use crate::known::Fault;
 use crate::ram::Ram;
 use crate::vm;
-use crate::walker::{Access, Outcome, Privilege, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
 use generic_pt::format::Top;
 use generic_pt::{Invalidation, Prot};
 use std::io;
@@ -17,6 +19,9 @@ const REGISTERS: u64 = 0xfed8_0000;
 const COMMANDS_HEAD: u64 = REGISTERS + 0x2000;
 const COMMANDS_TAIL: u64 = REGISTERS + 0x2008;
 
+const EVENTS_HEAD: u64 = REGISTERS + 0x2010;
+const EVENTS_TAIL: u64 = REGISTERS + 0x2018;
+
 const DEVICES: u64 = PC.structures_pa;
 const COMMANDS: u64 = DEVICES + 0x1000;
 const EVENTS: u64 = DEVICES + 0x2000;
@@ -24,6 +29,8 @@ const DONE: u64 = DEVICES + 0x3000;
 
 /// Entries of the queues, as a power of two.
 const QUEUE_LG2: u64 = 8;
+
+const EVENT_BYTES: u64 = 16;
 
 const DOMAIN: u64 = 1;
 
@@ -34,6 +41,12 @@ const INVALIDATE_PAGES: u64 = 3 << 60;
 /// In the second word of the latter: the size is in the address; table pointers, too.
 const SIZE: u64 = 1;
 const POINTERS: u64 = 1 << 1;
+
+/// Events: the first word. What IO_PAGE_FAULT is by, and its flags: an interrupt's, the page is there, not permitted.
+const IO_PAGE_FAULT: u64 = 2;
+const OF_INTERRUPT: u64 = 1 << 51;
+const PRESENT: u64 = 1 << 52;
+const NO_PERMISSION: u64 = 1 << 54;
 
 /// The IOMMU of a PC.
 #[derive(Debug)]
@@ -81,6 +94,24 @@ impl<'r> Amd<'r> {
         self.wait()
     }
 
+    /// The last fault since this was asked last (48882, 2.5.3).
+    fn take_fault(&mut self) -> io::Result<Option<Record>> {
+        let qtest = &mut self.board.qtest;
+        let (head, tail) = (qtest.read_u32(EVENTS_HEAD)?, qtest.read_u32(EVENTS_TAIL)?);
+        if head == tail {
+            return Ok(None);
+        }
+        qtest.write_u32(EVENTS_HEAD, tail)?;
+        let last = u64::from(tail).wrapping_sub(EVENT_BYTES) % (EVENT_BYTES << QUEUE_LG2);
+        let (what, va) = (self.board.ram.read_u64(EVENTS + last)?, self.board.ram.read_u64(EVENTS + last + 8)?);
+        let reasons: Reasons = match (what >> 60, what & (OF_INTERRUPT | PRESENT | NO_PERMISSION)) {
+            (IO_PAGE_FAULT, 0) => &[Reason::NotMapped, Reason::OutOfRange],
+            (IO_PAGE_FAULT, flags) if flags == PRESENT | NO_PERMISSION => &[Reason::NotPermitted],
+            _ => return Err(io::Error::other(format!("event {what:#x} at {va:#x}"))),
+        };
+        Ok(Some(Record { reasons, device: what & 0xffff, va, multiple: 1 }))
+    }
+
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
         self.commands.put(self.board.ram, [first, second])?;
         self.board.qtest.write_u64(COMMANDS_TAIL, self.commands.offset())
@@ -95,12 +126,13 @@ impl<'r> Amd<'r> {
 }
 
 impl Walker for Amd<'_> {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        self.board.translate(va)
-    }
     /// The model drops the bits of an address that the mode does not decode, where hardware would refuse it.
-    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
-        self.board.reaches(va, pa) && va.checked_shr(self.va_bits).unwrap_or(0) == 0
+    fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
+        if va.checked_shr(self.va_bits).unwrap_or(0) == 0 {
+            self.board.reaches(va, pa)
+        } else {
+            Reach::Avoided(Fault::BeyondMode)
+        }
     }
     fn widths(&self) -> Widths {
         Widths::Any
@@ -109,11 +141,12 @@ impl Walker for Amd<'_> {
         self.permits(prot, Access::Read, Privilege::Supervisor)
     }
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
-        self.board.access(request)
+        self.take_fault()?;
+        let outcome = self.board.access(request)?;
+        with_record(request, outcome, self.take_fault()?, edu::REQUESTER)
     }
-    fn tells_reasons(&self) -> bool {
-        // The model records no faults of tables.
-        false
+    fn reasons_told(&self, _last_va: u64) -> Told {
+        Told::Faulty(Fault::NoRecords)
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         permits_each(prot, access)

@@ -1,11 +1,12 @@
 //! A machine whose CPU sleeps, so that nobody but the device uses its memory.
 
 use crate::edu::{self, Config, Edu, Exchange};
+use crate::known::Fault;
 use crate::plan::Window;
 use crate::qtest::Qtest;
 use crate::ram::{Layout, Ram};
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Request, UNTOLD};
+use crate::walker::{Access, Outcome, Reach, Request, UNTOLD};
 use generic_pt::Prot;
 use std::io;
 use std::path::Path;
@@ -149,16 +150,14 @@ impl<'r> Board<'r> {
         }
     }
 
-    /// Where DMA reads: memory is filled with its own addresses.
-    ///
-    /// # Errors
-    /// The machine does not work.
-    pub fn translate(&mut self, iova: u64) -> io::Result<Option<u64>> {
-        self.edu.read(&mut self.qtest, self.ram, iova, 8).map(|pa| (pa != 0).then_some(pa))
-    }
-
     /// Not the range of interrupts, and only RAM.
-    pub fn reaches(&self, iova: u64, pa: Option<u64>) -> bool {
-        self.interrupts_mib != Some(iova >> 20) && iova & 7 == 0 && pa.is_none_or(|pa| self.ram.is_data(pa))
+    pub fn reaches(&self, iova: u64, pa: Option<u64>) -> Reach {
+        if self.interrupts_mib == Some(iova >> 20) {
+            Reach::Avoided(Fault::Interrupts)
+        } else if iova & 7 == 0 && pa.is_none_or(|pa| self.ram.is_data(pa)) {
+            Reach::Asked
+        } else {
+            Reach::Elsewhere
+        }
     }
 }

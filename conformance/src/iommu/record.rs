@@ -27,6 +27,8 @@ pub fn with_record(request: &Request, outcome: Outcome, recorded: Option<Record>
     if record.device != device || record.va.wrapping_sub(first) > last.wrapping_sub(first) {
         return Err(io::Error::other(format!("{request:x?} of device {device:#x}: recorded was {record:x?}")));
     }
-    // A part of what was read may have been permitted.
-    Ok(if let Outcome::Done(_) = outcome { outcome } else { Outcome::Fault(record.reasons) })
+    Ok(match outcome {
+        Outcome::Done(read) => Outcome::Partly(read, record.reasons),
+        _ => Outcome::Fault(record.reasons),
+    })
 }

@@ -4,9 +4,10 @@ use super::board::{Board, RISCV};
 use super::queue::Queue;
 use super::record::{Record, with_record};
 use crate::edu;
+use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, Xlen};
-use crate::walker::{Access, Outcome, Privilege, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Privilege, Reach, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -68,6 +69,7 @@ pub struct Iommu<'r> {
     board: Board<'r>,
     table: Table,
     commands: Queue,
+    met: Met,
 }
 
 impl<'r> Iommu<'r> {
@@ -77,7 +79,7 @@ impl<'r> Iommu<'r> {
     /// The machine does not work.
     pub fn new(program: &Path, table: Table, ram: &'r Ram) -> io::Result<Self> {
         let board = Board::new(program, &RISCV, &["-cpu", "rv64"], 0, ram)?;
-        let mut iommu = Self { board, table, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16) };
+        let mut iommu = Self { board, table, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16), met: Met::default() };
         let qtest = &mut iommu.board.qtest;
         let entry_bytes = if qtest.read_u64(CAPABILITIES)? & MSI_FLAT == 0 { 32 } else { 64 };
         let pointer = |mode: u32, ppn: u64| u64::from(mode) << 60 | ppn;
@@ -130,21 +132,20 @@ impl<'r> Iommu<'r> {
 
     /// The model's cache takes addresses that differ from bit 56 on for the same: around each of them it forgets all.
     fn forget_aliases(&mut self, va: u64) -> io::Result<()> {
-        if va >> 56 == 0 { Ok(()) } else { self.invalidate(&Invalidation::EVERYTHING) }
+        if va >> 56 == 0 {
+            return Ok(());
+        }
+        self.met.count(Fault::CacheAliases);
+        self.invalidate(&Invalidation::EVERYTHING)
     }
 }
 
 impl Walker for Iommu<'_> {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        self.forget_aliases(va)?;
-        let found = self.board.translate(va)?;
-        // A queue that is full takes no faults any more.
-        self.take_fault()?;
-        self.forget_aliases(va)?;
-        Ok(found)
-    }
-    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
+    fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
         self.board.reaches(va, pa)
+    }
+    fn take_met(&mut self) -> Met {
+        self.met.take()
     }
     fn widths(&self) -> Widths {
         Widths::Any

@@ -7,8 +7,9 @@ use super::queue::Queue;
 use super::record::{Record, with_record};
 use crate::arm::{Registers, Stage};
 use crate::edu;
+use crate::known::Fault;
 use crate::ram::Ram;
-use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -49,6 +50,8 @@ const FORGET_VA: u64 = 0x12 | VMID << 32 | ASID << 48;
 const FORGET_VMID: u64 = 0x28 | VMID << 32;
 const FORGET_IPA: u64 = 0x2a | VMID << 32;
 const SYNC: u64 = 0x46;
+/// Bits of its physical addresses, and of the addresses that stage 2 begins with.
+const OUTPUT_BITS: u32 = 44;
 /// So many granules, as a power of two, are the largest range of one command.
 const LARGEST_SCALE: u32 = 31;
 
@@ -155,10 +158,7 @@ fn context(tcr: u64) -> u64 {
 }
 
 impl Walker for Smmu<'_> {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        self.board.translate(va)
-    }
-    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
+    fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
         self.board.reaches(va, pa)
     }
     fn widths(&self) -> Widths {
@@ -171,6 +171,10 @@ impl Walker for Smmu<'_> {
         self.take_fault()?;
         let outcome = self.board.access(request)?;
         with_record(request, outcome, self.take_fault()?, edu::REQUESTER)
+    }
+    fn reasons_told(&self, last_va: u64) -> Told {
+        let is_beyond = self.stage == Stage::Second && last_va >> OUTPUT_BITS != 0;
+        if is_beyond { Told::Faulty(Fault::NoEventBeyondIpa) } else { Told::Always }
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match self.stage {

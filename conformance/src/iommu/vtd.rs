@@ -8,7 +8,7 @@ use super::record::{Record, with_record};
 use crate::edu;
 use crate::ram::Ram;
 use crate::vm;
-use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -190,10 +190,7 @@ fn reasons(tables: Tables, access: Access, code: u64) -> io::Result<Reasons> {
 }
 
 impl Walker for Vtd<'_> {
-    fn translate(&mut self, va: u64) -> io::Result<Option<u64>> {
-        self.board.translate(va)
-    }
-    fn reaches(&self, va: u64, pa: Option<u64>) -> bool {
+    fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
         self.board.reaches(va, pa)
     }
     fn widths(&self) -> Widths {

@@ -1,10 +1,11 @@
 //! What accesses do: by whom, with which protection, and why not.
 
 use super::{Scene, wrong};
+use crate::known::Fault;
 use crate::ram::Ram;
-use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, UNTOLD, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Told, UNTOLD, Walker};
 use generic_pt::iommu::Walkers;
-use generic_pt::{Features, Prot};
+use generic_pt::{Features, Invalidation, Prot};
 use std::io;
 
 /// A page's place that an access goes to.
@@ -25,7 +26,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
                 let inside = (part.start + self.rng.below(part.end - part.start)) & !(bytes - 1);
                 for pa in [part.start, part.end - bytes, inside].into_iter().take(self.plan.accesses_of_a_page) {
                     let va = start + (pa - mapping.pa);
-                    if walker.reaches(va, Some(pa)) {
+                    if self.reaches(walker, va, Some(pa)) {
                         self.check_place(walker, ram, Place { va, pa, prot: mapping.prot })?;
                     }
                 }
@@ -38,9 +39,6 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let last = self.table.info().aperture.last;
         for va in [last.wrapping_add(1), last.wrapping_mul(2).wrapping_add(1) & !7] {
             self.check_nothing(walker, va)?;
-        }
-        if walker.tells_reasons() && self.counts.reasons == 0 {
-            return Err(wrong(format!("of {} refusals the walker told no reason", self.counts.faults)));
         }
         match ram.first_changed()? {
             None => Ok(()),
@@ -61,29 +59,25 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let value = self.rng.any() & mask;
         ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;
         let request = self.request(walker, va, Access::Read, 0);
-        if can_be_tried(walker, &request, prot) {
-            let outcome = walker.access(&request)?;
-            self.judge(walker, &request, place, outcome, Some(value))?;
-        }
+        let outcome = self.attempt(walker, &request, Some(prot))?;
+        self.judge(walker, &request, place, outcome, Some(value))?;
 
         let new = !value & mask;
         let request = self.request(walker, va, Access::Write, new);
-        if can_be_tried(walker, &request, prot) {
-            let mut outcome = walker.access(&request)?;
-            let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
-            if outcome == Outcome::Untold {
-                outcome = if left == value { Outcome::Fault(UNTOLD) } else { Outcome::Done(0) };
-            }
-            self.judge(walker, &request, place, outcome, None)?;
-            let expected = if matches!(outcome, Outcome::Done(_)) { new } else { value };
-            if left != expected {
-                return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
-            }
+        let mut outcome = self.attempt(walker, &request, Some(prot))?;
+        let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
+        if outcome == Outcome::Untold {
+            outcome = if left == value { Outcome::Fault(UNTOLD) } else { Outcome::Done(0) };
+        }
+        self.judge(walker, &request, place, outcome, None)?;
+        let expected = if matches!(outcome, Outcome::Done(_)) { new } else { value };
+        if left != expected {
+            return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
         }
         if let Some(instruction) = walker.instruction() {
             ram.write(pa, instruction)?;
             let request = self.request(walker, va, Access::Execute, 0);
-            let outcome = walker.access(&request)?;
+            let outcome = self.attempt(walker, &request, Some(prot))?;
             self.judge(walker, &request, place, outcome, None)?;
         }
         ram.write(pa & !7, &before.to_le_bytes())
@@ -91,7 +85,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
 
     /// Tries everything at an address, if nothing is mapped there.
     fn check_nothing(&mut self, walker: &mut dyn Walker, va: u64) -> io::Result<()> {
-        if !self.can_be_asked(va) || self.expected(va).is_some() || !walker.reaches(va, None) {
+        if !self.can_be_asked(va) || self.expected(va).is_some() || !self.reaches(walker, va, None) {
             return Ok(());
         }
         let accesses = [Access::Read, Access::Write, Access::Execute];
@@ -100,10 +94,12 @@ impl<F: Walkers> Scene<'_, '_, F> {
             let value = self.rng.any();
             let request = self.request(walker, va, access, value);
             self.counts.accesses += 1;
-            match walker.access(&request)? {
-                Outcome::Fault(reasons) => self.refused(&request, reasons, self.reason(va))?,
+            let outcome = self.attempt(walker, &request, None)?;
+            let reason = self.reason(va);
+            match outcome {
+                Outcome::Fault(reasons) => self.refused(walker, &request, reasons, &[reason])?,
                 // In the end all of the data are looked at.
-                Outcome::Untold if access == Access::Write => self.counts.faults += 1,
+                Outcome::Untold if access == Access::Write => self.refused(walker, &request, UNTOLD, &[reason])?,
                 outcome => return Err(wrong(format!("{request:x?}: nothing is mapped, and it came to {outcome:x?}"))),
             }
         }
@@ -118,16 +114,52 @@ impl<F: Walkers> Scene<'_, '_, F> {
         if is_inside(va) || mirrors { Reason::NotMapped } else { Reason::OutOfRange }
     }
 
-    /// Counts a refusal, which has to be for that reason if the walker tells.
-    pub(super) fn refused(&mut self, request: &Request, reasons: Reasons, reason: Reason) -> io::Result<()> {
+    /// Tries it, where a page is of that protection. What may not be done can be refused by what the walker remembers, without a reason: then it forgets the address,
+    /// and has to refuse it again. (It is not made to forget before, so that what it must not remember any more shows.)
+    pub(super) fn attempt(
+        &mut self,
+        walker: &mut dyn Walker,
+        request: &Request,
+        prot: Option<Prot>,
+    ) -> io::Result<Outcome> {
+        let outcome = walker.access(request)?;
+        let permitted = prot.is_some_and(|prot| walker.permits(prot, request.access, request.privilege));
+        if permitted || !has_to_tell(walker, request, outcome) {
+            return Ok(outcome);
+        }
+        self.forget(walker, request)?;
+        walker.access(request)
+    }
+
+    /// Has the walker forget the addresses of a request that it refused without telling why.
+    pub(super) fn forget(&mut self, walker: &mut dyn Walker, request: &Request) -> io::Result<()> {
+        self.counts.met.count(Fault::CachedWithoutRecord);
+        let inside = self.sizes()[0] - 1;
+        let va = request.va & !inside;
+        let last = request.last_va() | inside;
+        walker.invalidate(&Invalidation { va, last, ..Invalidation::EVERYTHING })
+    }
+
+    /// Counts a refusal, which has to be for one of these reasons, of which the walker tells.
+    pub(super) fn refused(
+        &mut self,
+        walker: &dyn Walker,
+        request: &Request,
+        told: Reasons,
+        expected: &[Reason],
+    ) -> io::Result<()> {
         self.counts.faults += 1;
-        if reasons.is_empty() {
-            return Ok(());
+        match walker.reasons_told(request.last_va()) {
+            Told::Always if told.is_empty() => {
+                return Err(wrong(format!("{request:x?} was refused, and it is not told why: {expected:?}")));
+            }
+            Told::Faulty(fault) if told.is_empty() => self.counts.met.count(fault),
+            Told::Never if told.is_empty() => {}
+            _ if !told.iter().any(|reason| expected.contains(reason)) => {
+                return Err(wrong(format!("{request:x?} was refused as {told:?}, and not as {expected:?}")));
+            }
+            _ => self.counts.reasons += 1,
         }
-        if !reasons.contains(&reason) {
-            return Err(wrong(format!("{request:x?} was refused as {reasons:?}, and not as {reason:?}")));
-        }
-        self.counts.reasons += 1;
         Ok(())
     }
 
@@ -144,7 +176,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         self.counts.of_users += u64::from(request.privilege != Privilege::Supervisor);
         match outcome {
             Outcome::Fault(_) if permitted => Err(wrong(format!("{request:x?} with {prot:?} was refused"))),
-            Outcome::Fault(reasons) => self.refused(request, reasons, Reason::NotPermitted),
+            Outcome::Fault(reasons) => self.refused(walker, request, reasons, &[Reason::NotPermitted]),
             Outcome::Done(_) | Outcome::Permitted { .. } if !permitted => {
                 Err(wrong(format!("{request:x?} with {prot:?} was done")))
             }
@@ -155,12 +187,14 @@ impl<F: Walkers> Scene<'_, '_, F> {
                 Err(wrong(format!("{request:x?} goes to {found:#x}, not {pa:#x}")))
             }
             Outcome::Done(_) | Outcome::Permitted { .. } => Ok(()),
+            Outcome::Partly(..) => Err(wrong(format!("{request:x?} with {prot:?} was done in parts: {outcome:x?}"))),
             Outcome::Untold => Err(wrong(format!("{request:x?}: the walker does not tell what became of it"))),
         }
     }
 }
 
-/// Whether the walker survives it.
-fn can_be_tried(walker: &dyn Walker, request: &Request, prot: Prot) -> bool {
-    walker.survives_refusing() || walker.permits(prot, request.access, request.privilege)
+/// Whether it came to nothing that is told, where the walker has to tell why.
+pub(super) fn has_to_tell(walker: &dyn Walker, request: &Request, outcome: Outcome) -> bool {
+    walker.reasons_told(request.last_va()) == Told::Always
+        && matches!(outcome, Outcome::Untold | Outcome::Fault(UNTOLD))
 }

@@ -2,7 +2,7 @@
 
 use super::{Mapping, Scene, wrong};
 use crate::ram::Ram;
-use crate::walker::{Access, Outcome, Privilege, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Told, UNTOLD, Walker, Widths};
 use generic_pt::iommu::Walkers;
 use std::io;
 
@@ -14,7 +14,8 @@ const MOST_BYTES: usize = 8;
 struct Byte {
     /// Where it is, if something is mapped there.
     pa: Option<u64>,
-    permitted: bool,
+    /// Why it has to be refused.
+    refused_as: Option<Reason>,
 }
 
 impl<F: Walkers> Scene<'_, '_, F> {
@@ -47,21 +48,21 @@ impl<F: Walkers> Scene<'_, '_, F> {
     }
 
     /// The bytes of a transfer, if the walker can be asked for all of them.
-    fn bytes(&self, walker: &dyn Walker, ram: &Ram, va: u64, bytes: u64, access: Access) -> Option<Vec<Byte>> {
-        let byte = |va: u64| {
+    fn bytes(&mut self, walker: &dyn Walker, ram: &Ram, (va, bytes): (u64, u64), access: Access) -> Option<Vec<Byte>> {
+        let mut byte = |va: u64| {
             let mapped = self.mapping_of(va).map(|(start, mapping)| (mapping.pa + (va - start), mapping.prot));
             let pa = mapped.map(|(pa, _)| pa);
             // The plan's alignment is not asked for here.
-            let is_asked = self.can_be_asked(va) && walker.reaches(va & !7, pa.map(|pa| pa & !7));
-            (is_asked && pa.is_none_or(|pa| ram.is_data(pa))).then(|| Byte {
-                pa,
-                permitted: mapped.is_some_and(|(_, prot)| walker.permits(prot, access, Privilege::Supervisor)),
-            })
+            let is_asked = self.can_be_asked(va) && self.reaches(walker, va & !7, pa.map(|pa| pa & !7));
+            let permitted = mapped.is_some_and(|(_, prot)| walker.permits(prot, access, Privilege::Supervisor));
+            let reason = if pa.is_some() { Reason::NotPermitted } else { self.reason(va) };
+            let refused_as = (!permitted).then_some(reason);
+            (is_asked && pa.is_none_or(|pa| ram.is_data(pa))).then_some(Byte { pa, refused_as })
         };
-        (0..bytes).map(|n| va.checked_add(n).and_then(byte)).collect()
+        (0..bytes).map(|n| va.checked_add(n).and_then(&mut byte)).collect()
     }
 
-    /// All of it is permitted, and moved; or what is not permitted is not moved.
+    /// All of it is permitted, and moved; or what is not permitted is not moved, for a reason that is told.
     fn transfer(
         &mut self,
         walker: &mut dyn Walker,
@@ -69,49 +70,66 @@ impl<F: Walkers> Scene<'_, '_, F> {
         (va, count): (u64, u64),
         access: Access,
     ) -> io::Result<()> {
-        let Some(bytes) = self.bytes(walker, ram, va, count, access) else { return Ok(()) };
+        let Some(bytes) = self.bytes(walker, ram, (va, count), access) else { return Ok(()) };
         // No byte is zero, so that what is not moved can be told; nor are all bits set.
-        let mut value = [0; MOST_BYTES];
-        for (n, byte) in bytes.iter().enumerate() {
-            value[n] = 1 + self.rng.below(0xfe) as u8;
-            if let Some(pa) = byte.pa {
-                // Of what a write writes, nothing is there.
-                ram.write(pa, &[if access == Access::Read { value[n] } else { !value[n] }])?;
-            }
-        }
+        let value = std::array::from_fn(|_| 1 + self.rng.below(0xfe) as u8);
         let request =
             Request { va, access, privilege: Privilege::Supervisor, bytes: count, value: u64::from_le_bytes(value) };
-        let outcome = walker.access(&request)?;
-        let mut moved = match outcome {
-            Outcome::Done(read) => read.to_le_bytes(),
-            _ => [0; MOST_BYTES],
-        };
-        if access == Access::Write {
-            for (n, byte) in bytes.iter().enumerate() {
-                moved[n] = if let Some(pa) = byte.pa { ram.read_u8(pa)? } else { 0 };
-                moved[n] = if moved[n] == !value[n] { 0 } else { moved[n] };
-            }
-        }
-        let is_whole = bytes.iter().all(|byte| byte.permitted);
-        for (n, byte) in bytes.iter().enumerate() {
-            let is_right = moved[n] == value[n] && byte.permitted || moved[n] == 0 && !is_whole;
-            if !is_right {
-                let (found, expected) = (moved[n], value[n]);
-                let what = format!("{request:x?}: {found:#x} was moved as byte {n}, not {expected:#x}");
-                return Err(wrong(format!("{what} (permitted: {})", byte.permitted)));
-            }
+        let expected: Vec<Reason> = bytes.iter().filter_map(|byte| byte.refused_as).collect();
+        let mut outcome = try_transfer(walker, ram, &request, &bytes)?;
+        if !expected.is_empty() && walker.reasons_told(request.last_va()) == Told::Always && told(outcome).is_empty() {
+            self.forget(walker, &request)?;
+            outcome = try_transfer(walker, ram, &request, &bytes)?;
         }
         self.counts.accesses += 1;
-        match outcome {
-            Outcome::Fault(_) if is_whole => return Err(wrong(format!("{request:x?} was refused"))),
-            Outcome::Fault(reasons) if count == 1 && bytes.iter().all(|byte| byte.pa.is_none()) => {
-                self.refused(&request, reasons, self.reason(va))?;
-            }
-            _ => self.counts.faults += u64::from(!is_whole),
+        if !expected.is_empty() {
+            self.refused(walker, &request, told(outcome), &expected)?;
+        } else if matches!(outcome, Outcome::Fault(_) | Outcome::Partly(..)) {
+            return Err(wrong(format!("{request:x?} was refused: {outcome:x?}")));
         }
         for pa in bytes.iter().filter_map(|byte| byte.pa) {
             ram.restore(pa)?;
         }
         Ok(())
     }
+}
+
+/// Why it was refused, if that is told.
+fn told(outcome: Outcome) -> Reasons {
+    match outcome {
+        Outcome::Fault(reasons) | Outcome::Partly(_, reasons) => reasons,
+        Outcome::Done(_) | Outcome::Permitted { .. } | Outcome::Untold => UNTOLD,
+    }
+}
+
+/// Tries it, and compares what was moved.
+fn try_transfer(walker: &mut dyn Walker, ram: &Ram, request: &Request, bytes: &[Byte]) -> io::Result<Outcome> {
+    let value = request.value.to_le_bytes();
+    for (byte, value) in bytes.iter().zip(value) {
+        if let Some(pa) = byte.pa {
+            // Of what a write writes, nothing is there.
+            ram.write(pa, &[if request.access == Access::Read { value } else { !value }])?;
+        }
+    }
+    let outcome = walker.access(request)?;
+    let mut moved = match outcome {
+        Outcome::Done(read) | Outcome::Partly(read, _) => read.to_le_bytes(),
+        _ => [0; MOST_BYTES],
+    };
+    if request.access == Access::Write {
+        for (n, byte) in bytes.iter().enumerate() {
+            moved[n] = if let Some(pa) = byte.pa { ram.read_u8(pa)? } else { 0 };
+            moved[n] = if moved[n] == !value[n] { 0 } else { moved[n] };
+        }
+    }
+    let is_whole = bytes.iter().all(|byte| byte.refused_as.is_none());
+    for (n, byte) in bytes.iter().enumerate() {
+        let is_right = moved[n] == value[n] && byte.refused_as.is_none() || moved[n] == 0 && !is_whole;
+        if !is_right {
+            let (found, expected) = (moved[n], value[n]);
+            let what = format!("{request:x?}: {found:#x} was moved as byte {n}, not {expected:#x}");
+            return Err(wrong(format!("{what} (refused as: {:?})", byte.refused_as)));
+        }
+    }
+    Ok(outcome)
 }

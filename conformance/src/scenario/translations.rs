@@ -1,10 +1,16 @@
 //! Where addresses translate to.
 
 use super::{Scene, wrong};
+use crate::known::Fault;
 use crate::ram::Ram;
-use crate::walker::Walker;
+use crate::walker::{Access, Outcome, Privilege, Reason, Request, Walker};
+use generic_pt::Prot;
+use generic_pt::format::Kind;
 use generic_pt::iommu::Walkers;
 use std::io;
+
+/// Where devices of a PC do not reach memory; nowhere else is anything about that address.
+const INTERRUPTS_OF_PCS: u64 = 0xfee0_0000;
 
 impl<F: Walkers> Scene<'_, '_, F> {
     /// Compares the walker with what was mapped: around every boundary, in every mapping, and elsewhere; and then accesses.
@@ -12,12 +18,28 @@ impl<F: Walkers> Scene<'_, '_, F> {
     /// # Errors
     /// They disagree, or the machine does not work.
     pub fn check(&mut self, ram: &Ram) -> io::Result<()> {
+        self.count_leaves();
         let domain = self.domain;
         let walker = &mut **domain.driver.walker()?;
         for va in self.places(ram) {
             self.check_translation(walker, va)?;
         }
-        self.check_accesses(walker, ram)
+        self.check_accesses(walker, ram)?;
+        self.counts.met += walker.take_met();
+        Ok(())
+    }
+
+    /// Counts the leaves that are walked.
+    fn count_leaves(&mut self) {
+        let leaves = &mut self.counts.leaves;
+        self.table.visit_tables(|table| {
+            for item in table.used().filter(|item| item.kind == Kind::Leaf) {
+                // Of a leaf of several items only the first.
+                if item.va & ((1u64 << item.entry_size_lg2) - 1) == 0 {
+                    leaves.count(item.entry_size_lg2);
+                }
+            }
+        });
     }
 
     /// Addresses to translate.
@@ -39,7 +61,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         }
         let aperture = self.table.info().aperture;
         let (first, last) = (aperture.va, aperture.last);
-        places.extend([first, last - 7, last, last.wrapping_add(1), !last]);
+        places.extend([first, last - 7, last, last.wrapping_add(1), !last, INTERRUPTS_OF_PCS]);
         for _ in 0..8 * self.plan.places_of_a_mapping {
             places.push(first + self.rng.below((last - first).saturating_add(1).max(1)));
         }
@@ -48,18 +70,44 @@ impl<F: Walkers> Scene<'_, '_, F> {
 
     fn check_translation(&mut self, walker: &mut dyn Walker, va: u64) -> io::Result<()> {
         let (expected, ours) = (self.expected(va), self.table.iova_to_phys(va));
-        if !self.can_be_asked(va) || !walker.reaches(va, expected) {
+        if !self.can_be_asked(va) || !self.reaches(walker, va, expected) {
             return Ok(());
         }
         if ours != expected {
             return Err(wrong(format!("{va:#x}: the library finds {ours:x?}, mapped was {expected:x?}")));
         }
-        let seen = expected.filter(|_| self.mapping_of(va).is_some_and(|(_, mapping)| walker.sees(mapping.prot)));
-        let found = walker.translate(va)?;
+        let prot = self.mapping_of(va).map(|(_, mapping)| mapping.prot);
+        let seen = expected.filter(|_| prot.is_some_and(|prot| walker.sees(prot)));
+        let found = match walker.translate(va) {
+            Some(found) => {
+                if seen != expected {
+                    self.counts.met.count(Fault::DebuggerReads);
+                }
+                found?
+            }
+            None => self.read_translation(walker, va, prot)?,
+        };
         if found != seen {
             return Err(wrong(format!("{va:#x}: the walker finds {found:x?}, mapped was {expected:x?}")));
         }
         self.counts.translations += 1;
         Ok(())
+    }
+
+    /// Where a read goes: memory holds its own addresses.
+    fn read_translation(&mut self, walker: &mut dyn Walker, va: u64, prot: Option<Prot>) -> io::Result<Option<u64>> {
+        let request = Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        let reason = if prot.is_some() { Reason::NotPermitted } else { self.reason(va) };
+        // Nothing permits what is not mapped.
+        match self.attempt(walker, &request, prot)? {
+            Outcome::Done(pa) => Ok(Some(pa)),
+            Outcome::Fault(reasons) => {
+                if prot.is_none_or(|prot| !walker.sees(prot)) {
+                    self.refused(walker, &request, reasons, &[reason])?;
+                }
+                Ok(None)
+            }
+            outcome => Err(wrong(format!("{request:x?} came to {outcome:x?}"))),
+        }
     }
 }

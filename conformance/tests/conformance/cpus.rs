@@ -5,7 +5,7 @@ use conformance::arm::{self, Registers, Stage};
 use conformance::arm32;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use conformance::kvm::{self, Host, Vcpu};
-use conformance::plan::Plan;
+use conformance::plan::{Plan, Tables};
 use conformance::ram::Layout;
 use conformance::riscv::{self, Hart, Xlen};
 use conformance::riscv_g::Guest;
@@ -128,7 +128,8 @@ fn x86_64_of_kvm(jobs: &mut Jobs) {
 fn x86_pae(jobs: &mut Jobs) {
     jobs.add("x86_pae", "XD", Needs::any("qemu-system-x86_64"), move |program, seed| {
         let config = config(x86_pae::FORCED | x86_pae::EXECUTE_DISABLE, 32, 52, x86_pae::Config {});
-        let plan = Plan { access_bytes: 4, window: x86::WINDOW, pa_bits: 52, ..Plan::new(seed) };
+        // CR3 is of 32 bits.
+        let plan = Plan { access_bytes: 4, window: x86::WINDOW, pa_bits: 52, tables: Tables::Low, ..Plan::new(seed) };
         check::<x86_pae::Format>(Layout::PC, &config, plan, |ram, info| {
             let mut cpu = x86::Cpu::new(program, Paging::Pae, ram)?;
             cpu.install(info.cr3.into())?;
@@ -167,6 +168,8 @@ fn armv8(jobs: &mut Jobs) {
         "stage 2, 42 bits, 8 tops" Second STAGE_2, 42, 42;
         "stage 2, 32 bits" Second STAGE_2, 32, 40;
         "stage 2, S2FWB" Second STAGE_2 | S2FWB, 44, 44;
+        "stage 2, LPA2" Second STAGE_2 | LPA2, 52, 52;
+        "stage 2, LPA2, 50 bits, 4 tops" Second STAGE_2 | LPA2, 50, 52;
     }
     armv8! { jobs, armv8_16k:
         "stage 1, 47 bits" Lower Features::empty(), 47, 48;
@@ -174,9 +177,12 @@ fn armv8(jobs: &mut Jobs) {
         "stage 1, 36 bits" Lower Features::empty(), 36, 40;
         "stage 1 upper, 47 bits" Upper UPPER_HALF, 47, 48;
         "stage 1, LPA2" Lower LPA2, 52, 52;
+        "stage 1 upper, LPA2" Upper UPPER_HALF | LPA2, 52, 52;
         "stage 2, 47 bits" Second STAGE_2, 47, 48;
         "stage 2, 40 bits, 16 tops" Second STAGE_2, 40, 40;
         "stage 2, 48 bits, 2 tops" Second STAGE_2, 48, 48;
+        "stage 2, LPA2" Second STAGE_2 | LPA2, 52, 52;
+        "stage 2, LPA2, 51 bits, 16 tops" Second STAGE_2 | LPA2, 51, 52;
     }
     armv8! { jobs, armv8_64k:
         "stage 1, 48 bits" Lower Features::empty(), 48, 48;
@@ -186,6 +192,7 @@ fn armv8(jobs: &mut Jobs) {
         "stage 2, 48 bits" Second STAGE_2, 48, 48;
         "stage 2, 45 bits, 8 tops" Second STAGE_2, 45, 48;
         "stage 2, 42 bits" Second STAGE_2, 42, 42;
+        "stage 2, LPA" Second STAGE_2 | LPA, 52, 52;
     }
 }
 

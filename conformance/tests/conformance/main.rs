@@ -28,9 +28,18 @@ fn main() -> ExitCode {
     if is_whole && !is_enough {
         println!("a whole run has at least {LEAST_TRANSLATIONS} translations and {LEAST_ACCESSES} accesses");
     }
+    let false_faults = if is_whole { matrix.false_faults() } else { Vec::new() };
+    for sentence in &false_faults {
+        println!("{sentence}");
+    }
     // A format that is not there would be no row, and no disagreement.
     let is_empty = matrix.rows.is_empty();
-    if is_empty || matrix.disagreements() != 0 || (required && matrix.missing() != 0) || (is_whole && !is_enough) {
+    if is_empty
+        || matrix.disagreements() != 0
+        || (required && matrix.missing() != 0)
+        || (is_whole && !is_enough)
+        || !false_faults.is_empty()
+    {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS

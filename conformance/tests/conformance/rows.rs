@@ -6,6 +6,7 @@ use conformance::matrix::{Counts, Matrix, Row, Trouble};
 use conformance::plan::Plan;
 use conformance::ram::{Layout, Ram};
 use conformance::scenario::Scene;
+use conformance::seeds;
 use conformance::vm;
 use conformance::walker::Walker;
 use generic_pt::iommu::Walkers;
@@ -117,6 +118,11 @@ impl Job {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
             Needs::Kvm => ("KVM".to_owned(), self.on_kvm()),
         };
+        let result = result.and_then(|counts| match counts.leaves.missing() {
+            // One table need not have all.
+            missing if SEEDS == 1 || missing.is_empty() => Ok(counts),
+            missing => Err(Trouble::Failed(format!("no table had a leaf of {missing}: {}", counts.leaves))),
+        });
         Row { format: self.format, config: self.config.clone(), walker, result }
     }
 
@@ -128,7 +134,7 @@ impl Job {
         let result = if vm::major(&path).is_ok_and(|major| major < oldest) {
             Err(Trouble::Optional(format!("QEMU has this from {oldest}.0 on")))
         } else {
-            run_seeds(|seed| (self.test)(&path, seed))
+            seeds::run(1..=SEEDS, |seed| (self.test)(&path, seed))
         };
         (format!("{program} {version}"), result)
     }
@@ -137,17 +143,8 @@ impl Job {
     fn on_kvm(&self) -> Result<Counts, Trouble> {
         let host = conformance::kvm::Host::probe();
         host.map_err(|error| Trouble::Optional(format!("KVM does not work here: {error}")))?;
-        run_seeds(|seed| (self.test)(Path::new("/dev/kvm"), seed))
+        seeds::run(1..=SEEDS, |seed| (self.test)(Path::new("/dev/kvm"), seed))
     }
-}
-
-/// Runs `test` for all seeds, up to the first that disagrees.
-fn run_seeds(test: impl Fn(u64) -> io::Result<Counts>) -> Result<Counts, Trouble> {
-    let mut counts = Counts::default();
-    for seed in 1..=SEEDS {
-        counts += test(seed).map_err(|error| Trouble::Failed(format!("seed {seed}: {error}")))?;
-    }
-    Ok(counts)
 }
 
 /// Makes a table in RAM from `ram_pa` on, gives it to the machine, and compares; changes it while the machine has it, and compares
@@ -158,7 +155,7 @@ pub fn check<F: Walkers>(
     plan: Plan,
     machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
 ) -> io::Result<Counts> {
-    let ram = Ram::new(layout)?;
+    let ram = Ram::new(plan.layout(layout))?;
     let mut tables = ram.tables()?;
     let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
     let domain = Domain::new(arena, Hardware::default());
@@ -175,7 +172,7 @@ pub fn check_live<F: Walkers>(
     plan: Plan,
     machine: impl for<'r> Fn(&'r Ram, F::HwInfo) -> io::Result<Box<dyn Walker + 'r>>,
 ) -> io::Result<Counts> {
-    let ram = Ram::new(layout)?;
+    let ram = Ram::new(plan.layout(layout))?;
     let mut tables = ram.tables()?;
     let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
     let domain = Domain::new(arena, Hardware::default());
