@@ -4,6 +4,7 @@ mod common;
 
 use common::images::{Bench, SPEC, format_names, on};
 use common::{failure, genpt, stdout};
+use rstest::rstest;
 use serde_json::Value;
 
 #[test]
@@ -164,4 +165,31 @@ fn the_upper_half_and_the_base_have_hints() {
     std::fs::remove_file(bench.path("image.json")).unwrap();
     let (code, text) = failure(&genpt(&["dump", &bench.text("image"), "-f", "x86_64", "--root", "1M"]));
     assert!(code == 2 && text.contains("\nhint: raw memory begins at 0 unless `--base` says where"), "{text}");
+}
+
+/// Letters that a format ignores were ignored without a word.
+#[rstest]
+#[case::nothing("x86_64", "rw", &[])]
+#[case::execute("x86_64", "rx", &["x"])]
+#[case::uncached("vtdss", "ru", &["u"])]
+#[case::all_but_access("amdv1", "rwxum", &["x", "u", "m"])]
+#[case::stored("riscv_64", "rwx", &[])]
+#[case::memory_types("riscv_64", "rwm", &["m"])]
+#[case::memory_types_of_a_feature("riscv_64 --features SVPBMT", "rwm", &[])]
+#[case::device("armv8_4k", "rwxm", &[])]
+fn letters_without_effect(#[case] format: &str, #[case] prot: &str, #[case] ignored: &[&str]) {
+    let bench = Bench::new(SPEC, &[]);
+    std::fs::write(bench.path("spec.toml"), SPEC.replace("\"r\"", &format!("\"{prot}\""))).unwrap();
+    let (spec, output) = (bench.text("spec.toml"), bench.text("other"));
+    let options: Vec<&str> = format.split(' ').collect();
+    let built = genpt(&[&["build", &spec, "-o", &output, "--format"], &options[..]].concat());
+    let text = String::from_utf8(built.stderr).unwrap();
+    assert!(built.status.success(), "{text}");
+    let expected: Vec<String> = ignored
+        .iter()
+        .map(|letter| {
+            format!("warning: `{letter}` has no effect: pages of {} are the same without it (mapping 2)", options[0])
+        })
+        .collect();
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
 }

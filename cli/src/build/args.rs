@@ -89,7 +89,8 @@ Example, boot.toml:
   genpt build boot.toml -o boot.img && genpt dump boot.img
 
 The same as CSV has a header va,pa,len,prot; what the tables are is then said by options. A protection has the letters r, w and \
-x, u for memory that is not cached, m for device registers. A mapping can also have `pages`, the largest page to use.
+x, u for memory that is not cached, m for device registers. A letter that \
+changes nothing in the format is told on standard error. A mapping can also have `pages`, the largest page to use.
 
 CPU tables are for users: U of x86 and RISC-V and AP_EL0 of ARMv8 are always set, so a kernel with SMEP or SMAP, or without SUM, \
 cannot use such pages as its own.

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod error;
+mod letters;
 mod output;
 mod spec;
 mod tables;
@@ -15,6 +16,7 @@ use crate::human;
 use crate::image::{Contents, Manifest};
 use crate::same_file::is_same_file;
 use crate::status::{self, Failure};
+use crate::style::{self, styled};
 use args::BuildArgs;
 use spec::Spec;
 use std::io::{self, Write};
@@ -65,6 +67,10 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     built.manifest.contents = contents;
     let manifest = serde_json::to_string_pretty(&built.manifest).map_err(|error| (status::INPUT, error.to_string()))?;
     write_both(&args.output, &bytes, &manifest_path, (manifest + "\n").as_bytes())?;
+    for ignored in &built.ignored {
+        // Nobody is left to hear of it if standard error is closed.
+        let _ = writeln!(anstream::stderr(), "{} {ignored}", styled(style::ODD, "warning:"));
+    }
     status::written(io::stdout().write_all(text(&built).as_bytes()))?;
     Ok(status::OK)
 }

@@ -15,6 +15,7 @@ pub use fields::{Attributes, Inherited, PointerFields, letters};
 pub use generic::decoder;
 pub use levels::LevelSkip;
 pub use options::{Options, table_config};
+pub use permissions::leaf;
 
 use generic_pt::field::{FieldInfo, ItemKind};
 use generic_pt::format::SpecRule;
