@@ -90,26 +90,15 @@ fn explain(cause: &io::Error) -> String {
     }
 }
 
-/// A message on one line, and its hint on another. Names in it can be those of somebody else: what looks like a hint is one only
-/// if it is among those of this program.
-pub fn message(error: &impl std::fmt::Display) -> String {
-    let text = error.to_string();
-    let known = |(_, hint): &(&str, &str)| HINTS.iter().any(|known| hint == known);
-    match text.rsplit_once("\nhint: ").filter(known) {
-        Some((text, hint)) => format!("{}\nhint: {hint}", printable(text)),
-        None => printable(&text),
-    }
+/// A message on one line, and its hint on another. Names in it can be those of somebody else: whatever looks like a hint there is
+/// none.
+pub fn message(error: &impl std::fmt::Display, hint: Option<&str>) -> String {
+    let text = printable(&error.to_string());
+    hint.map_or_else(|| text.clone(), |hint| format!("{text}\nhint: {hint}"))
 }
 
-/// The hints of errors about images and specifications.
-const HINTS: [&str; 6] = [
-    "map with larger pages, or less",
-    "the first line has to be va,pa,len,prot",
-    "the upper half of the VA needs `--features SIGN_EXTEND` or UPPER_HALF (`genpt formats NAME` tells which there is)",
-    "raw memory begins at 0 unless `--base` says where",
-    "`--root` is a physical address",
-    "the file is cut off: its headers tell of memory behind its end",
-];
+/// What to do about memory that is not in the image because its file is cut off.
+pub const CUT_OFF: &str = "the file is cut off: its headers tell of memory behind its end";
 
 /// What to do about a table that cannot be made.
 fn setup_help(format: &str, cause: &generic_pt::Error) -> String {

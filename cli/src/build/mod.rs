@@ -28,7 +28,7 @@ impl From<BuildError> for Failure {
             BuildError::Read { .. } | BuildError::Write { .. } | BuildError::Elf(_) => status::INPUT,
             _ => status::USAGE,
         };
-        (code, message(&error))
+        (code, message(&error, error.hint()))
     }
 }
 

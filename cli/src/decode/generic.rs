@@ -11,7 +11,7 @@ use super::fields::{Attributes, FieldValue, fields_of};
 use super::levels::{LevelField, LevelSkip};
 use super::options::{Options, table_config};
 use super::permissions::{TRIED_BITS, leaf, stored};
-use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Refusal, Shape};
+use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Refusal, Shape, Users};
 use crate::formats;
 use crate::inspect::InspectError;
 use crate::table::feature_names;
@@ -90,6 +90,7 @@ impl<F: Groups> Generic<F> {
             below.iter().map(of_level).collect()
         };
         let (followed, permits) = (bits_of(|below| below != Below::And), bits_of(|below| below == Below::And));
+        let stored = stored::<F>(&common, top);
         let shape = Shape {
             format: F::NAME,
             documentation: F::DOC,
@@ -103,7 +104,8 @@ impl<F: Groups> Generic<F> {
             features: common.features,
             supported_names: feature_names::<F>(F::SUPPORTED),
             fields: F::FIELDS,
-            permissions: stored::<F>(&common, top),
+            permissions: stored.difference(Access::USER),
+            users: if stored.contains(Access::USER) { Users::Told } else { Users::AsAll },
         };
         let level_field = LevelField::of::<F>(&common);
         Self { common, judged, shape, below, followed, permits, hidden, level_field }

@@ -4,6 +4,7 @@
 //! table and not for each item.
 
 mod args;
+mod changes;
 mod fields;
 mod generic;
 mod levels;
@@ -11,6 +12,7 @@ mod options;
 mod permissions;
 
 pub use args::TableArgs;
+pub use changes::{changed_fields, changes, leads_to_same};
 pub use fields::{Attributes, Inherited, PointerFields, letters};
 pub use generic::decoder;
 pub use levels::LevelSkip;
@@ -162,6 +164,17 @@ pub struct Shape {
     pub fields: &'static [FieldInfo],
     /// Of reading, writing and executing what items of this format can forbid.
     pub permissions: Access,
+    /// Whether items tell what users may do.
+    pub users: Users,
+}
+
+/// Whether users may do less than others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Users {
+    /// Items tell it.
+    Told,
+    /// They do not: users may do what all may.
+    AsAll,
 }
 
 impl Shape {

@@ -4,9 +4,10 @@ use super::InspectError;
 use super::args::ImageArgs;
 use super::scan::ItemAt;
 use crate::decode::{Decoder, Options};
+use crate::error::CUT_OFF;
 use crate::formats::{FORMATS, FormatRow, Register};
 use crate::human::printable;
-use crate::image::{Cpu, Image};
+use crate::image::{Cpu, Image, Place};
 use crate::number::Hex;
 use crate::style::{self, styled};
 use generic_pt::lg2;
@@ -99,11 +100,10 @@ impl Source {
         let bytes = shape.table_bytes(level);
         if !self.image.has(root, bytes) {
             let name = self.image.name.clone();
-            let hint = match self.image.segments() {
-                _ if self.image.is_cut_off => "the file is cut off: its headers tell of memory behind its end",
-                // Raw memory that nobody said the place of.
-                [only] if only.pa == 0 => "raw memory begins at 0 unless `--base` says where",
-                _ => "`--root` is a physical address",
+            let hint = match (self.image.is_cut_off, self.image.place) {
+                (true, _) => CUT_OFF,
+                (false, Place::Assumed) => "raw memory begins at 0 unless `--base` says where",
+                (false, Place::Said) => "`--root` is a physical address",
             };
             return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image), hint });
         }
