@@ -176,6 +176,9 @@ fn the_upper_half_and_the_base_have_hints() {
 #[case::stored("riscv_64", "rwx", &[])]
 #[case::memory_types("riscv_64", "rwm", &["m"])]
 #[case::memory_types_of_a_feature("riscv_64 --features SVPBMT", "rwm", &[])]
+#[case::supervisor("x86_64", "rs", &[])]
+#[case::no_supervisor("vtdss", "rs", &["s"])]
+#[case::supervisor_of_the_g_stage("riscv_64_g", "rs", &["s"])]
 #[case::device("armv8_4k", "rwxm", &[])]
 fn letters_without_effect(#[case] format: &str, #[case] prot: &str, #[case] ignored: &[&str]) {
     let bench = Bench::new(SPEC, &[]);
@@ -192,4 +195,33 @@ fn letters_without_effect(#[case] format: &str, #[case] prot: &str, #[case] igno
         })
         .collect();
     assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+/// Pages were always for users, so a kernel with SMEP or SMAP could not use them.
+#[rstest]
+#[case::x86_64("x86_64", "U", "rw")]
+#[case::x86_64_read_only("x86_64", "U", "r")]
+#[case::x86_pae("x86_pae", "U", "rw")]
+#[case::armv8("armv8_4k", "AP_EL0", "rw")]
+#[case::armv8_executable("armv8_4k", "AP_EL0", "rwx")]
+#[case::armv8_read_only("armv8_4k", "AP_EL0", "r")]
+#[case::riscv("riscv_64", "U", "rw")]
+#[case::riscv_executable("riscv_64", "U", "rx")]
+#[case::riscv_32("riscv_32", "U", "rwx")]
+fn pages_of_the_supervisor(#[case] format: &str, #[case] field: &str, #[case] prot: &str) {
+    let runs = |spec: &str, options: &[&str]| {
+        let bench = Bench::new(spec, &["--format", format]);
+        let (text, code) = on("check", &bench.path("image"), &[]);
+        assert_eq!(code, 0, "{text}");
+        let (text, code) = on("dump", &bench.path("image"), &[&["--output", "csv"], options].concat());
+        assert_eq!(code, 0, "{text}");
+        text
+    };
+    let spec = |letters: &str| SPEC.replace("\"rw\"", &format!("\"{letters}\""));
+    let (all, supervisor) = (spec(prot), spec(&format!("{prot}s")));
+    assert_ne!(runs(&all, &[]), runs(&supervisor, &[]));
+    // The field is all that differs: in the pages of the one mapping, small and large.
+    assert_eq!(runs(&all, &["--ignore", field]), runs(&supervisor, &["--ignore", field]));
+    let users = runs(&supervisor, &["--has", field]);
+    assert!(users.lines().count() == 2 && users.contains("0x10000000,"), "{users}");
 }

@@ -1,7 +1,8 @@
 //! Letters of protections that say nothing in a format.
 
-use super::spec::{LETTERS, Spec, prot_of};
-use crate::decode::leaf;
+use super::spec::{LETTERS, SUPERVISOR, Spec, prot_of};
+use super::supervisor::supervisor_bits;
+use crate::decode::{Decoder, leaf};
 use generic_pt::Prot;
 use generic_pt::format::{Common, Groups};
 use std::fmt;
@@ -29,18 +30,26 @@ impl fmt::Display for IgnoredLetter {
 }
 
 /// The letters of the mappings that are ignored in a table like this.
-pub fn ignored_letters<F: Groups>(common: &Common<F>, spec: &Spec) -> Vec<IgnoredLetter> {
+pub fn ignored_letters<F: Groups>(common: &Common<F>, decoder: &dyn Decoder, spec: &Spec) -> Vec<IgnoredLetter> {
     let with = |letter: char| {
         let numbered = spec.map.iter().enumerate().filter(|(_, mapping)| mapping.prot.has(letter));
         numbered.map(|(index, _)| index + 1).collect::<Vec<_>>()
     };
     let asked = LETTERS.map(|letter| IgnoredLetter { letter, format: F::NAME, mappings: with(letter) });
-    asked.into_iter().filter(|asked| !asked.mappings.is_empty() && !has_effect::<F>(common, asked.letter)).collect()
+    asked
+        .into_iter()
+        .filter(|asked| !asked.mappings.is_empty() && !has_effect::<F>(common, decoder, asked.letter))
+        .collect()
 }
 
 /// Whether a letter changes a leaf of some level, beside whatever other letters. (So `r` is not ignored where what is written can
 /// be read anyway: it makes what is not written.)
-fn has_effect<F: Groups>(common: &Common<F>, letter: char) -> bool {
+fn has_effect<F: Groups>(common: &Common<F>, decoder: &dyn Decoder, letter: char) -> bool {
+    if letter == SUPERVISOR {
+        let page = leaf::<F>(common, 0, Prot::READ | Prot::WRITE);
+        let item = page.map(|raw| decoder.item(0, 0, raw));
+        return item.is_some_and(|item| supervisor_bits(decoder, 0, &item) != 0);
+    }
     let others: Vec<char> = LETTERS.into_iter().filter(|other| *other != letter).collect();
     let leaves = |prot: Prot| -> Vec<Option<u64>> {
         // Without both no format maps.

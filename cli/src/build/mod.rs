@@ -5,6 +5,7 @@ mod error;
 mod letters;
 mod output;
 mod spec;
+mod supervisor;
 mod tables;
 
 pub use error::BuildError;

@@ -50,13 +50,17 @@ pub struct Mapping {
     pub pages: Option<Hex>,
 }
 
-/// A protection in letters: r, w and x; u for memory that is not cached; m for device registers. By default `rw`.
+/// A protection in letters: r, w and x; u for memory that is not cached; m for device registers; s for what users may not use. By
+/// default `rw`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Permission(BTreeSet<char>);
 
 /// The letters of a protection.
-pub const LETTERS: [char; 5] = ['r', 'w', 'x', 'u', 'm'];
+pub const LETTERS: [char; 6] = ['r', 'w', 'x', 'u', 'm', SUPERVISOR];
+
+/// The letter of pages that users may not use, which no protection of the library says.
+pub const SUPERVISOR: char = 's';
 
 impl Permission {
     /// Whether it has a letter.
@@ -96,7 +100,9 @@ impl TryFrom<String> for Permission {
         if letters.iter().all(|letter| LETTERS.contains(letter)) {
             Ok(Self(letters))
         } else {
-            Err(format!("`{text}`: a protection has the letters r, w, x, u (not cached) and m (device)"))
+            Err(format!(
+                "`{text}`: a protection has the letters r, w, x, u (not cached), m (device) and s (supervisor)"
+            ))
         }
     }
 }

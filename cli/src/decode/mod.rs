@@ -245,6 +245,21 @@ impl Shape {
         kind_of(&self.levels[level as usize], item)
     }
 
+    /// The bits of an item in memory.
+    pub fn raw(&self, bytes: &[u8]) -> u64 {
+        let fold = |raw: u64, byte: &u8| raw << 8 | u64::from(*byte);
+        if self.is_big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
+    }
+
+    /// Puts an item into the bytes that it has in memory.
+    pub fn put_raw(&self, bytes: &mut [u8], raw: u64) {
+        let low_first = (0..).zip(bytes.iter_mut());
+        low_first.for_each(|(n, byte)| *byte = lg2::shr(raw, 8 * n) as u8);
+        if self.is_big_endian {
+            bytes.reverse();
+        }
+    }
+
     /// Field names, for messages.
     pub fn field_names(&self) -> String {
         self.fields.iter().map(|field| field.name).collect::<Vec<_>>().join(", ")

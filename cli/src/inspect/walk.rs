@@ -181,13 +181,7 @@ impl Source {
     fn item_at(&self, level: u32, index: u64, at: u64) -> Option<Item> {
         let mut buffer = Vec::new();
         let bytes = self.image.read(at, 1 << self.decoder.shape().item_bytes_lg2, &mut buffer)?;
-        Some(self.decoder.item(level, index, self.raw(bytes)))
-    }
-
-    /// The bits of an item in memory.
-    fn raw(&self, bytes: &[u8]) -> u64 {
-        let fold = |raw: u64, byte: &u8| raw << 8 | u64::from(*byte);
-        if self.decoder.shape().is_big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
+        Some(self.decoder.item(level, index, self.decoder.shape().raw(bytes)))
     }
 
     fn step(&self, level: u32, index: u64, at: u64, item: &Item) -> Step {
