@@ -97,6 +97,19 @@ pub fn message(error: &impl std::fmt::Display, hint: Option<&str>) -> String {
     hint.map_or_else(|| text.clone(), |hint| format!("{text}\nhint: {hint}"))
 }
 
+/// An error of the arguments as others are told: what is wrong on one line, and what helps, or how the command is used, on another.
+pub fn usage_message(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let trimmed = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.split("\n\n");
+    let what = trimmed(paragraphs.next().unwrap_or_default());
+    let rest: Vec<&str> = paragraphs.flat_map(str::lines).map(str::trim).collect();
+    let begun = |word: &str| rest.iter().find_map(|line| line.strip_prefix(word)).map(trimmed);
+    let usage = || begun("Usage: ").map(|usage| format!("used as `{usage}`; `--help` tells more"));
+    let hint = begun("tip: ").or_else(usage).unwrap_or_else(|| "`genpt --help` tells what there is".to_owned());
+    message(&what.strip_prefix("error: ").unwrap_or(&what), Some(&printable(&hint)))
+}
+
 /// What to do about memory that is not in the image because its file is cut off.
 pub const CUT_OFF: &str = "the file is cut off: its headers tell of memory behind its end";
 
