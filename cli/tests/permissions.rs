@@ -333,3 +333,12 @@ fn verdicts_agree_with_letters() {
         assert!(output.status.code() == Some(4), "{name}");
     }
 }
+
+/// A field of several bits whose value is 1 was shown as a flag.
+#[test]
+fn values_of_several_bits() {
+    let page = Page::new("x86_64", &[], "rw");
+    page.change(0, 1 << 3, 0);
+    let text = page.text("dump", &[]).0;
+    assert!(text.contains("RW U PCD_PWT=0x1 A"), "{text}");
+}

@@ -245,19 +245,19 @@ impl<F: Groups> Decoder for Generic<F> {
             }
             let set = bits(info.mask() & raw);
             if set.into_iter().any(|bit| own & bit == 0 || !self.is_structure(level, own, bit)) {
-                fields.push(FieldValue { name: info.name, field, value: info.get(raw) });
+                fields.push(FieldValue::new(field, info, info.get(raw)));
             }
         }
         for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.kind == FieldKind::Address) {
             let value = info.mask() & own & self.hidden[level as usize];
             if value != 0 {
-                fields.push(FieldValue { name: info.name, field, value });
+                fields.push(FieldValue::new(field, info, value));
             }
         }
         for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.below == Below::Limits) {
             let value = if info.scope.allows(self.common.features) { info.get(inherited.limits) } else { 0 };
             if value != 0 {
-                fields.push(FieldValue { name: info.name, field, value });
+                fields.push(FieldValue::new(field, info, value));
             }
         }
         let access = match kind {

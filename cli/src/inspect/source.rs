@@ -2,6 +2,7 @@
 
 use super::InspectError;
 use super::args::ImageArgs;
+use super::runs::{Needed, Wanted};
 use super::scan::ItemAt;
 use crate::decode::{Decoder, Options};
 use crate::error::CUT_OFF;
@@ -80,13 +81,14 @@ impl Source {
         Ok(source)
     }
 
-    /// Whether a leaf, with what the pointers on the way say, has all of these fields, and none of them is zero.
-    pub fn has_fields(&self, at: &ItemAt, fields: &[usize]) -> bool {
+    /// Whether a leaf, with what the pointers on the way say, says all that is needed.
+    pub fn says(&self, at: &ItemAt, needed: &[Needed]) -> bool {
         let shape = self.decoder.shape();
         let (level, raw) = (at.table.level, at.table.inherited.applied(at.item.raw));
-        fields.iter().map(|field| &shape.fields[*field]).all(|info| {
+        needed.iter().all(|needed| {
+            let info = &shape.fields[needed.field];
             let applies = info.scope.allows(shape.features) && info.scope.contains(level, shape.kind(level, &at.item));
-            applies && info.get(raw) != 0
+            (applies && info.get(raw) != 0) == (needed.wanted == Wanted::Set)
         })
     }
 
