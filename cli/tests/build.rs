@@ -225,3 +225,12 @@ fn pages_of_the_supervisor(#[case] format: &str, #[case] field: &str, #[case] pr
     let users = runs(&supervisor, &["--has", field]);
     assert!(users.lines().count() == 2 && users.contains("0x10000000,"), "{users}");
 }
+
+/// Sizes of pages were hexadecimal numbers of bytes.
+#[test]
+fn page_sizes_are_told_as_sizes() {
+    let bench = Bench::new(SPEC, &[]);
+    std::fs::write(bench.path("spec.toml"), SPEC.replace("prot = \"r\"", "pages = \"1K\"")).unwrap();
+    let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("other")]));
+    assert!(code == 2 && text.contains("mapping 2: no page is of 1 KiB or less; the smallest is of 4 KiB"), "{text}");
+}

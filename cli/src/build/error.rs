@@ -1,5 +1,6 @@
 //! What can go wrong when tables are built, told so that the user can act.
 
+use crate::human;
 use crate::inspect::{InspectError, as_options};
 use generic_pt::memory::ArenaError;
 use generic_pt::{Error, MapError};
@@ -93,7 +94,11 @@ pub enum BuildError {
         cause: MapError,
     },
     /// The largest page asked for is smaller than any.
-    #[error("mapping {number}: no page is of {bytes:#x} bytes or less; the smallest is of {smallest:#x}")]
+    #[error(
+        "mapping {number}: no page is of {} or less; the smallest is of {}",
+        human::bytes(*bytes),
+        human::bytes(*smallest)
+    )]
     Pages {
         /// Which one it is, from 1.
         number: usize,
