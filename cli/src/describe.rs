@@ -5,7 +5,7 @@ use crate::style::{self, styled};
 use crate::table::feature_names;
 use generic_pt::Features;
 use generic_pt::field::{FieldInfo, FieldKind, ItemKind, Scope};
-use generic_pt::format::{Common, Endian, Groups, item_size_lg2, items_lg2};
+use generic_pt::format::{Common, Endian, Groups, SpecRule, item_size_lg2, items_lg2};
 use generic_pt::iommu::TableConfig;
 use generic_pt::item::Item;
 use generic_pt::settings::{SettingInfo, Settings};
@@ -45,6 +45,17 @@ pub struct FormatInfo {
     pub hardware_info: Vec<NumberInfo>,
     /// Bit fields of an item.
     pub fields: Vec<BitField>,
+    /// Sections of the specification that state rules; where there are none, the documentation names the specification.
+    pub sections: Vec<SectionInfo>,
+}
+
+/// A section of the specification.
+#[derive(Debug, Serialize)]
+pub struct SectionInfo {
+    /// What it states.
+    pub states: String,
+    /// Which one it is.
+    pub section: &'static str,
 }
 
 /// The tables of a level.
@@ -139,7 +150,27 @@ pub fn describe<F: Groups>(about: &'static str, config: F::Config) -> FormatInfo
         configuration: numbers::<F::Config>(),
         hardware_info: numbers::<F::HwInfo>(),
         fields: F::FIELDS.iter().map(|field| bit_field::<F>(field)).collect(),
+        sections: F::SECTIONS.iter().map(|(rule, section)| SectionInfo { states: stated(*rule), section }).collect(),
     }
+}
+
+/// What a rule is about, in words.
+fn stated(rule: SpecRule) -> String {
+    let words = match rule {
+        SpecRule::Canonical => "which VA there are",
+        SpecRule::Present => "when an item is present",
+        SpecRule::Kinds => "what pointers and pages are",
+        SpecRule::Reserved => "reserved bits and values",
+        SpecRule::Levels => "to which level a pointer leads",
+        SpecRule::Tables => "where tables are",
+        SpecRule::Pages => "how pages are aligned",
+        SpecRule::Width => "how wide addresses are",
+        SpecRule::Accessed => "how use is noted",
+        SpecRule::Dirty => "how writes are noted",
+        SpecRule::Contiguous => "how several items are one page",
+        SpecRule::Field(name) => return format!("the field {name}"),
+    };
+    words.to_owned()
 }
 
 fn numbers<S: Settings>() -> Vec<NumberInfo> {
@@ -304,6 +335,21 @@ fn write_page(out: &mut String, format: &FormatInfo) -> fmt::Result {
         let items = if field.items.is_empty() { String::new() } else { format!("  [{}]", field.items) };
         writeln!(out, "{items}")?;
         write_text(out, 12, &plain(field.documentation))?;
+    }
+    if !format.sections.is_empty() {
+        writeln!(out, "\n{}", styled(style::HEADING, "Sections of the specification"))?;
+    }
+    // Rules of the same section stand together.
+    let mut done: Vec<&str> = Vec::new();
+    for SectionInfo { section, .. } in &format.sections {
+        if done.contains(section) {
+            continue;
+        }
+        done.push(section);
+        let of_it = format.sections.iter().filter(|other| other.section == *section);
+        let states: Vec<&str> = of_it.map(|other| other.states.as_str()).collect();
+        write_text(out, 2, section)?;
+        write_text(out, INDENT, &states.join("; "))?;
     }
     Ok(())
 }

@@ -90,26 +90,28 @@ fn explain(cause: &io::Error) -> String {
     }
 }
 
-/// A message on one line, and its hint on another. Names in it can be those of somebody else: what looks like a hint is one only
-/// if it is among those of this program.
-pub fn message(error: &impl std::fmt::Display) -> String {
-    let text = error.to_string();
-    let known = |(_, hint): &(&str, &str)| HINTS.iter().any(|known| hint == known);
-    match text.rsplit_once("\nhint: ").filter(known) {
-        Some((text, hint)) => format!("{}\nhint: {hint}", printable(text)),
-        None => printable(&text),
-    }
+/// A message on one line, and its hint on another. Names in it can be those of somebody else: whatever looks like a hint there is
+/// none.
+pub fn message(error: &impl std::fmt::Display, hint: Option<&str>) -> String {
+    let text = printable(&error.to_string());
+    hint.map_or_else(|| text.clone(), |hint| format!("{text}\nhint: {hint}"))
 }
 
-/// The hints of errors about images and specifications.
-const HINTS: [&str; 6] = [
-    "map with larger pages, or less",
-    "the first line has to be va,pa,len,prot",
-    "the upper half of the VA needs `--features SIGN_EXTEND` or UPPER_HALF (`genpt formats NAME` tells which there is)",
-    "raw memory begins at 0 unless `--base` says where",
-    "`--root` is a physical address",
-    "the file is cut off: its headers tell of memory behind its end",
-];
+/// An error of the arguments as others are told: what is wrong on one line, and what helps, or how the command is used, on another.
+pub fn usage_message(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let trimmed = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.split("\n\n");
+    let what = trimmed(paragraphs.next().unwrap_or_default());
+    let rest: Vec<&str> = paragraphs.flat_map(str::lines).map(str::trim).collect();
+    let begun = |word: &str| rest.iter().find_map(|line| line.strip_prefix(word)).map(trimmed);
+    let usage = || begun("Usage: ").map(|usage| format!("used as `{usage}`; `--help` tells more"));
+    let hint = begun("tip: ").or_else(usage).unwrap_or_else(|| "`genpt --help` tells what there is".to_owned());
+    message(&what.strip_prefix("error: ").unwrap_or(&what), Some(&printable(&hint)))
+}
+
+/// What to do about memory that is not in the image because its file is cut off.
+pub const CUT_OFF: &str = "the file is cut off: its headers tell of memory behind its end";
 
 /// What to do about a table that cannot be made.
 fn setup_help(format: &str, cause: &generic_pt::Error) -> String {

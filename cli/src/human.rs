@@ -1,5 +1,6 @@
 //! Numbers and names for people.
 
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Units of bytes, each 1024 of the one before.
@@ -30,11 +31,38 @@ pub fn count(number: u64, noun: &str) -> String {
     if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
 }
 
+/// Characters that are not seen, and can hide what is there or change the order of others: Unicode's category Cf, and the separators
+/// of lines and paragraphs.
+const INVISIBLE: [RangeInclusive<char>; 20] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{600}'..='\u{605}',
+    '\u{61c}'..='\u{61c}',
+    '\u{6dd}'..='\u{6dd}',
+    '\u{70f}'..='\u{70f}',
+    '\u{890}'..='\u{891}',
+    '\u{8e2}'..='\u{8e2}',
+    '\u{180e}'..='\u{180e}',
+    '\u{200b}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    // With one that is not assigned yet.
+    '\u{2060}'..='\u{206f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{fff9}'..='\u{fffb}',
+    '\u{110bd}'..='\u{110bd}',
+    '\u{110cd}'..='\u{110cd}',
+    '\u{13430}'..='\u{1343f}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{1d173}'..='\u{1d17a}',
+    '\u{e0001}'..='\u{e0001}',
+    '\u{e0020}'..='\u{e007f}',
+];
+
 /// Text of others, such as a file's name, as it may go to a terminal: on one line, with an escape for each character that
 /// could disturb it or change the order of others.
 pub fn printable(text: &str) -> String {
     let disturbs = |char: char| {
-        char.is_control() && char != '\t' || matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        let is_format = || INVISIBLE.iter().any(|range| range.contains(&char));
+        char.is_control() && char != '\t' || !char.is_ascii() && is_format()
     };
     let mut shown = String::with_capacity(text.len());
     for char in text.chars() {
@@ -55,6 +83,19 @@ mod tests {
     #[test]
     fn names_do_not_disturb_a_terminal() {
         assert_eq!(printable("a\u{1b}[31m\nhint: \u{9b}\u{202e}é\t"), "a\\u{1b}[31m\\nhint: \\u{9b}\\u{202e}é\t");
+    }
+
+    /// Only the characters that change the order of others had an escape.
+    #[test]
+    fn what_is_not_seen_has_an_escape() {
+        for char in
+            ['\u{ad}', '\u{61c}', '\u{200b}', '\u{200f}', '\u{2028}', '\u{202a}', '\u{2060}', '\u{2069}', '\u{feff}']
+        {
+            assert_eq!(printable(&format!("a{char}b")), format!("a{}b", char.escape_unicode()));
+        }
+        for text in ["Grüße", "日本", "a b", "\u{2010}\u{2027}\u{202f}\u{2070}"] {
+            assert_eq!(printable(text), text);
+        }
     }
 
     #[test]

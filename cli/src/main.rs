@@ -44,9 +44,10 @@ mod trace;
 
 use args::{BenchArgs, Cli, Command, FormatsArgs, ManArgs, ReplayArgs};
 use bench::{BenchJob, BenchReport, Sizes};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use describe::FormatInfo;
-use error::ReplayError;
+use error::{ReplayError, usage_message};
 use formats::{FORMATS, FormatRow};
 use machine::Machine;
 use progress::Progress;
@@ -64,7 +65,13 @@ use summary::Summary;
 use trace::{OnMalformed, Source, Start, Trace};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and the version go to standard output, or are no error.
+        Err(error) if !error.use_stderr() => error.exit(),
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        Err(error) => return fail((status::USAGE, usage_message(&error))),
+    };
     cli.color.write_global();
     let done = match cli.command {
         Command::Replay(args) => replay_all(&args).map(|()| status::OK),
@@ -81,17 +88,20 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(code) => ExitCode::from(code),
-        Err((code, message)) => {
-            let (message, hint) = message.split_once("\nhint: ").unwrap_or((&message, ""));
-            let mut stderr = anstream::stderr();
-            // Nobody is left to hear of it if standard error is closed.
-            let _ = writeln!(stderr, "{} {message}", styled(style::ERROR, "error:"));
-            if !hint.is_empty() {
-                let _ = writeln!(stderr, "{} {hint}", styled(style::HINT, "hint:"));
-            }
-            ExitCode::from(code)
-        }
+        Err(failure) => fail(failure),
     }
+}
+
+/// Tells of an error, and is the exit status.
+fn fail((code, message): Failure) -> ExitCode {
+    let (message, hint) = message.split_once("\nhint: ").unwrap_or((&message, ""));
+    let mut stderr = anstream::stderr();
+    // Nobody is left to hear of it if standard error is closed.
+    let _ = writeln!(stderr, "{} {message}", styled(style::ERROR, "error:"));
+    if !hint.is_empty() {
+        let _ = writeln!(stderr, "{} {hint}", styled(style::HINT, "hint:"));
+    }
+    ExitCode::from(code)
 }
 
 fn show_formats(args: &FormatsArgs) -> Result<(), Failure> {

@@ -4,6 +4,7 @@ mod common;
 
 use common::images::{Bench, SPEC, format_names, on};
 use common::{failure, genpt, stdout};
+use rstest::rstest;
 use serde_json::Value;
 
 #[test]
@@ -164,4 +165,72 @@ fn the_upper_half_and_the_base_have_hints() {
     std::fs::remove_file(bench.path("image.json")).unwrap();
     let (code, text) = failure(&genpt(&["dump", &bench.text("image"), "-f", "x86_64", "--root", "1M"]));
     assert!(code == 2 && text.contains("\nhint: raw memory begins at 0 unless `--base` says where"), "{text}");
+}
+
+/// Letters that a format ignores were ignored without a word.
+#[rstest]
+#[case::nothing("x86_64", "rw", &[])]
+#[case::execute("x86_64", "rx", &["x"])]
+#[case::uncached("vtdss", "ru", &["u"])]
+#[case::all_but_access("amdv1", "rwxum", &["x", "u", "m"])]
+#[case::stored("riscv_64", "rwx", &[])]
+#[case::memory_types("riscv_64", "rwm", &["m"])]
+#[case::memory_types_of_a_feature("riscv_64 --features SVPBMT", "rwm", &[])]
+#[case::supervisor("x86_64", "rs", &[])]
+#[case::no_supervisor("vtdss", "rs", &["s"])]
+#[case::supervisor_of_the_g_stage("riscv_64_g", "rs", &["s"])]
+#[case::device("armv8_4k", "rwxm", &[])]
+fn letters_without_effect(#[case] format: &str, #[case] prot: &str, #[case] ignored: &[&str]) {
+    let bench = Bench::new(SPEC, &[]);
+    std::fs::write(bench.path("spec.toml"), SPEC.replace("\"r\"", &format!("\"{prot}\""))).unwrap();
+    let (spec, output) = (bench.text("spec.toml"), bench.text("other"));
+    let options: Vec<&str> = format.split(' ').collect();
+    let built = genpt(&[&["build", &spec, "-o", &output, "--format"], &options[..]].concat());
+    let text = String::from_utf8(built.stderr).unwrap();
+    assert!(built.status.success(), "{text}");
+    let expected: Vec<String> = ignored
+        .iter()
+        .map(|letter| {
+            format!("warning: `{letter}` has no effect: pages of {} are the same without it (mapping 2)", options[0])
+        })
+        .collect();
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+}
+
+/// Pages were always for users, so a kernel with SMEP or SMAP could not use them.
+#[rstest]
+#[case::x86_64("x86_64", "U", "rw")]
+#[case::x86_64_read_only("x86_64", "U", "r")]
+#[case::x86_pae("x86_pae", "U", "rw")]
+#[case::armv8("armv8_4k", "AP_EL0", "rw")]
+#[case::armv8_executable("armv8_4k", "AP_EL0", "rwx")]
+#[case::armv8_read_only("armv8_4k", "AP_EL0", "r")]
+#[case::riscv("riscv_64", "U", "rw")]
+#[case::riscv_executable("riscv_64", "U", "rx")]
+#[case::riscv_32("riscv_32", "U", "rwx")]
+fn pages_of_the_supervisor(#[case] format: &str, #[case] field: &str, #[case] prot: &str) {
+    let runs = |spec: &str, options: &[&str]| {
+        let bench = Bench::new(spec, &["--format", format]);
+        let (text, code) = on("check", &bench.path("image"), &[]);
+        assert_eq!(code, 0, "{text}");
+        let (text, code) = on("dump", &bench.path("image"), &[&["--output", "csv"], options].concat());
+        assert_eq!(code, 0, "{text}");
+        text
+    };
+    let spec = |letters: &str| SPEC.replace("\"rw\"", &format!("\"{letters}\""));
+    let (all, supervisor) = (spec(prot), spec(&format!("{prot}s")));
+    assert_ne!(runs(&all, &[]), runs(&supervisor, &[]));
+    // The field is all that differs: in the pages of the one mapping, small and large.
+    assert_eq!(runs(&all, &["--ignore", field]), runs(&supervisor, &["--ignore", field]));
+    let users = runs(&supervisor, &["--has", field]);
+    assert!(users.lines().count() == 2 && users.contains("0x10000000,"), "{users}");
+}
+
+/// Sizes of pages were hexadecimal numbers of bytes.
+#[test]
+fn page_sizes_are_told_as_sizes() {
+    let bench = Bench::new(SPEC, &[]);
+    std::fs::write(bench.path("spec.toml"), SPEC.replace("prot = \"r\"", "pages = \"1K\"")).unwrap();
+    let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("other")]));
+    assert!(code == 2 && text.contains("mapping 2: no page is of 1 KiB or less; the smallest is of 4 KiB"), "{text}");
 }

@@ -73,7 +73,7 @@ fn pointers_beyond_the_address_bits() {
     let bench = Bench::new(SPEC, &[]);
     let image = bench.path("image");
     let (text, code) = on("check", &image, &["--oa-bits", "20"]);
-    assert!(code == 5 && text.contains("level 3 at 0x100000"), "{text}");
+    assert!(code == 5 && text.contains("level 3, item at 0x100000"), "{text}");
     assert!(text.contains("(address-too-wide)"), "{text}");
 }
 
@@ -117,7 +117,8 @@ fn tables_that_overlap() {
     let bench = Bench::new(SPEC, &["--format", "riscv_64_g"]);
     bench.poke(8, 0x10_1000 >> 2 | 1);
     let (text, code) = on("check", &bench.path("image"), &[]);
-    let found = "level 2 at 0x101000, VA 0x8000000000: the table begins inside of that of level 3 at 0x100000, 16 KiB";
+    let found =
+        "level 2, table at 0x101000, VA 0x8000000000: the table begins inside of that of level 3 at 0x100000, 16 KiB";
     assert!(code == 5 && text.contains(&format!("{found} (overlapping-tables)")), "{text}");
     // Level 1 has 16 KiB, level 0 one: it lies between items of the top.
     let bench = Bench::new(SPEC, &["--format", "armv7s"]);
@@ -126,9 +127,31 @@ fn tables_that_overlap() {
     image[4 * first..4 * first + 4].copy_from_slice(&0x10_2401u32.to_le_bytes());
     std::fs::write(bench.path("image"), image).unwrap();
     let (text, code) = on("check", &bench.path("image"), &[]);
-    assert!(code == 5 && text.contains("level 0 at 0x102400"), "{text}");
+    assert!(code == 5 && text.contains("level 0, table at 0x102400"), "{text}");
     assert!(
         text.contains("the table begins inside of that of level 1 at 0x100000, 16 KiB (overlapping-tables)"),
         "{text}"
     );
+}
+
+/// Whether a finding was about a table or about an item was to be known from its rule.
+#[test]
+fn findings_say_what_they_are_about() {
+    let bench = Bench::new(SPEC, &[]);
+    // The second mapping is gone, and its tables with it; the top points to one table twice.
+    bench.poke(0x1000, bench.peek(0x1000) | 1 << 51);
+    bench.poke(8, bench.peek(0));
+    bench.poke(16, 0x7_0000_0007);
+    let (text, _) = on("check", &bench.path("image"), &["--json"]);
+    let check: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let about = |rule: &str| {
+        let finding = check["findings"].as_array().unwrap().iter().find(|finding| finding["rule"] == rule);
+        finding.unwrap_or_else(|| panic!("{rule}: {text}"))["about"].as_str().unwrap().to_owned()
+    };
+    let found = ["shared-table", "outside", "unreachable"].map(about);
+    assert_eq!(found, ["table", "item", "memory"]);
+    let (text, _) = on("check", &bench.path("image"), &[]);
+    for says in ["level 2, table at 0x101000, VA", "level 3, item at 0x100010, VA", "memory at 0x10"] {
+        assert!(text.contains(says), "{says}: {text}");
+    }
 }

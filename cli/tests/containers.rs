@@ -151,3 +151,27 @@ fn a_core_file_that_is_cut_off_is_said_to_be() {
     let (code, error) = failure(&genpt(&["dump", &cut.text("image"), "-f", "x86_64"]));
     assert!(code == 2 && error.contains("\nhint: the file is cut off"), "{error}");
 }
+
+/// Only for the top table a file that is cut off was said to be.
+#[test]
+fn a_table_behind_the_cut_of_a_core_file() {
+    let bench = Bench::new(SPEC, &[]);
+    let core = core_file(&[(0x10_0000, &bench.image())], Some(0x10_0000));
+    let cut = Bench::of(&core[..core.len() - 0x1000]);
+    for (command, va) in [("walk", &["0x10000000"][..]), ("check", &[])] {
+        let (text, code) = on(command, &cut.path("image"), &[va, &["-f", "x86_64"]].concat());
+        assert!(code == 5 && text.contains("is not in the image; the file is cut off: its headers tell"), "{text}");
+    }
+}
+
+/// `--base` was proposed to those who had said it, and for files that have headers.
+#[test]
+fn no_hint_for_what_was_said() {
+    let bench = Bench::new(SPEC, &[]);
+    std::fs::remove_file(bench.path("image.json")).unwrap();
+    std::fs::write(bench.path("core"), core_file(&[(0, &bench.image())], None)).unwrap();
+    for (image, base) in [("image", &["--base", "0"][..]), ("core", &[])] {
+        let (code, text) = failure(&genpt(&[&["dump", &bench.text(image), "-f", "x86_64", "-r", "1M"], base].concat()));
+        assert!(code == 2 && text.ends_with("hint: `--root` is a physical address\n"), "{text}");
+    }
+}

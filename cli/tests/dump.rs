@@ -90,12 +90,12 @@ fn hierarchical_permissions_of_arm() {
     let bench = Bench::new(SPEC, &["--format", "armv8_4k"]);
     let runs = |text: &str| text.lines().filter(|line| line.contains("..=")).map(str::to_owned).collect::<Vec<_>>();
     let (before, _) = on("dump", &bench.path("image"), &[]);
-    assert!(runs(&before)[0].contains(" rw- ATTR_INDX AP_EL0 SH=0x3 AF NG PXN UXN"), "{before}");
+    assert!(runs(&before)[0].contains(" rw- ATTR_INDX=0x1 AP_EL0 SH=0x3 AF NG PXN UXN"), "{before}");
     // APTable: read-only, and none for EL0.
     bench.poke(0, bench.peek(0) | 0b11 << 61);
     let (after, code) = on("dump", &bench.path("image"), &[]);
     assert_eq!((code, runs(&after).len()), (0, runs(&before).len()), "{after}");
-    assert!(runs(&after)[0].contains(" r-- ATTR_INDX AP_RO SH=0x3 AF NG PXN UXN"), "{after}");
+    assert!(runs(&after)[0].contains(" r-- ATTR_INDX=0x1 AP_RO SH=0x3 AF NG PXN UXN"), "{after}");
     let (report, code) = on("check", &bench.path("image"), &[]);
     assert_eq!(code, 0, "{report}");
     // Still foreign: what no field of a pointer has.
@@ -166,4 +166,21 @@ fn statistics_say_what_they_count() {
     let dump: Value = serde_json::from_str(&text).unwrap();
     let of = |key: &str| dump["statistics"][key].as_u64().unwrap();
     assert_eq!((of("runs"), of("bytes"), of("short_runs"), of("short_bytes")), (1, 0x40_2000, 1, 0x1000));
+}
+
+/// What does not have a field could not be asked for.
+#[test]
+fn what_has_not_a_field() {
+    let bench = Bench::new(SPEC, &[]);
+    let runs = |fields: &str| {
+        let (text, code) = on("dump", &bench.path("image"), &["-o", "csv", "--has", fields]);
+        assert_eq!(code, 0, "{text}");
+        text.lines().skip(1).map(|line| line.split(',').next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(runs("U"), ["0x1ff000", "0x10000000"]);
+    assert_eq!(runs("U,RW"), ["0x1ff000"]);
+    assert_eq!(runs("U,!RW"), ["0x10000000"]);
+    assert_eq!(runs("!U"), Vec::<String>::new());
+    let (code, text) = failure(&genpt(&["dump", &bench.text("image"), "--has", "!QX"]));
+    assert!(code == 2 && text.contains("no field `QX`"), "{text}");
 }

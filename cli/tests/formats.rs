@@ -3,6 +3,7 @@
 mod common;
 
 use common::{failure, genpt, stdout};
+use rstest::rstest;
 use serde_json::Value;
 
 #[test]
@@ -25,6 +26,8 @@ fn a_format_in_full() {
     assert!(text.contains("For the hardware\n  dte_addr\n    The address of the top"), "{text}");
     let text = stdout(&genpt(&["formats", "amdv1", "riscv_64_g"]));
     assert!(text.contains("Configuration\n  starting_level\n"), "{text}");
+    assert!(text.contains("Sections of the specification\n  RISC-V privileged architecture, "), "{text}");
+    assert!(text.contains("\n    the field PBMT\n"), "{text}");
     assert!(!text.contains("crate::"), "no target of a link: {text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }
@@ -50,4 +53,19 @@ fn an_unknown_format_is_named_with_the_valid_ones() {
     let (code, text) = failure(&genpt(&["formats", "amdv9"]));
     assert_eq!(code, 2);
     assert!(text.contains("amdv9") && text.contains("possible values: amdv1, amdv1_mock"), "{text}");
+}
+
+/// Errors of the arguments took several paragraphs, and had no hint.
+#[rstest]
+#[case::value(&["formats", "amdv9"], "invalid value 'amdv9' for '[NAME]...' [possible values: amdv1", "a similar value exists: 'amdv1'")]
+#[case::option(&["dump", "image", "--frmat", "x86_64"], "unexpected argument '--frmat' found", "a similar argument exists: '--format'")]
+#[case::missing(&["walk"], "the following required arguments were not provided: <IMAGE> <VA>...", "used as `genpt walk ")]
+#[case::number(&["walk", "image", "0xg"], "invalid value '0xg' for '<VA>...': ", "`genpt --help`")]
+#[case::escapes(&["formats", "a\u{202e}b"], "invalid value 'a\\u{202e}b' for", "")]
+fn errors_of_the_arguments(#[case] arguments: &[&str], #[case] error: &str, #[case] hint: &str) {
+    let (code, text) = failure(&genpt(arguments));
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(code == 2 && lines.len() == 2, "{text}");
+    assert!(lines[0].starts_with(&format!("error: {error}")), "{text}");
+    assert!(lines[1].starts_with("hint: ") && lines[1].contains(hint), "{text}");
 }

@@ -2,8 +2,8 @@
 
 mod common;
 
-use common::genpt;
 use common::images::Bench;
+use common::{failure, genpt};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -250,4 +250,95 @@ fn dirty_below_a_pointer_that_forbids_writing() {
     page.change(1, 0, 1 << 1);
     let (text, code) = page.text("check", &[]);
     assert!(code == 4 && text.contains("dirty-read-only"), "{text}");
+}
+
+/// Which item refuses an access, by which of its bits: level and fields of each, from the top.
+#[rstest]
+#[case::permitted("x86_64", &[], "rw", (0, 0, 0), "r", "[]")]
+#[case::page_alone("x86_64", &[], "r", (0, 0, 0), "w", "0 any RW=0x0")]
+#[case::pointer_alone("x86_64", &[], "rw", (2, 0, 1 << 1), "w", "2 any RW=0x0")]
+#[case::both("x86_64", &[], "r", (3, 0, 1 << 1), "w", "3 any RW=0x0, 0 any RW=0x0")]
+#[case::execution_of_a_pointer("x86_64", &[], "rw", (1, 1 << 63, 0), "x", "1 any XD=0x1")]
+#[case::user("x86_64", &[], "rw", (1, 0, 1 << 2), "ru", "1 any U=0x0")]
+#[case::not_only_for_users("x86_64", &[], "rw", (1, 0, 1 << 2), "r", "[]")]
+// Without R there is no W, which makes a reserved value.
+#[case::two_bits("riscv_64", &[], "rx", (0, 0, 1 << 1), "w", "0 all R=0x0 W=0x0")]
+#[case::and_in_pointers("vtdss", &[], "rw", (2, 0, 1 << 1), "w", "2 any W=0x0")]
+#[case::aptable("armv8_4k", &[], "rw", (1, 1 << 62, 0), "w", "1 any AP_TABLE_RO=0x1")]
+#[case::big_endian("s390", &[], "rw", (1, 1 << 9, 0), "w", "1 any PROTECT=0x1")]
+fn what_refuses_an_access(
+    #[case] format: &str,
+    #[case] options: &[&'static str],
+    #[case] prot: &str,
+    #[case] (from_page, set, clear): (usize, u64, u64),
+    #[case] access: &str,
+    #[case] expected: &str,
+) {
+    let page = Page::new(format, options, prot);
+    page.change(from_page, set, clear);
+    let walk = page.json("walk", &["0", "--json", "--access", access]);
+    let verdict = &walk[0]["verdicts"][0];
+    assert_eq!(verdict["access"], access);
+    let refusals: Vec<String> = verdict["refusals"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|refusal| {
+            let fields = refusal["fields"].as_array().unwrap().iter();
+            let fields: Vec<String> = fields
+                .map(|field| format!("{}={}", field["name"].as_str().unwrap(), field["value"].as_str().unwrap()))
+                .collect();
+            format!("{} {} {}", refusal["level"], refusal["lifted_by"].as_str().unwrap(), fields.join(" "))
+        })
+        .collect();
+    let is_permitted = refusals.is_empty();
+    assert_eq!(if is_permitted { "[]".to_owned() } else { refusals.join(", ") }, expected);
+    assert_eq!(verdict["is_permitted"], is_permitted);
+    let (text, code) = page.text("walk", &["0", "--access", access]);
+    let says =
+        if is_permitted { format!("{access} is permitted\n") } else { format!("{access} is not permitted: at level ") };
+    assert!(text.contains(&says) && code == if is_permitted { 0 } else { 4 }, "{code}: {text}");
+}
+
+#[test]
+fn accesses_that_cannot_be_asked_for() {
+    let page = Page::new("vtdss", &[], "rw");
+    let walk = |access: &str| failure(&genpt(&["walk", &page.bench.text("image"), "0", "--access", access]));
+    let (code, text) = walk("ru");
+    assert!(code == 2 && text.contains("vtdss tables like this do not tell what users may do"), "{text}");
+    for access in ["u", "", "rwq"] {
+        let (code, text) = walk(access);
+        assert!(code == 2 && text.contains("r (read), w (write) and x (execute)"), "{text}");
+    }
+    let (text, code) = page.text("walk", &["0x100000", "--access", "rw"]);
+    assert!(code == 4 && text.contains("w is not permitted: nothing is mapped"), "{text}");
+}
+
+/// Of every format, what `walk` says of a page in letters is what it says of each access.
+#[test]
+fn verdicts_agree_with_letters() {
+    for name in common::images::format_names() {
+        let bench = Bench::of_format(&name);
+        let output = genpt(&["walk", &bench.text("image"), "0x1000000", "0x4000000", "--json", "--access", "rwx"]);
+        let walks: Value = serde_json::from_slice(&output.stdout).unwrap();
+        for walk in walks.as_array().unwrap() {
+            let letters = walk["page"]["access"].as_str().unwrap();
+            for verdict in walk["verdicts"].as_array().unwrap() {
+                let letter = verdict["access"].as_str().unwrap();
+                // What no item can forbid has no letter.
+                let expected = letters.contains(letter) || letter == "x" && letters.len() == 2;
+                assert_eq!(verdict["is_permitted"], expected, "{name}: {letters}, {verdict}");
+            }
+        }
+        assert!(output.status.code() == Some(4), "{name}");
+    }
+}
+
+/// A field of several bits whose value is 1 was shown as a flag.
+#[test]
+fn values_of_several_bits() {
+    let page = Page::new("x86_64", &[], "rw");
+    page.change(0, 1 << 3, 0);
+    let text = page.text("dump", &[]).0;
+    assert!(text.contains("RW U PCD_PWT=0x1 A"), "{text}");
 }

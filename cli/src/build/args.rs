@@ -89,9 +89,9 @@ Example, boot.toml:
   genpt build boot.toml -o boot.img && genpt dump boot.img
 
 The same as CSV has a header va,pa,len,prot; what the tables are is then said by options. A protection has the letters r, w and \
-x, u for memory that is not cached, m for device registers. A mapping can also have `pages`, the largest page to use.
+x, u for memory that is not cached, m for device registers, s for the supervisor alone. A letter that \
+changes nothing in the format is told on standard error. A mapping can also have `pages`, the largest page to use.
 
-CPU tables are for users: U of x86 and RISC-V and AP_EL0 of ARMv8 are always set, so a kernel with SMEP or SMAP, or without SUM, \
-cannot use such pages as its own.
+Pages are for users, too, unless the protection has s: then a kernel with SMEP or SMAP, or without SUM, can use them as its own.
 
 Exit status: 0 done; 1 something cannot be read or written; 2 the specification or the arguments are wrong.";

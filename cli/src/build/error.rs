@@ -1,5 +1,6 @@
 //! What can go wrong when tables are built, told so that the user can act.
 
+use crate::human;
 use crate::inspect::{InspectError, as_options};
 use generic_pt::memory::ArenaError;
 use generic_pt::{Error, MapError};
@@ -26,7 +27,7 @@ pub enum BuildError {
         what: String,
     },
     /// A CSV file does not begin with the names of its columns.
-    #[error("{name}: {what}\nhint: the first line has to be va,pa,len,prot")]
+    #[error("{name}: {what}")]
     Header {
         /// The file.
         name: String,
@@ -79,7 +80,7 @@ pub enum BuildError {
         align: u64,
     },
     /// A mapping is refused.
-    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {cause}{}", upper_half(*va))]
+    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {cause}")]
     Map {
         /// Which one it is, from 1.
         number: usize,
@@ -93,7 +94,11 @@ pub enum BuildError {
         cause: MapError,
     },
     /// The largest page asked for is smaller than any.
-    #[error("mapping {number}: no page is of {bytes:#x} bytes or less; the smallest is of {smallest:#x}")]
+    #[error(
+        "mapping {number}: no page is of {} or less; the smallest is of {}",
+        human::bytes(*bytes),
+        human::bytes(*smallest)
+    )]
     Pages {
         /// Which one it is, from 1.
         number: usize,
@@ -109,9 +114,7 @@ pub enum BuildError {
         most: u64,
     },
     /// This machine does not have as much memory as the tables may take.
-    #[error(
-        "the tables need more memory than there is here: {bytes:#x} bytes cannot be had\nhint: map with larger pages, or less"
-    )]
+    #[error("the tables need more memory than there is here: {bytes:#x} bytes cannot be had")]
     NoMemory {
         /// Bytes of the attempt.
         bytes: u64,
@@ -129,11 +132,18 @@ pub enum BuildError {
     Elf(#[from] object::write::Error),
 }
 
-/// A hint for a VA that only tables with another half can have; nothing for others.
-const fn upper_half(va: u64) -> &'static str {
-    if va >> 63 == 0 {
-        ""
-    } else {
-        "\nhint: the upper half of the VA needs `--features SIGN_EXTEND` or UPPER_HALF (`genpt formats NAME` tells which there is)"
+impl BuildError {
+    /// What to do about it.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Header { .. } => Some("the first line has to be va,pa,len,prot"),
+            Self::NoMemory { .. } => Some("map with larger pages, or less"),
+            // Only tables with another half can have it.
+            Self::Map { va, .. } if *va >> 63 != 0 => Some(
+                "the upper half of the VA needs `--features SIGN_EXTEND` or UPPER_HALF (`genpt formats NAME` tells which there is)",
+            ),
+            Self::Options(cause) => cause.hint(),
+            _ => None,
+        }
     }
 }

@@ -2,8 +2,10 @@
 
 pub mod args;
 mod error;
+mod letters;
 mod output;
 mod spec;
+mod supervisor;
 mod tables;
 
 pub use error::BuildError;
@@ -15,6 +17,7 @@ use crate::human;
 use crate::image::{Contents, Manifest};
 use crate::same_file::is_same_file;
 use crate::status::{self, Failure};
+use crate::style::{self, styled};
 use args::BuildArgs;
 use spec::Spec;
 use std::io::{self, Write};
@@ -26,7 +29,7 @@ impl From<BuildError> for Failure {
             BuildError::Read { .. } | BuildError::Write { .. } | BuildError::Elf(_) => status::INPUT,
             _ => status::USAGE,
         };
-        (code, message(&error))
+        (code, message(&error, error.hint()))
     }
 }
 
@@ -65,6 +68,10 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     built.manifest.contents = contents;
     let manifest = serde_json::to_string_pretty(&built.manifest).map_err(|error| (status::INPUT, error.to_string()))?;
     write_both(&args.output, &bytes, &manifest_path, (manifest + "\n").as_bytes())?;
+    for ignored in &built.ignored {
+        // Nobody is left to hear of it if standard error is closed.
+        let _ = writeln!(anstream::stderr(), "{} {ignored}", styled(style::ODD, "warning:"));
+    }
     status::written(io::stdout().write_all(text(&built).as_bytes()))?;
     Ok(status::OK)
 }

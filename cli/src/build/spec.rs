@@ -6,7 +6,7 @@ use crate::human;
 use crate::number::Hex;
 use generic_pt::Prot;
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// A specification, as a TOML or JSON file has it; a CSV file has the mappings only.
@@ -50,38 +50,60 @@ pub struct Mapping {
     pub pages: Option<Hex>,
 }
 
-/// A protection in letters: r, w and x; u for memory that is not cached; m for device registers. By default `rw`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Deserialize)]
+/// A protection in letters: r, w and x; u for memory that is not cached; m for device registers; s for what users may not use. By
+/// default `rw`.
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Permission(pub Prot);
+pub struct Permission(BTreeSet<char>);
+
+/// The letters of a protection.
+pub const LETTERS: [char; 6] = ['r', 'w', 'x', 'u', 'm', SUPERVISOR];
+
+/// The letter of pages that users may not use, which no protection of the library says.
+pub const SUPERVISOR: char = 's';
+
+impl Permission {
+    /// Whether it has a letter.
+    pub fn has(&self, letter: char) -> bool {
+        self.0.contains(&letter)
+    }
+
+    /// What the library maps with.
+    pub fn prot(&self) -> Prot {
+        prot_of(self.0.iter().copied())
+    }
+}
+
+/// The protection that letters say; those that there are not say nothing.
+pub fn prot_of(letters: impl Iterator<Item = char>) -> Prot {
+    letters.fold(Prot::CACHE | Prot::NOEXEC, |prot, letter| match letter {
+        'r' => prot | Prot::READ,
+        'w' => prot | Prot::WRITE,
+        'x' => prot - Prot::NOEXEC,
+        'u' => prot - Prot::CACHE,
+        'm' => (prot | Prot::MMIO) - Prot::CACHE,
+        _ => prot,
+    })
+}
 
 impl Default for Permission {
     fn default() -> Self {
-        Self(Prot::READ | Prot::WRITE | Prot::CACHE | Prot::NOEXEC)
+        Self(BTreeSet::from(['r', 'w']))
     }
 }
 
 impl TryFrom<String> for Permission {
     type Error = String;
 
-    fn try_from(letters: String) -> Result<Self, String> {
-        let mut prot = Prot::CACHE | Prot::NOEXEC;
-        for letter in letters.chars() {
-            match letter {
-                'r' => prot |= Prot::READ,
-                'w' => prot |= Prot::WRITE,
-                'x' => prot -= Prot::NOEXEC,
-                'u' => prot -= Prot::CACHE,
-                'm' => prot = (prot | Prot::MMIO) - Prot::CACHE,
-                '-' => {}
-                _ => {
-                    return Err(format!(
-                        "`{letters}`: a protection has the letters r, w, x, u (not cached) and m (device)"
-                    ));
-                }
-            }
+    fn try_from(text: String) -> Result<Self, String> {
+        let letters: BTreeSet<char> = text.chars().filter(|letter| *letter != '-').collect();
+        if letters.iter().all(|letter| LETTERS.contains(letter)) {
+            Ok(Self(letters))
+        } else {
+            Err(format!(
+                "`{text}`: a protection has the letters r, w, x, u (not cached), m (device) and s (supervisor)"
+            ))
         }
-        Ok(Self(prot))
     }
 }
 
@@ -173,7 +195,7 @@ mod tests {
     #[test]
     fn rows_of_csv() {
         let spec = Spec::of_csv("va, pa, len, prot\n# RAM\n0x1000, 4096, 4K, rx\n2M,0,2M,m\n").unwrap();
-        let prots: Vec<Prot> = spec.map.iter().map(|mapping| mapping.prot.0).collect();
+        let prots: Vec<Prot> = spec.map.iter().map(|mapping| mapping.prot.prot()).collect();
         assert_eq!(prots, [Prot::READ | Prot::CACHE, Prot::MMIO | Prot::NOEXEC]);
         assert_eq!((spec.map[0].pa, spec.map[1].va, spec.map[1].len), (Hex(0x1000), Hex(2 << 20), Hex(2 << 20)));
         assert!(Spec::of_csv("va,pa,len,prot\n0,0,4K,q\n").unwrap_err().contains("r, w, x"));

@@ -1,8 +1,10 @@
 //! Building the tables, with the library's own map.
 
 use super::BuildError;
-use super::spec::Spec;
-use crate::decode::{Options, table_config};
+use super::letters::{IgnoredLetter, ignored_letters};
+use super::spec::{SUPERVISOR, Spec};
+use super::supervisor::{Image, make_supervisor};
+use crate::decode::{Options, decoder, table_config};
 use crate::formats::Shape;
 use crate::image::{Contents, Manifest, Register};
 use crate::number::Hex;
@@ -40,6 +42,8 @@ pub struct Built {
     pub is_big_endian: bool,
     /// What the base has to be aligned to, in bytes.
     pub align: u64,
+    /// Letters of protections that the format ignores.
+    pub ignored: Vec<IgnoredLetter>,
 }
 
 /// Bytes of the first attempt; each further one has twice as many.
@@ -122,7 +126,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
         }
         let (va, pa, len) = (mapping.va.0, mapping.pa.0, mapping.len.0);
         let refused = |cause| BuildError::Map { number, va, pa, len, cause };
-        table.map_range(va, pa, len, mapping.prot.0).map_err(refused)?;
+        table.map_range(va, pa, len, mapping.prot.prot()).map_err(refused)?;
     }
     let mut end = plan.base;
     let (mut root, mut top_level) = (plan.base, 0);
@@ -158,12 +162,18 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     std::mem::forget(table);
     memory.drain(..skip);
     memory.truncate(usize::try_from(end - plan.base).unwrap_or(usize::MAX));
+    let decoder = decoder::<F>(shape, &Options { top_level: Some(top_level), ..plan.options.clone() })?;
+    let mut image = Image { bytes: &mut memory, base: plan.base, root };
+    for mapping in plan.spec.map.iter().filter(|mapping| mapping.prot.has(SUPERVISOR) && mapping.len.0 > 0) {
+        make_supervisor(&*decoder, &mut image, mapping.va.0, mapping.va.0 + (mapping.len.0 - 1));
+    }
     Ok(Built {
         bytes: memory,
         manifest,
         item_bytes: 1 << <F as Description>::Item::BYTES_LG2,
         is_big_endian: F::QUIRKS.endian == Endian::Big,
         align: 1 << blueprint.top_size_lg2(),
+        ignored: ignored_letters::<F>(blueprint.common(), &*decoder, plan.spec),
     })
 }
 

@@ -56,11 +56,21 @@ pub struct FieldValue {
     pub field: usize,
     /// What it holds.
     pub value: u64,
+    /// How many bits it has.
+    pub width: u32,
+}
+
+impl FieldValue {
+    /// The field of the format with this index, and its value.
+    pub fn new(field: usize, info: &FieldInfo, value: u64) -> Self {
+        Self { name: info.name, field, value, width: info.mask().count_ones() }
+    }
 }
 
 impl fmt::Display for FieldValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.value == 1 { f.write_str(self.name) } else { write!(f, "{}={:#x}", self.name, self.value) }
+        // A flag that is set is its name.
+        if self.width == 1 { f.write_str(self.name) } else { write!(f, "{}={:#x}", self.name, self.value) }
     }
 }
 

@@ -11,7 +11,7 @@ use super::fields::{Attributes, FieldValue, fields_of};
 use super::levels::{LevelField, LevelSkip};
 use super::options::{Options, table_config};
 use super::permissions::{TRIED_BITS, leaf, stored};
-use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Refusal, Shape};
+use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Refusal, Shape, Users};
 use crate::formats;
 use crate::inspect::InspectError;
 use crate::table::feature_names;
@@ -90,6 +90,7 @@ impl<F: Groups> Generic<F> {
             below.iter().map(of_level).collect()
         };
         let (followed, permits) = (bits_of(|below| below != Below::And), bits_of(|below| below == Below::And));
+        let stored = stored::<F>(&common, top);
         let shape = Shape {
             format: F::NAME,
             documentation: F::DOC,
@@ -103,7 +104,8 @@ impl<F: Groups> Generic<F> {
             features: common.features,
             supported_names: feature_names::<F>(F::SUPPORTED),
             fields: F::FIELDS,
-            permissions: stored::<F>(&common, top),
+            permissions: stored.difference(Access::USER),
+            users: if stored.contains(Access::USER) { Users::Told } else { Users::AsAll },
         };
         let level_field = LevelField::of::<F>(&common);
         Self { common, judged, shape, below, followed, permits, hidden, level_field }
@@ -243,19 +245,19 @@ impl<F: Groups> Decoder for Generic<F> {
             }
             let set = bits(info.mask() & raw);
             if set.into_iter().any(|bit| own & bit == 0 || !self.is_structure(level, own, bit)) {
-                fields.push(FieldValue { name: info.name, field, value: info.get(raw) });
+                fields.push(FieldValue::new(field, info, info.get(raw)));
             }
         }
         for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.kind == FieldKind::Address) {
             let value = info.mask() & own & self.hidden[level as usize];
             if value != 0 {
-                fields.push(FieldValue { name: info.name, field, value });
+                fields.push(FieldValue::new(field, info, value));
             }
         }
         for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.below == Below::Limits) {
             let value = if info.scope.allows(self.common.features) { info.get(inherited.limits) } else { 0 };
             if value != 0 {
-                fields.push(FieldValue { name: info.name, field, value });
+                fields.push(FieldValue::new(field, info, value));
             }
         }
         let access = match kind {

@@ -4,6 +4,7 @@
 //! table and not for each item.
 
 mod args;
+mod changes;
 mod fields;
 mod generic;
 mod levels;
@@ -11,10 +12,12 @@ mod options;
 mod permissions;
 
 pub use args::TableArgs;
+pub use changes::{changed_fields, changes, leads_to_same};
 pub use fields::{Attributes, Inherited, PointerFields, letters};
 pub use generic::decoder;
 pub use levels::LevelSkip;
 pub use options::{Options, table_config};
+pub use permissions::leaf;
 
 use generic_pt::field::{FieldInfo, ItemKind};
 use generic_pt::format::SpecRule;
@@ -161,6 +164,17 @@ pub struct Shape {
     pub fields: &'static [FieldInfo],
     /// Of reading, writing and executing what items of this format can forbid.
     pub permissions: Access,
+    /// Whether items tell what users may do.
+    pub users: Users,
+}
+
+/// Whether users may do less than others.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Users {
+    /// Items tell it.
+    Told,
+    /// They do not: users may do what all may.
+    AsAll,
 }
 
 impl Shape {
@@ -229,6 +243,21 @@ impl Shape {
     /// The kind of a pointer or a leaf, as scopes of fields tell it.
     pub fn kind(&self, level: u32, item: &Item) -> ItemKind {
         kind_of(&self.levels[level as usize], item)
+    }
+
+    /// The bits of an item in memory.
+    pub fn raw(&self, bytes: &[u8]) -> u64 {
+        let fold = |raw: u64, byte: &u8| raw << 8 | u64::from(*byte);
+        if self.is_big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
+    }
+
+    /// Puts an item into the bytes that it has in memory.
+    pub fn put_raw(&self, bytes: &mut [u8], raw: u64) {
+        let low_first = (0..).zip(bytes.iter_mut());
+        low_first.for_each(|(n, byte)| *byte = lg2::shr(raw, 8 * n) as u8);
+        if self.is_big_endian {
+            bytes.reverse();
+        }
     }
 
     /// Field names, for messages.

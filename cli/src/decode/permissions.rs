@@ -9,7 +9,8 @@ use generic_pt::{Access, Prot, lg2};
 /// Most bits of a field whose values are all tried.
 pub const TRIED_BITS: u32 = 4;
 
-/// Of reading, writing and executing what some leaf of a table with a top of this level permits, and some leaf does not.
+/// Of reading, writing, executing, and doing so as a user, what some leaf of a table with a top of this level permits, and some
+/// leaf does not.
 /// (Every format can tell whether something may be read at all.)
 pub fn stored<F: Groups>(common: &Common<F>, top: u32) -> Access {
     // Also without execution: two fields may permit it, of which one would have to be taken away after the other.
@@ -28,7 +29,7 @@ pub fn stored<F: Groups>(common: &Common<F>, top: u32) -> Access {
             }
         }
     }
-    stored.difference(Access::USER)
+    stored
 }
 
 /// A leaf of one item, if the format stores the protection and has such leaves.

@@ -34,7 +34,7 @@ pub struct DrawArgs {
     #[arg(long, value_name = "RANGE")]
     pub pa: Option<AddressRange>,
 
-    /// Only what has these fields
+    /// Only what has these fields, or has not those with `!` before the name
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     pub has: Vec<String>,
 

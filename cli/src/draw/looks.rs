@@ -1,6 +1,7 @@
 //! What pages say beside their addresses: what they permit, and their attributes. Each combination is one look.
 
 use crate::decode::{Attributes, Inherited};
+use crate::inspect::runs::Needed;
 use crate::inspect::scan::ItemAt;
 use crate::inspect::source::Source;
 use generic_pt::Access;
@@ -37,7 +38,7 @@ const MOST_KNOWN: usize = 1 << 14;
 pub struct Looks<'a> {
     source: &'a Source,
     /// Fields that pages need to have.
-    needed: Vec<usize>,
+    needed: Vec<Needed>,
     /// Fields that make no difference.
     ignored: Vec<usize>,
     looks: Vec<Look>,
@@ -49,7 +50,7 @@ pub struct Looks<'a> {
 
 impl<'a> Looks<'a> {
     /// No combination yet.
-    pub fn new(source: &'a Source, needed: Vec<usize>, ignored: Vec<usize>) -> Self {
+    pub fn new(source: &'a Source, needed: Vec<Needed>, ignored: Vec<usize>) -> Self {
         let named = |name: &str| Look { access: Access::empty(), attributes: name.to_owned(), bytes: 0 };
         let looks = vec![named("tables"), named("other attributes")];
         Self { source, needed, ignored, looks, ids: HashMap::new(), known: HashMap::new(), last: None }
@@ -67,8 +68,8 @@ impl<'a> Looks<'a> {
         let id = match self.known.get(&key) {
             Some(id) => *id,
             // No image that is meant to be one has so many; fields are not taken apart for ever.
-            None if self.known.len() >= MOST_KNOWN => self.source.has_fields(at, &self.needed).then_some(LookId::OTHER),
-            None if !self.source.has_fields(at, &self.needed) => {
+            None if self.known.len() >= MOST_KNOWN => self.source.says(at, &self.needed).then_some(LookId::OTHER),
+            None if !self.source.says(at, &self.needed) => {
                 self.known.insert(key, None);
                 None
             }

@@ -1,11 +1,7 @@
 //! What `genpt check` found, by where it is drawn.
 
-use crate::inspect::check::{Finding, Severity};
+use crate::inspect::check::{About, Finding, Severity};
 use std::collections::HashMap;
-
-/// Rules about whole tables; all others are about one item.
-const OF_TABLES: [&str; 8] =
-    ["cycle", "shared-table", "level-mix", "overlapping-tables", "empty-table", "not-clear", "unreachable", "limit"];
 
 /// Findings by level and physical address of the table, or of the item.
 #[derive(Debug, Default)]
@@ -21,7 +17,7 @@ impl Marks {
     pub fn new(findings: &[Finding]) -> Self {
         let mut marks = Self::default();
         for (n, finding) in findings.iter().enumerate() {
-            let of = if OF_TABLES.contains(&finding.rule) { &mut marks.tables } else { &mut marks.items };
+            let of = if finding.place.about == About::Item { &mut marks.items } else { &mut marks.tables };
             if let Some(level) = finding.place.level {
                 of.entry((level, finding.place.at.0)).or_default().push(n as u32);
             }

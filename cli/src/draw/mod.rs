@@ -20,7 +20,7 @@ use crate::human;
 use crate::image::Manifest;
 use crate::inspect::InspectError;
 use crate::inspect::check::{self, Report, Severity};
-use crate::inspect::runs::fields_named;
+use crate::inspect::runs::{Needed, fields_named};
 use crate::inspect::scan::Blocked;
 use crate::inspect::source::Source;
 use crate::number::AddressRange;
@@ -204,7 +204,7 @@ fn drawing<'a>(
     let part = Part {
         va: args.va.unwrap_or(AddressRange::ALL),
         pa: args.pa.unwrap_or(AddressRange::ALL),
-        needed: fields(&args.has)?,
+        needed: Needed::all(shape, &args.has)?,
         ignored: fields(&args.ignore)?,
     };
     let most_items = args.limit.limit.0;

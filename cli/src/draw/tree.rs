@@ -9,6 +9,7 @@ use super::maps::{Link, Maps};
 use super::marks::Marks;
 use crate::decode::{Item, Meaning, Shape};
 use crate::inspect::check::Severity;
+use crate::inspect::runs::Needed;
 use crate::inspect::scan::{Blocked, Event, ItemAt, Scan, TableAt};
 use crate::inspect::source::Source;
 use crate::number::AddressRange;
@@ -73,7 +74,7 @@ pub struct Part {
     /// Physical memory of pages.
     pub pa: AddressRange,
     /// Fields that pages need to have.
-    pub needed: Vec<usize>,
+    pub needed: Vec<Needed>,
     /// Fields that make no difference.
     pub ignored: Vec<usize>,
 }

@@ -46,6 +46,15 @@ pub struct Cpu {
     pub va_bits: Option<u32>,
 }
 
+/// How it is known where the memory of an image is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Its headers, its manifest or the user say it.
+    Said,
+    /// Nothing does: it is taken to begin at 0.
+    Assumed,
+}
+
 /// An image of physical memory.
 #[derive(Debug)]
 pub struct Image {
@@ -57,6 +66,8 @@ pub struct Image {
     pub no_manifest: Option<InspectError>,
     /// The CPUs in the notes of QEMU.
     pub cpus: BTreeSet<Cpu>,
+    /// Where its memory is.
+    pub place: Place,
     /// Whether the headers tell of more than there is in the file.
     pub is_cut_off: bool,
     file: ImageFile,
@@ -80,28 +91,29 @@ impl Image {
             return Err(InspectError::Source { name, contents });
         }
         let damaged = |what: String| InspectError::Damaged { name: name.clone(), what };
-        let raw_base = base.or(manifest.as_ref().map(|manifest| manifest.base.0)).unwrap_or(0);
+        let said_base = base.or(manifest.as_ref().map(|manifest| manifest.base.0));
+        let (raw_base, raw_place) = said_base.map_or((0, Place::Assumed), |base| (base, Place::Said));
         let mut magic = [0; 4];
         // What is shorter has no magic number.
         let magic = file.read(0, &mut magic).map_or([0; 4], |()| magic);
-        let (segments, cpus) = if magic == elf::MAGIC {
+        let (segments, place, cpus) = if magic == elf::MAGIC {
             let core = elf::read(&file).map_err(damaged)?;
-            let segments = if core.segments.is_empty() {
+            let (segments, place) = if core.segments.is_empty() {
                 // An object for a linker has no physical addresses.
-                elf::section(&file, raw_base).map_err(damaged)?
+                (elf::section(&file, raw_base).map_err(damaged)?, raw_place)
             } else {
-                core.segments
+                (core.segments, Place::Said)
             };
-            (segments, core.cpus)
+            (segments, place, core.cpus)
         } else if magic == lime::MAGIC {
-            (lime::read(&file).map_err(damaged)?, BTreeSet::new())
+            (lime::read(&file).map_err(damaged)?, Place::Said, BTreeSet::new())
         } else {
-            (vec![Segment { pa: raw_base, len: file.len(), offset: 0 }], BTreeSet::new())
+            (vec![Segment { pa: raw_base, len: file.len(), offset: 0 }], raw_place, BTreeSet::new())
         };
         let is_in = |segment: &Segment| segment.offset.saturating_add(segment.len) <= file.len();
         let is_cut_off = !segments.iter().all(is_in);
         let segments = sorted(segments, file.len()).map_err(damaged)?;
-        Ok(Self { name, manifest, no_manifest, cpus, is_cut_off, file, segments })
+        Ok(Self { name, manifest, no_manifest, cpus, place, is_cut_off, file, segments })
     }
 
     /// The segments, ascending and disjoint.

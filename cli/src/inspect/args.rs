@@ -1,5 +1,6 @@
 //! What the commands about images take.
 
+use super::access::Asked;
 use crate::decode::{Options, TableArgs};
 use crate::number::{AddressRange, Hex};
 use clap::{Args, ValueEnum};
@@ -62,6 +63,11 @@ pub struct WalkArgs {
     #[arg(value_name = "VA", required = true)]
     pub va: Vec<Hex>,
 
+    /// Also say whether the page may be read, written or executed, and which bits on the way refuse it: letters of r, w and x, and
+    /// u if users are to do it, where the tables tell that
+    #[arg(short, long, value_name = "ACCESS")]
+    pub access: Option<Asked>,
+
     /// Print JSON: a list of walks
     #[arg(long)]
     pub json: bool,
@@ -82,7 +88,7 @@ pub struct FilterArgs {
     #[arg(long, value_name = "RANGE")]
     pub pa: Option<AddressRange>,
 
-    /// Only what has these fields
+    /// Only what has these fields, or has not those with `!` before the name
     #[arg(long, value_name = "FIELD", value_delimiter = ',')]
     pub has: Vec<String>,
 
@@ -184,10 +190,10 @@ pub mod help {
     /// `genpt walk`.
     pub const WALK: &str = "\
 Example:
-  genpt walk dump.elf 0x7fffffffe000 --format x86_64 --features SIGN_EXTEND
+  genpt walk dump.elf 0x7fffffffe000 --format x86_64 --features SIGN_EXTEND --access wu
 
-Exit status: 0 all addresses are mapped; 1 the image cannot be read; 2 wrong arguments; 4 an address is not mapped, or an item \
-on the way has bits that it should not have; 5 an item on the way breaks a rule of \
+Exit status: 0 all addresses are mapped, and permit --access; 1 the image cannot be read; 2 wrong arguments; 4 an address is not \
+mapped, or does not permit --access, or an item on the way has bits that it should not have; 5 an item on the way breaks a rule of \
 the format, the table it points to is not in the image, or the table does not decode the address.";
 
     /// `genpt dump`.

@@ -35,10 +35,24 @@ pub struct Finding {
     pub section: Option<String>,
 }
 
+/// What lies at the place of a finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum About {
+    /// An item of a table.
+    Item,
+    /// A whole table.
+    Table,
+    /// Memory that is in no table.
+    Memory,
+}
+
 /// What a finding is about.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Place {
-    /// Level of the table; none if it is about no table.
+    /// What lies there.
+    pub about: About,
+    /// Level of the table; none of memory, and of what is about all tables.
     pub level: Option<u32>,
     /// Physical address of the item, of the table, or of the memory.
     pub at: Hex,
@@ -46,12 +60,25 @@ pub struct Place {
     pub va: Option<Hex>,
 }
 
+impl Place {
+    /// The top table, for what is about all there is.
+    pub fn of_top(source: &Source) -> Self {
+        Self { about: About::Table, level: None, at: Hex(source.root), va: None }
+    }
+}
+
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match (self.level, self.va) {
-            (Some(level), Some(va)) => write!(f, "level {level} at {}, VA {va}", self.at),
-            _ => write!(f, "at {}", self.at),
+        let about = match self.about {
+            About::Item => "item",
+            About::Table => "table",
+            About::Memory => "memory",
+        };
+        if let Some(level) = self.level {
+            write!(f, "level {level}, ")?;
         }
+        write!(f, "{about} at {}", self.at)?;
+        self.va.map_or(Ok(()), |va| write!(f, ", VA {va}"))
     }
 }
 
@@ -117,7 +144,7 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
             Event::Limit => {
                 let text =
                     "as many items as --limit allows were decoded; what is behind them was not checked".to_owned();
-                let place = Place { level: None, at: Hex(source.root), va: None };
+                let place = Place::of_top(source);
                 check.find_at(Severity::Error, "limit", place, text);
             }
         }
@@ -132,8 +159,10 @@ impl Check<'_> {
         self.source.decoder.shape()
     }
 
-    fn find(&mut self, severity: Severity, rule: &'static str, table: &TableAt, at: u64, va: u64, text: String) {
-        self.find_at(severity, rule, Place { level: Some(table.level), at: Hex(at), va: Some(Hex(va)) }, text);
+    /// Something odd about a table.
+    fn find(&mut self, severity: Severity, rule: &'static str, table: &TableAt, text: String) {
+        let place = Place { about: About::Table, level: Some(table.level), at: Hex(table.pa), va: Some(Hex(table.va)) };
+        self.find_at(severity, rule, place, text);
     }
 
     fn find_at(&mut self, severity: Severity, rule: &'static str, place: Place, text: String) {
@@ -157,7 +186,7 @@ impl Check<'_> {
         self.add(rule.severity(), rule.id(), || Finding {
             severity: rule.severity(),
             rule: rule.id(),
-            place: Place { level: Some(table.level), at: Hex(at), va: Some(Hex(va)) },
+            place: Place { about: About::Item, level: Some(table.level), at: Hex(at), va: Some(Hex(va)) },
             text: format!("{}; the item is {:#x}", rule.text(), item.raw),
             section: Some(source.section(rule)),
         });
@@ -170,13 +199,13 @@ impl Check<'_> {
         met.levels |= bit;
         if let Some(above) = ancestor {
             let text = format!("the table is also one of level {} on the way to itself: a cycle", above.level);
-            self.find(Severity::Error, "cycle", at, at.pa, at.va, text);
+            self.find(Severity::Error, "cycle", at, text);
         } else if before & bit != 0 {
             let text = "several pointers lead to the table: what one of them maps, the others do".to_owned();
-            self.find(Severity::Warning, "shared-table", at, at.pa, at.va, text);
+            self.find(Severity::Warning, "shared-table", at, text);
         } else if before != 0 {
             let text = "the table is used at several levels".to_owned();
-            self.find(Severity::Error, "level-mix", at, at.pa, at.va, text);
+            self.find(Severity::Error, "level-mix", at, text);
         }
         before & bit == 0
     }
@@ -187,11 +216,11 @@ impl Check<'_> {
         self.report.items += items.len() as u64;
         if items.is_empty() && at.level < self.shape().top_level() {
             let text = "the table is empty: it maps nothing".to_owned();
-            self.find(Severity::Note, "empty-table", at, at.pa, at.va, text);
+            self.find(Severity::Note, "empty-table", at, text);
         }
         if stale > 0 {
             let text = format!("{} empty, but not clear", human::count(stale, "item"));
-            self.find(Severity::Note, "not-clear", at, at.pa, at.va, text);
+            self.find(Severity::Note, "not-clear", at, text);
         }
         let level = &self.shape().levels[at.level as usize];
         let (masks, item_lg2) = (level.masks, level.item_lg2);

@@ -93,9 +93,7 @@ pub enum InspectError {
         roots: String,
     },
     /// The top table is not in the image.
-    #[error(
-        "{name}: the top table at {root:#x}, {bytes:#x} bytes, is not in the image, which has {segments}\nhint: {hint}"
-    )]
+    #[error("{name}: the top table at {root:#x}, {bytes:#x} bytes, is not in the image, which has {segments}")]
     RootOutside {
         /// The image.
         name: String,
@@ -164,4 +162,20 @@ pub enum InspectError {
         /// What it has.
         valid: String,
     },
+    /// Tables that do not tell users from others.
+    #[error("{format} tables like this do not tell what users may do: ask for r, w and x without u")]
+    NoUsers {
+        /// The format.
+        format: &'static str,
+    },
+}
+
+impl InspectError {
+    /// What to do about it.
+    pub const fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::RootOutside { hint, .. } => Some(hint),
+            _ => None,
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The commands that look at tables in images: `walk`, `dump`, `check` and `diff`.
 
+pub mod access;
 pub mod args;
 pub mod check;
 mod diff;
@@ -14,6 +15,7 @@ mod walk;
 
 pub use error::{InspectError, as_options};
 
+use crate::decode::Users;
 use crate::error::message;
 use crate::status::{self, Failure};
 use crate::style::{self, styled};
@@ -33,7 +35,7 @@ impl From<InspectError> for Failure {
             | InspectError::Source { .. } => status::INPUT,
             _ => status::USAGE,
         };
-        (code, message(&error))
+        (code, message(&error, error.hint()))
     }
 }
 
@@ -42,13 +44,17 @@ fn out() -> BufWriter<io::StdoutLock<'static>> {
     BufWriter::new(io::stdout().lock())
 }
 
-/// `genpt walk`. The exit status says whether all addresses are mapped.
+/// `genpt walk`. The exit status says whether all addresses are mapped, and permit what was asked for.
 ///
 /// # Errors
 /// An exit status and a message.
 pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     let source = Source::open(&args.image, &args.source)?;
-    let walks: Vec<Walk> = args.va.iter().map(|va| walk::walk(&source, va.0)).collect();
+    let shape = source.decoder.shape();
+    if args.access.is_some_and(access::Asked::is_of_user) && shape.users == Users::AsAll {
+        return Err(InspectError::NoUsers { format: shape.format }.into());
+    }
+    let walks: Vec<Walk> = args.va.iter().map(|va| walk::walk(&source, va.0, args.access)).collect();
     let text = if args.json {
         serde_json::to_string_pretty(&walks).map_err(|error| (status::INPUT, error.to_string()))? + "\n"
     } else {
@@ -64,7 +70,9 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     let oddities =
         |walk: &Walk| walk.oddities.iter().map(|broken| broken.severity).filter(|one| *one > Severity::Note).max();
     let of_walk = |walk: &Walk| walk.stop.as_ref().map(|broken| broken.severity).max(oddities(walk));
-    Ok(match walks.iter().filter_map(of_walk).max() {
+    let is_refused = walks.iter().flat_map(|walk| &walk.verdicts).any(|verdict| !verdict.is_permitted);
+    let refused = is_refused.then_some(Severity::Warning);
+    Ok(match walks.iter().filter_map(of_walk).chain(refused).max() {
         None => status::OK,
         Some(Severity::Note | Severity::Warning) => status::WARNING,
         Some(Severity::Error) => status::ERROR,

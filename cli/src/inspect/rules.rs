@@ -3,6 +3,7 @@
 use super::source::Source;
 use crate::decode::{Item, LevelSkip, Meaning, Refusal};
 use crate::describe::plain;
+use crate::error::CUT_OFF;
 use generic_pt::field::FieldInfo;
 use generic_pt::format::SpecRule;
 use generic_pt::lg2;
@@ -70,6 +71,8 @@ pub enum Rule {
         pa: u64,
         /// Its size.
         bytes: u64,
+        /// Whether the file has less than its headers tell of.
+        is_cut_off: bool,
     },
     /// The table is not aligned.
     TableMisaligned {
@@ -226,8 +229,9 @@ impl Rule {
                 };
                 format!("level skip: {field} is {found:#x}, {whose}; {here} ({field}: {documentation})")
             }
-            Self::Outside { pa, bytes } => {
-                format!("the table at {pa:#x}, {bytes:#x} bytes, is not in the image")
+            Self::Outside { pa, bytes, is_cut_off } => {
+                let hint = if *is_cut_off { format!("; {CUT_OFF}") } else { String::new() };
+                format!("the table at {pa:#x}, {bytes:#x} bytes, is not in the image{hint}")
             }
             Self::TableMisaligned { pa, bytes } => format!("the table at {pa:#x} is not aligned to {bytes:#x} bytes"),
             Self::Unnamed { bits } => {
@@ -308,8 +312,13 @@ impl Source {
         if !lg2::is_aligned(item.pa, align_lg2) {
             return Some(Rule::TableMisaligned { pa: item.pa, bytes: 1 << align_lg2 });
         }
-        let bytes = shape.table_bytes(below);
-        (!self.image.has(item.pa, bytes)).then_some(Rule::Outside { pa: item.pa, bytes })
+        (!self.image.has(item.pa, shape.table_bytes(below))).then(|| self.outside(below, item.pa))
+    }
+
+    /// A table of `level` is not in the image.
+    pub fn outside(&self, level: u32, pa: u64) -> Rule {
+        let bytes = self.decoder.shape().table_bytes(level);
+        Rule::Outside { pa, bytes, is_cut_off: self.image.is_cut_off }
     }
 
     /// The sections that state a rule: those about the fields that are to blame, else that about the rule, else what the format

@@ -55,7 +55,7 @@ impl Run {
 pub struct Filter {
     va: AddressRange,
     pa: AddressRange,
-    has: Vec<usize>,
+    has: Vec<Needed>,
     ignore: Vec<usize>,
     way: Way,
 }
@@ -79,10 +79,43 @@ impl Filter {
         Ok(Self {
             va: args.va.unwrap_or(AddressRange::ALL),
             pa: args.pa.unwrap_or(AddressRange::ALL),
-            has: all(&args.has)?,
+            has: Needed::all(shape, &args.has)?,
             ignore: all(&args.ignore)?,
             way: if args.pointers { Way::Shown } else { Way::Combined },
         })
+    }
+}
+
+/// What a leaf has to say in a field, to be shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Needed {
+    /// Which of the format's fields.
+    pub field: usize,
+    /// Whether it is to be there.
+    pub wanted: Wanted,
+}
+
+/// Whether a field is to be there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wanted {
+    /// The leaf has it, and it is not zero.
+    Set,
+    /// It is zero, or the leaf has none.
+    Clear,
+}
+
+impl Needed {
+    /// What names of fields ask for: with `!` before them that the field is not there.
+    ///
+    /// # Errors
+    /// [`InspectError::Field`].
+    pub fn all(shape: &Shape, names: &[String]) -> Result<Vec<Self>, InspectError> {
+        let needed = |name: &String| {
+            let (name, wanted) =
+                name.strip_prefix('!').map_or((name.as_str(), Wanted::Set), |name| (name, Wanted::Clear));
+            Ok(Self { field: fields_named(shape, name)?, wanted })
+        };
+        names.iter().map(needed).collect()
     }
 }
 
@@ -166,7 +199,7 @@ impl<'a> Runs<'a> {
     fn learn(&mut self, at: &ItemAt, key: u64) -> Known {
         let (level, inherited) = (at.table.level, at.table.inherited);
         let mut attributes = self.source.decoder.attributes(level, &at.item, inherited);
-        let passes = self.source.has_fields(at, &self.filter.has);
+        let passes = self.source.says(at, &self.filter.has);
         attributes.fields.retain(|value| !self.filter.ignore.contains(&value.field));
         attributes.way = self.way.as_ref().map_or_else(Vec::new, |(_, way)| way.clone());
         let known = Known { level, key, inherited, attributes: Rc::new(attributes), passes };

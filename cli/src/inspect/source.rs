@@ -2,11 +2,13 @@
 
 use super::InspectError;
 use super::args::ImageArgs;
+use super::runs::{Needed, Wanted};
 use super::scan::ItemAt;
 use crate::decode::{Decoder, Options};
+use crate::error::CUT_OFF;
 use crate::formats::{FORMATS, FormatRow, Register};
 use crate::human::printable;
-use crate::image::{Cpu, Image};
+use crate::image::{Cpu, Image, Place};
 use crate::number::Hex;
 use crate::style::{self, styled};
 use generic_pt::lg2;
@@ -79,13 +81,14 @@ impl Source {
         Ok(source)
     }
 
-    /// Whether a leaf, with what the pointers on the way say, has all of these fields, and none of them is zero.
-    pub fn has_fields(&self, at: &ItemAt, fields: &[usize]) -> bool {
+    /// Whether a leaf, with what the pointers on the way say, says all that is needed.
+    pub fn says(&self, at: &ItemAt, needed: &[Needed]) -> bool {
         let shape = self.decoder.shape();
         let (level, raw) = (at.table.level, at.table.inherited.applied(at.item.raw));
-        fields.iter().map(|field| &shape.fields[*field]).all(|info| {
+        needed.iter().all(|needed| {
+            let info = &shape.fields[needed.field];
             let applies = info.scope.allows(shape.features) && info.scope.contains(level, shape.kind(level, &at.item));
-            applies && info.get(raw) != 0
+            (applies && info.get(raw) != 0) == (needed.wanted == Wanted::Set)
         })
     }
 
@@ -99,11 +102,10 @@ impl Source {
         let bytes = shape.table_bytes(level);
         if !self.image.has(root, bytes) {
             let name = self.image.name.clone();
-            let hint = match self.image.segments() {
-                _ if self.image.is_cut_off => "the file is cut off: its headers tell of memory behind its end",
-                // Raw memory that nobody said the place of.
-                [only] if only.pa == 0 => "raw memory begins at 0 unless `--base` says where",
-                _ => "`--root` is a physical address",
+            let hint = match (self.image.is_cut_off, self.image.place) {
+                (true, _) => CUT_OFF,
+                (false, Place::Assumed) => "raw memory begins at 0 unless `--base` says where",
+                (false, Place::Said) => "`--root` is a physical address",
             };
             return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image), hint });
         }

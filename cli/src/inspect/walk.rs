@@ -1,5 +1,6 @@
 //! `genpt walk`: one address, step by step.
 
+use super::access::{Asked, Verdict, verdicts};
 use super::rules::{Rule, Severity, see};
 use super::source::Source;
 use crate::decode::{Inherited, Item, Meaning, letters};
@@ -19,6 +20,8 @@ pub struct Walk {
     pub steps: Vec<Step>,
     /// Where it goes, if it goes somewhere.
     pub page: Option<Page>,
+    /// Whether the page permits what was asked for, each of r, w and x by itself.
+    pub verdicts: Vec<Verdict>,
     /// Why it goes nowhere.
     pub stop: Option<Broken>,
     /// Rules that items on the way break, although they can be decoded.
@@ -91,13 +94,23 @@ impl Broken {
     }
 }
 
-/// Walks to `va`.
-pub fn walk(source: &Source, va: u64) -> Walk {
+/// Walks to `va`, and says whether the page permits what is asked for.
+pub fn walk(source: &Source, va: u64, asked: Option<Asked>) -> Walk {
+    let mut way = Vec::new();
+    let mut walk = walk_along(source, va, &mut way);
+    let way = walk.page.is_some().then_some(way.as_slice());
+    walk.verdicts = asked.map_or(Vec::new(), |asked| verdicts(&*source.decoder, asked, way));
+    walk
+}
+
+/// Walks to `va`, and notes the items on the way with their levels.
+fn walk_along(source: &Source, va: u64, way: &mut Vec<(u32, Item)>) -> Walk {
     let shape = source.decoder.shape();
     let mut walk = Walk {
         va: Hex(va),
         steps: Vec::new(),
         page: None,
+        verdicts: Vec::new(),
         stop: None,
         oddities: Vec::new(),
         specification: source.specification(),
@@ -118,12 +131,13 @@ pub fn walk(source: &Source, va: u64) -> Walk {
         let index = shape.index(level, va);
         let at = table + (index << shape.item_bytes_lg2);
         let Some(item) = source.item_at(level, index, at) else {
-            let rule = Rule::Outside { pa: table, bytes: shape.table_bytes(level) };
+            let rule = source.outside(level, table);
             walk.stop = Some(Broken::new(source, &rule, Some(level)));
             return walk;
         };
         walk.oddities.extend(source.oddities(level, &item).iter().map(|rule| Broken::new(source, rule, Some(level))));
         walk.steps.push(source.step(level, index, at, &item));
+        way.push((level, item));
         let stop = match item.meaning {
             Meaning::Table => {
                 inherited = source.decoder.inherit(level, item.raw, inherited);
@@ -167,13 +181,7 @@ impl Source {
     fn item_at(&self, level: u32, index: u64, at: u64) -> Option<Item> {
         let mut buffer = Vec::new();
         let bytes = self.image.read(at, 1 << self.decoder.shape().item_bytes_lg2, &mut buffer)?;
-        Some(self.decoder.item(level, index, self.raw(bytes)))
-    }
-
-    /// The bits of an item in memory.
-    fn raw(&self, bytes: &[u8]) -> u64 {
-        let fold = |raw: u64, byte: &u8| raw << 8 | u64::from(*byte);
-        if self.decoder.shape().is_big_endian { bytes.iter().fold(0, fold) } else { bytes.iter().rev().fold(0, fold) }
+        Some(self.decoder.item(level, index, self.decoder.shape().raw(bytes)))
     }
 
     fn step(&self, level: u32, index: u64, at: u64, item: &Item) -> Step {
@@ -247,6 +255,9 @@ fn write_walk(out: &mut String, source: &Source, walk: &Walk) -> fmt::Result {
         let size = 1u64.checked_shl(page.size_lg2).map_or("16 EiB".to_owned(), human::bytes);
         write!(out, "PA {:#x}, in a page of {size}, {}", page.pa.0, page.access)?;
         writeln!(out, "{}{}", if page.attributes.is_empty() { "" } else { ", " }, page.attributes)?;
+    }
+    for verdict in &walk.verdicts {
+        writeln!(out, "{verdict}")?;
     }
     for broken in walk.stop.iter().chain(&walk.oddities) {
         let level = broken.level.map_or(String::new(), |level| format!("level {level}: "));

@@ -1,6 +1,6 @@
 //! The memory of tables: which overlap, and what of an image no pointer leads to.
 
-use super::{Check, Place, Severity};
+use super::{About, Check, Place, Severity};
 use crate::human;
 use crate::number::{AddressRange, Hex};
 use generic_pt::lg2;
@@ -47,7 +47,12 @@ impl Check<'_> {
                 let bytes = human::bytes(self.shape().table_bytes(level));
                 let text =
                     format!("the table begins inside of that of level {level} at {:#x}, {bytes}", before.0.first);
-                let place = Place { level: Some(next.1.highest()), at: Hex(next.0.first), va: Some(Hex(next.1.va)) };
+                let place = Place {
+                    about: About::Table,
+                    level: Some(next.1.highest()),
+                    at: Hex(next.0.first),
+                    va: Some(Hex(next.1.va)),
+                };
                 self.find_at(Severity::Error, "overlapping-tables", place, text);
             }
             if next.0.last > before.0.last {
@@ -65,7 +70,7 @@ impl Check<'_> {
         if let Err(OutOfItems) = self.search(left) {
             let text = "as many items as --limit allows were looked at; for more memory to which no pointer leads \
                         there was no search";
-            let place = Place { level: None, at: Hex(self.source.root), va: None };
+            let place = Place::of_top(self.source);
             self.find_at(Severity::Error, "limit", place, text.to_owned());
         }
     }
@@ -96,7 +101,7 @@ impl Check<'_> {
                     let bytes = source.image.read(at, step, &mut buffer);
                     if bytes.is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0)) {
                         let text = format!("{} that are not zero, and no pointer leads there", human::bytes(step));
-                        let place = Place { level: None, at: Hex(at), va: None };
+                        let place = Place { about: About::Memory, level: None, at: Hex(at), va: None };
                         self.find_at(Severity::Warning, "unreachable", place, text);
                     }
                 }

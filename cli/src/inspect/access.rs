@@ -1,0 +1,199 @@
+//! Whether a page may be read, written or executed, and if not, which bits on the way to it say so.
+//!
+//! Nothing is known of any format: fields are changed one by one, or two at once, until what was refused is permitted.
+
+use super::walk::Field;
+use crate::decode::{Decoder, Inherited, Item, changed_fields, changes, leads_to_same};
+use crate::describe::plain;
+use crate::number::Hex;
+use generic_pt::Access;
+use generic_pt::field::FieldInfo;
+use serde::Serialize;
+
+/// Kinds of access that are asked for: letters of r, w and x, and u for those of users.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked(Access);
+
+/// The letters.
+const LETTERS: [(char, Access); 3] = [('r', Access::READ), ('w', Access::WRITE), ('x', Access::EXECUTE)];
+
+impl Asked {
+    /// Whether it is for users.
+    pub const fn is_of_user(self) -> bool {
+        self.0.contains(Access::USER)
+    }
+
+    /// What is asked for, each by itself.
+    fn each(self) -> impl Iterator<Item = (String, Access)> {
+        let user = self.0.intersection(Access::USER);
+        let asked = LETTERS.into_iter().filter(move |(_, one)| self.0.contains(*one));
+        asked.map(move |(letter, one)| {
+            let letters = if user.is_empty() { letter.to_string() } else { format!("{letter}u") };
+            (letters, one | user)
+        })
+    }
+}
+
+impl std::str::FromStr for Asked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let of = |letter| match LETTERS.iter().find(|(known, _)| *known == letter) {
+            Some((_, access)) => Some(*access),
+            None => (letter == 'u').then_some(Access::USER),
+        };
+        let access = text.chars().map(of).try_fold(Access::empty(), |all, one| Some(all | one?));
+        match access.filter(|access| access.intersects(LETTERS.map(|(_, one)| one).into_iter().collect())) {
+            Some(access) => Ok(Self(access)),
+            None => {
+                Err("expected letters of r (read), w (write) and x (execute), and u if users are to do it".to_owned())
+            }
+        }
+    }
+}
+
+/// Whether what was asked for is permitted.
+#[derive(Debug, Serialize)]
+pub struct Verdict {
+    /// One of r, w and x; with u if it is for users.
+    pub access: String,
+    /// Whether it is.
+    pub is_permitted: bool,
+    /// The items that refuse it, from the top; none if nothing is mapped.
+    pub refusals: Vec<Refusal>,
+}
+
+/// An item that refuses an access.
+#[derive(Debug, Serialize)]
+pub struct Refusal {
+    /// Its level.
+    pub level: u32,
+    /// Which change would permit it.
+    pub lifted_by: LiftedBy,
+    /// The fields to be changed, with what they hold; none if it takes more than two.
+    pub fields: Vec<Field>,
+}
+
+/// Which changes of fields permit what an item refuses.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LiftedBy {
+    /// That of any of the fields.
+    Any,
+    /// That of all of them together.
+    All,
+}
+
+/// The verdicts on a page, with the items on the way to it: level and item, from the top. Without a page none is permitted.
+pub fn verdicts(decoder: &dyn Decoder, asked: Asked, way: Option<&[(u32, Item)]>) -> Vec<Verdict> {
+    let verdict = |(access, wanted)| match way.and_then(|way| way.split_last()) {
+        Some((page, pointers)) => {
+            let refusals = Question { decoder, page: *page, wanted }.refusals(pointers);
+            Verdict { access, is_permitted: refusals.is_empty(), refusals }
+        }
+        None => Verdict { access, is_permitted: false, refusals: Vec::new() },
+    };
+    asked.each().map(verdict).collect()
+}
+
+/// A page, and an access to it.
+struct Question<'a> {
+    decoder: &'a dyn Decoder,
+    page: (u32, Item),
+    wanted: Access,
+}
+
+impl Question<'_> {
+    fn refusals(&self, pointers: &[(u32, Item)]) -> Vec<Refusal> {
+        let (level, page) = self.page;
+        let all = pointers
+            .iter()
+            .fold(Inherited::default(), |all, (level, pointer)| self.decoder.inherit(*level, pointer.raw, all));
+        if self.permits(page.raw, all) {
+            return Vec::new();
+        }
+        let mut found = Vec::new();
+        // A page that permits it: each pointer is judged by what it makes of that.
+        let mut open = page.raw;
+        let mut of_page = None;
+        if !self.permits(page.raw, Inherited::default()) {
+            let (refusal, changed) = self.lift(level, &page, |raw| self.permits(raw, Inherited::default()));
+            open = changed.unwrap_or(page.raw);
+            of_page = Some(refusal);
+        }
+        let mut above = Inherited::default();
+        for (level, pointer) in pointers.iter().filter(|_| self.permits(open, Inherited::default())) {
+            let with = |raw| self.decoder.inherit(*level, raw, above);
+            if self.permits(open, with(pointer.raw)) {
+                above = with(pointer.raw);
+            } else {
+                found.push(self.lift(*level, pointer, |raw| self.permits(open, with(raw))).0);
+            }
+        }
+        found.extend(of_page);
+        found
+    }
+
+    /// Whether a page of these bits permits it, where this holds above.
+    fn permits(&self, raw: u64, above: Inherited) -> bool {
+        let (level, page) = self.page;
+        let item = self.decoder.item(level, page.index.into(), raw);
+        self.decoder.attributes(level, &item, above).access.contains(self.wanted)
+    }
+
+    /// Changes of an item for which `permits` holds: of one field, else of two; and the item with one of these.
+    fn lift(&self, level: u32, item: &Item, permits: impl Fn(u64) -> bool) -> (Refusal, Option<u64>) {
+        let fields = changed_fields(self.decoder, level, item);
+        let fits = |raw: u64| leads_to_same(self.decoder, level, item, raw) && permits(raw);
+        let one = |field: &'static FieldInfo| Some((field, changes(field, item.raw).find(|raw| fits(*raw))?));
+        let singles: Vec<(&FieldInfo, u64)> = fields.iter().filter_map(|field| one(field)).collect();
+        let refusal = |lifted_by, fields: &[&'static FieldInfo]| {
+            let fields = fields.iter().map(|info| Field {
+                name: info.name,
+                value: Hex(info.get(item.raw)),
+                documentation: info.doc,
+            });
+            Refusal { level, lifted_by, fields: fields.collect() }
+        };
+        if let Some((_, raw)) = singles.first() {
+            let fields: Vec<_> = singles.iter().map(|(field, _)| *field).collect();
+            return (refusal(LiftedBy::Any, &fields), Some(*raw));
+        }
+        for (n, first) in fields.iter().enumerate() {
+            for second in &fields[n + 1..] {
+                let both = changes(first, item.raw).flat_map(|raw| changes(second, raw));
+                if let Some(raw) = both.into_iter().find(|raw| fits(*raw)) {
+                    return (refusal(LiftedBy::All, &[first, second]), Some(raw));
+                }
+            }
+        }
+        (refusal(LiftedBy::All, &[]), None)
+    }
+}
+
+impl std::fmt::Display for Verdict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_permitted {
+            return write!(f, "{} is permitted", self.access);
+        }
+        if self.refusals.is_empty() {
+            return write!(f, "{} is not permitted: nothing is mapped", self.access);
+        }
+        let refusals: Vec<String> = self.refusals.iter().map(ToString::to_string).collect();
+        write!(f, "{} is not permitted: {}", self.access, refusals.join(", "))
+    }
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { level, lifted_by, fields } = self;
+        let words =
+            |field: &Field| format!("{} = {:#x} ({})", field.name, field.value.0, plain(field.documentation).trim());
+        let words: Vec<String> = fields.iter().map(words).collect();
+        match (lifted_by, words.as_slice()) {
+            (_, []) => write!(f, "the item of level {level} refuses it by more than two fields"),
+            (LiftedBy::Any, words) => write!(f, "at level {level} by {}", words.join(" or ")),
+            (LiftedBy::All, words) => write!(f, "at level {level} by {}", words.join(" and ")),
+        }
+    }
+}
