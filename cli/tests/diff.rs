@@ -59,7 +59,7 @@ fn fields_of_pointers_are_compared() {
     let (text, code) = on("diff", &before.path("image"), &[&after]);
     assert_eq!((text.as_str(), code), ("0 changes\n", 0));
     let (text, code) = on("diff", &before.path("image"), &[&after, "--pointers"]);
-    assert!(code == 3 && text.contains("level3[RW U A]") && text.contains("level3[RW U A AVL]"), "{text}");
+    assert!(code == 3 && text.contains("level3[RW U A]") && text.contains("level3[RW U A AVL=0x1]"), "{text}");
     let (text, code) = on("diff", &before.path("image"), &[&after, "--pointers", "--ignore", "AVL"]);
     assert_eq!(code, 0, "{text}");
     let (text, _) = on("dump", &before.path("image"), &["--pointers"]);
