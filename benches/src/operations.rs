@@ -1,7 +1,7 @@
 //! What the rows do, as data.
 //!
 //! Page sizes are levels: "4K", "2M" and "1G" in the rows' names stand for a leaf of one item at level 0, 1 and 2, which is what
-//! they are in most formats. Other amounts are what the names say. [`Layout::for_limits`] makes the one of the other.
+//! they are in most formats. Other amounts are what the names say. `Layout::for_limits` makes the one of the other.
 
 use crate::Purpose;
 use crate::target::{Limits, Tables};
