@@ -120,26 +120,64 @@ bitflags::bitflags! {
 }
 
 bitflags::bitflags! {
-    /// What may be done with the memory behind a leaf.
+    /// What may be done with the memory behind a leaf, by privileged software and by users.
     ///
-    /// What a format has no bits for is permitted. Reading, writing and executing are permitted if some privilege level may.
+    /// What a format has no bits for is permitted. Where the state of a CPU decides, too (SMAP and SMEP of x86, SUM and MXR of
+    /// RISC-V, PAN of Arm), what some state permits is.
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
     pub struct Access: u8 {
-        /// Reading.
-        const READ    = 1 << 0;
-        /// Writing.
-        const WRITE   = 1 << 1;
-        /// Fetching instructions.
-        const EXECUTE = 1 << 2;
-        /// What is permitted is so for the least privileged, too (in part, where each has bits of its own).
-        const USER    = 1 << 3;
+        /// Reading, by the privileged.
+        const READ         = 1 << 0;
+        /// Writing, by the privileged.
+        const WRITE        = 1 << 1;
+        /// Fetching instructions, by the privileged.
+        const EXECUTE      = 1 << 2;
+        /// Reading, by users.
+        const USER_READ    = 1 << 3;
+        /// Writing, by users.
+        const USER_WRITE   = 1 << 4;
+        /// Fetching instructions, by users.
+        const USER_EXECUTE = 1 << 5;
     }
 }
 
 impl Access {
+    /// Everything that the privileged may be permitted.
+    const PRIVILEGED: Self = Self::READ.union(Self::WRITE).union(Self::EXECUTE);
+
     /// `self` if `on`, else nothing.
     #[must_use]
     pub const fn when(self, on: bool) -> Self {
         if on { self } else { Self::empty() }
+    }
+
+    /// What the privileged may do.
+    #[must_use]
+    pub const fn by_privileged(self) -> Self {
+        self.intersection(Self::PRIVILEGED)
+    }
+
+    /// What users may do: as [`READ`](Self::READ), [`WRITE`](Self::WRITE) and [`EXECUTE`](Self::EXECUTE).
+    #[must_use]
+    pub const fn by_users(self) -> Self {
+        Self::from_bits_truncate(self.bits() >> 3).by_privileged()
+    }
+
+    /// What some privilege may do: as [`READ`](Self::READ), [`WRITE`](Self::WRITE) and [`EXECUTE`](Self::EXECUTE).
+    #[must_use]
+    pub const fn by_any(self) -> Self {
+        self.by_privileged().union(self.by_users())
+    }
+
+    /// That users may do what `self` says of the privileged.
+    #[must_use]
+    pub const fn for_users(self) -> Self {
+        Self::from_bits_truncate(self.by_privileged().bits() << 3)
+    }
+
+    /// That both may do what `self` says of the privileged: for formats and stages that do not tell one from the other.
+    #[must_use]
+    pub const fn for_all(self) -> Self {
+        self.by_privileged().union(self.for_users())
     }
 }

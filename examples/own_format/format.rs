@@ -83,7 +83,7 @@ generic_pt::define_pt_format!(
             }
             fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
                 let forbidden = Access::READ.when(NR.is_set(raw)) | Access::WRITE.when(NW.is_set(raw));
-                Access::all().difference(forbidden)
+                Access::all().difference(forbidden.for_all())
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Ok(Limits {

@@ -195,7 +195,8 @@ crate::define_pt_format!(
                 all & !ERRATUM_SIZES & !ambiguous
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
-                Access::READ.when(IR.is_set(raw)) | Access::WRITE.when(IW.is_set(raw)) | Access::EXECUTE | Access::USER
+                let access = Access::READ.when(IR.is_set(raw)) | Access::WRITE.when(IW.is_set(raw));
+                (access | Access::EXECUTE).for_all()
             }
             fn skips_to(_: &Common<Self>, level: u32, raw: u64) -> Option<u32> {
                 let next_level = NL.get(raw) as u32;

@@ -240,9 +240,10 @@ crate::define_pt_format!(
                 let never = [XN_SECTION, XN_LARGE, XN_SMALL][kind].is_set(raw);
                 let by_user = AP_PLACES[kind].get(raw) & 0b10 != 0;
                 let never_by_privileged = level > 0 && PXN.is_set(raw);
-                let executable = !never && (by_user || !never_by_privileged);
-                let access = Access::WRITE.when(!read_only) | Access::USER.when(by_user);
-                Access::READ | access | Access::EXECUTE.when(executable)
+                let data = Access::READ | Access::WRITE.when(!read_only);
+                // Who may not read may not execute.
+                let by_user = (data | Access::EXECUTE.when(!never)).for_users().when(by_user);
+                data | Access::EXECUTE.when(!never && !never_by_privileged) | by_user
             }
             fn faulting_flags(common: &Common<Self>, level: u32, raw: u32) -> u32 {
                 !raw & AP_PLACES[kind_of_leaf(common, level, raw)].put(1)

@@ -262,14 +262,15 @@ crate::define_pt_format!(
                     let writable = S2AP_W.is_set(raw) || hardware_permits;
                     let executable = XN.get(raw) != 0b10;
                     let access = Access::READ.when(S2AP_R.is_set(raw)) | Access::WRITE.when(writable);
-                    return access | Access::EXECUTE.when(executable) | Access::USER;
+                    return (access | Access::EXECUTE.when(executable)).for_all();
                 }
                 let writable = !AP_RO.is_set(raw) || hardware_permits;
-                // EL1 never executes what EL0 may write.
-                let never_by_el1 = PXN.is_set(raw) || (writable && AP_EL0.is_set(raw));
-                let executable = !(never_by_el1 && UXN.is_set(raw));
-                let access = Access::WRITE.when(writable) | Access::EXECUTE.when(executable);
-                Access::READ | access | Access::USER.when(AP_EL0.is_set(raw))
+                let data = Access::READ | Access::WRITE.when(writable);
+                let by_el0 = AP_EL0.is_set(raw);
+                // EL1 never executes what EL0 may write. EL0 may execute what it may not read.
+                let never_by_el1 = PXN.is_set(raw) || (writable && by_el0);
+                let fetches = Access::EXECUTE.when(!never_by_el1) | Access::USER_EXECUTE.when(!UXN.is_set(raw));
+                data | data.for_users().when(by_el0) | fetches
             }
             fn faulting_flags(common: &Common<Self>, _: u32, raw: u64) -> u64 {
                 if common.has(DIRTY_TRACKING) { 0 } else { !raw & AF.mask() }

@@ -113,10 +113,8 @@ crate::define_pt_format!(
                 V.mask()
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
-                Access::READ.when(!NO_READ.is_set(raw))
-                    | Access::WRITE.when(!NO_WRITE.is_set(raw))
-                    | Access::EXECUTE
-                    | Access::USER
+                let access = Access::READ.when(!NO_READ.is_set(raw)) | Access::WRITE.when(!NO_WRITE.is_set(raw));
+                (access | Access::EXECUTE).for_all()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let max_oa_lg2 = config.hw_max_oasz_lg2.min(36);

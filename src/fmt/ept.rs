@@ -187,9 +187,9 @@ crate::define_pt_format!(
                 permissions(common)
             }
             fn access(common: &Common<Self>, _: u32, raw: u64) -> Access {
-                let executable = raw & permissions(common) & !(R.mask() | W.mask()) != 0;
                 let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
-                access | Access::EXECUTE.when(executable) | Access::USER
+                let by_users = if common.has(MODE_BASED_EXECUTE) { XU } else { X };
+                access.for_all() | Access::EXECUTE.when(X.is_set(raw)) | Access::USER_EXECUTE.when(by_users.is_set(raw))
             }
             fn reserved_bits(common: &Common<Self>, level: u32, raw: u64) -> u64 {
                 let is_leaf = Self::kind(common, level, raw) == Kind::Leaf;
@@ -315,7 +315,7 @@ mod tests {
         check_kind(&common, 0, Kind::Leaf, &[0x1234_5034]);
         check_kind(&common, 1, Kind::Leaf, &[0x4020_00b4]);
         check_kind(&common, 3, Kind::Foreign, &[0x1234_5004]);
-        assert_eq!(Format::access(&common, 0, 0x1234_5034), Access::EXECUTE | Access::USER);
+        assert_eq!(Format::access(&common, 0, 0x1234_5034), Access::EXECUTE.for_all());
     }
 
     /// The memory types 2, 3 and 7.

@@ -134,7 +134,7 @@ crate::define_pt_format!(
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
                 let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
-                access | Access::EXECUTE.when(XN.get(raw) & 0b10 == 0) | Access::USER
+                (access | Access::EXECUTE.when(XN.get(raw) & 0b10 == 0)).for_all()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let (max_va_lg2, max_oa_lg2) = (config.hw_max_vasz_lg2, config.hw_max_oasz_lg2.min(40));

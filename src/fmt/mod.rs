@@ -8,6 +8,7 @@ mod arm;
 mod dart_roots;
 #[cfg(test)]
 mod golden;
+mod riscv;
 
 #[cfg(target_has_atomic = "64")]
 #[path = "amdv1.rs"]

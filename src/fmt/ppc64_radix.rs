@@ -183,7 +183,8 @@ crate::define_pt_format!(
                 let (readable, writable) = (READ.is_set(raw), WRITE.is_set(raw));
                 let executable = EXEC.is_set(raw) && ATT.get(raw) != GUARDED;
                 let access = Access::READ.when(readable || writable) | Access::WRITE.when(writable);
-                access | Access::EXECUTE.when(executable) | Access::USER.when(!PRIV.is_set(raw))
+                let access = access | Access::EXECUTE.when(executable);
+                access | access.for_users().when(!PRIV.is_set(raw))
             }
             fn faulting_flags(common: &Common<Self>, _: u32, raw: u64) -> u64 {
                 if common.has(RC_UPDATES) { 0 } else { !raw & R.mask() }

@@ -23,6 +23,7 @@ crate::define_pt_format!(
         /// WRITE alone reads and writes. NOEXEC takes away X. CACHE and MMIO are ignored.
         pub mod riscv_32 {
             const CONCAT_LG2: u32 = 0;
+            const STAGE: Stage = Stage::First;
 
             /// For `iosatp`, the device context, or `satp`.
             #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -53,6 +54,7 @@ crate::define_pt_format!(
         /// [`riscv_32`]: crate::fmt::riscv_32
         pub mod riscv_32_g {
             const CONCAT_LG2: u32 = 2;
+            const STAGE: Stage = Stage::Guest;
 
             /// For `iohgatp` of the device context, or `hgatp`.
             #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -72,6 +74,7 @@ crate::define_pt_format!(
                 &[TestConfig::new("sv32x4", Config {}).without(SVADU), TestConfig::new("sv32x4_svadu", Config {})];
         }
 
+        use crate::fmt::riscv::{self, Stage};
         type Item = u32;
         const GEOMETRY: Geometry = Geometry {
             granule_lg2: 12,
@@ -117,40 +120,7 @@ crate::define_pt_format!(
         pub struct Config {}
 
         impl PtFormat for Format {
-            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
-                (
-                    SpecRule::Canonical,
-                    "RISC-V privileged architecture, \"Addressing and memory protection\" of Sv32; \"Guest physical address translation\" of the G-stage",
-                ),
-                (
-                    SpecRule::Present,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about PTEs that are not valid or reserved",
-                ),
-                (
-                    SpecRule::Kinds,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step that tells pointers and leaves apart",
-                ),
-                (
-                    SpecRule::Reserved,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about PTEs that are not valid or reserved",
-                ),
-                (
-                    SpecRule::Tables,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step that reads a PTE (PMA and PMP)",
-                ),
-                (
-                    SpecRule::Pages,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about misaligned superpages",
-                ),
-                (
-                    SpecRule::Accessed,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
-                ),
-                (
-                    SpecRule::Dirty,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
-                ),
-            ];
+            const SECTIONS: &'static [(SpecRule, &'static str)] = riscv::SECTIONS_32;
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u32) -> Kind {
                 if !V.is_set(raw) {
@@ -199,12 +169,8 @@ crate::define_pt_format!(
                 V.mask()
             }
             fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
-                // The G-stage takes every access for a user's.
-                if CONCAT_LG2 != 0 && !U.is_set(raw) {
-                    return Access::empty();
-                }
                 let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
-                access | Access::EXECUTE.when(X.is_set(raw)) | Access::USER.when(U.is_set(raw))
+                riscv::access(access | Access::EXECUTE.when(X.is_set(raw)), U.is_set(raw), STAGE)
             }
             fn reserved_bits(_: &Common<Self>, _: u32, raw: u32) -> u32 {
                 if R.is_set(raw) { 0 } else { raw & W.mask() }

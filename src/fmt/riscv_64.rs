@@ -22,6 +22,7 @@ crate::define_pt_format!(
         /// is not cached; without it both are ignored.
         pub mod riscv_64 {
             const CONCAT_LG2: u32 = 0;
+            const STAGE: Stage = Stage::First;
             const COMPILED_IN: Features = SIGN_EXTEND;
             const VALID_WIDTHS: &str = "39, 48 or 57";
 
@@ -56,6 +57,7 @@ crate::define_pt_format!(
         /// [`riscv_64`]: crate::fmt::riscv_64
         pub mod riscv_64_g {
             const CONCAT_LG2: u32 = 2;
+            const STAGE: Stage = Stage::Guest;
             const COMPILED_IN: Features = Features::empty();
             const VALID_WIDTHS: &str = "41, 50 or 59";
 
@@ -80,6 +82,7 @@ crate::define_pt_format!(
             ];
         }
 
+        use crate::fmt::riscv::{self, Stage};
         type Item = u64;
         const GEOMETRY: Geometry = Geometry {
             granule_lg2: 12,
@@ -147,56 +150,7 @@ crate::define_pt_format!(
         const IO: u64 = 2;
 
         impl PtFormat for Format {
-            const SECTIONS: &'static [(SpecRule, &'static str)] = &[
-                (
-                    SpecRule::Canonical,
-                    "RISC-V privileged architecture, \"Addressing and memory protection\" of Sv39, Sv48 and Sv57; \"Guest physical address translation\" of the G-stage",
-                ),
-                (
-                    SpecRule::Present,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about PTEs that are not valid or reserved",
-                ),
-                (
-                    SpecRule::Kinds,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step that tells pointers and leaves apart",
-                ),
-                (
-                    SpecRule::Reserved,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about PTEs that are not valid or reserved",
-                ),
-                (
-                    SpecRule::Tables,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step that reads a PTE (PMA and PMP)",
-                ),
-                (
-                    SpecRule::Pages,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about misaligned superpages",
-                ),
-                (
-                    SpecRule::Accessed,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
-                ),
-                (
-                    SpecRule::Dirty,
-                    "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
-                ),
-                (
-                    SpecRule::Contiguous,
-                    "RISC-V privileged architecture, \"Svnapot\" extension for NAPOT translation contiguity",
-                ),
-                (
-                    SpecRule::Field("N"),
-                    "RISC-V privileged architecture, \"Svnapot\" extension for NAPOT translation contiguity",
-                ),
-                (
-                    SpecRule::Field("PBMT"),
-                    "RISC-V privileged architecture, \"Svpbmt\" extension for page-based memory types",
-                ),
-                (
-                    SpecRule::Field("RSW60T59B"),
-                    "RISC-V privileged architecture, \"Svrsw60t59b\" extension for PTE reserved-for-software bits 60-59",
-                ),
-            ];
+            const SECTIONS: &'static [(SpecRule, &'static str)] = riscv::SECTIONS_64;
             #[inline(always)]
             fn kind(_: &Common<Self>, level: u32, raw: u64) -> Kind {
                 // RSW60T59B is let through, so that the mask is a constant: without the extension hardware reserves it.
@@ -268,12 +222,8 @@ crate::define_pt_format!(
                 V.mask()
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
-                // The G-stage takes every access for a user's.
-                if CONCAT_LG2 != 0 && !U.is_set(raw) {
-                    return Access::empty();
-                }
                 let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
-                access | Access::EXECUTE.when(X.is_set(raw)) | Access::USER.when(U.is_set(raw))
+                riscv::access(access | Access::EXECUTE.when(X.is_set(raw)), U.is_set(raw), STAGE)
             }
             fn reserved_bits(common: &Common<Self>, level: u32, raw: u64) -> u64 {
                 let write_only = if R.is_set(raw) { 0 } else { raw & W.mask() };

@@ -90,7 +90,8 @@ crate::define_pt_format!(
                 V.mask()
             }
             fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
-                Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw)) | Access::EXECUTE | Access::USER
+                let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
+                (access | Access::EXECUTE).for_all()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 32..=32, Errno::EINVAL)?;

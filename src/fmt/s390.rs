@@ -131,7 +131,7 @@ crate::define_pt_format!(
                 Self::empty_item(common, level)
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
-                Access::all().difference(Access::WRITE.when(PROTECT.is_set(raw)))
+                Access::all().difference(Access::WRITE.for_all().when(PROTECT.is_set(raw)))
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;

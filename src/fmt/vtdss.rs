@@ -124,7 +124,8 @@ crate::define_pt_format!(
                 raw & (R.mask() | W.mask() | SNP.mask())
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
-                Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw)) | Access::EXECUTE | Access::USER
+                let access = Access::READ.when(R.is_set(raw)) | Access::WRITE.when(W.is_set(raw));
+                (access | Access::EXECUTE).for_all()
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;

@@ -150,8 +150,8 @@ crate::define_pt_format!(
                 raw & (RW.mask() | U.mask() | A.mask() | D.mask() | XD.mask() | common.config.encryption_mask)
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
-                let access = Access::WRITE.when(RW.is_set(raw)) | Access::USER.when(U.is_set(raw));
-                Access::READ | access | Access::EXECUTE.when(!XD.is_set(raw))
+                let access = Access::READ | Access::WRITE.when(RW.is_set(raw)) | Access::EXECUTE.when(!XD.is_set(raw));
+                access | access.for_users().when(U.is_set(raw))
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;

@@ -147,8 +147,8 @@ crate::define_pt_format!(
                 P.mask()
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
-                let access = Access::WRITE.when(RW.is_set(raw)) | Access::USER.when(U.is_set(raw));
-                Access::READ | access | Access::EXECUTE.when(!XD.is_set(raw))
+                let access = Access::READ | Access::WRITE.when(RW.is_set(raw)) | Access::EXECUTE.when(!XD.is_set(raw));
+                access | access.for_users().when(U.is_set(raw))
             }
             fn reserved_bits(common: &Common<Self>, _: u32, raw: u64) -> u64 {
                 if common.has(EXECUTE_DISABLE) { 0 } else { raw & XD.mask() }

@@ -102,7 +102,7 @@ generic_pt::define_pt_format!(
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
                 let forbidden = Access::READ.when(!R.is_set(raw)) | Access::WRITE.when(NW.is_set(raw));
-                Access::all().difference(forbidden)
+                Access::all().difference(forbidden.for_all())
             }
             fn possible_sizes(_: &Common<Self>, level: u32) -> u64 {
                 let run = RUN_LG2.get(level as usize).map_or(0, |run| lg2::pow2(item_size_lg2::<Self>(level) + run));
@@ -235,7 +235,7 @@ generic_pt::define_pt_format!(
             }
             fn access(_: &Common<Self>, _: u32, raw: u32) -> Access {
                 let forbidden = Access::WRITE.when(NW.is_set(raw)) | Access::EXECUTE.when(NX.is_set(raw));
-                Access::all().difference(forbidden)
+                Access::all().difference(forbidden.for_all())
             }
             fn possible_sizes(_: &Common<Self>, level: u32) -> u64 {
                 plain_size::<Self>(level) * (1 | 1 << RUN_LG2)

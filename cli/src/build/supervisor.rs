@@ -1,11 +1,11 @@
 //! Pages that users may not use.
 //!
 //! The library maps for all who use a table: its protections do not tell users from others. So the leaves of such a mapping are
-//! changed afterwards, in the bytes, by the one field that takes the users' permission away and nothing else. Which one that is,
-//! is found by trying, so it is none of the tool's business what formats call it.
+//! changed afterwards, in the bytes: so that users may do nothing, and the supervisor what anyone might before. By which field, or
+//! which two, is found by trying, so it is none of the tool's business what formats call them.
 
-use crate::decode::{Decoder, Inherited, Item, Meaning, changed_fields, changes, leads_to_same};
-use generic_pt::{Access, lg2};
+use crate::decode::{Decoder, Inherited, Item, Meaning, fewest_changes};
+use generic_pt::lg2;
 use std::collections::HashMap;
 
 /// The bits to be changed in each kind of leaf: its level, its size, and its bits beside the address.
@@ -21,20 +21,19 @@ pub struct Image<'a> {
     pub root: u64,
 }
 
-/// The bits to be changed in a leaf so that it is for the supervisor alone; none if the format has no field that says just that.
+/// The bits to be changed in a leaf so that it is for the supervisor alone; none if the format has no
+/// fields that say just that.
 pub fn supervisor_bits(decoder: &dyn Decoder, level: u32, item: &Item) -> u64 {
     let access = |raw: u64| {
         let changed = decoder.item(level, item.index.into(), raw);
         decoder.attributes(level, &changed, Inherited::default()).access
     };
     let now = access(item.raw);
-    if !now.contains(Access::USER) {
+    if now.by_users().is_empty() {
         return 0;
     }
-    let is_it = |raw: u64| leads_to_same(decoder, level, item, raw) && access(raw) == now.difference(Access::USER);
-    let fields = changed_fields(decoder, level, item);
-    let found = fields.into_iter().flat_map(|field| changes(field, item.raw)).find(|raw| is_it(*raw));
-    found.map_or(0, |raw| raw ^ item.raw)
+    let is_it = |raw: u64| access(raw) == now.by_any();
+    fewest_changes(decoder, level, item, is_it).first().map_or(0, |change| change.raw ^ item.raw)
 }
 
 /// Makes the leaves from one VA to another ones for the supervisor alone, where the format can say that.

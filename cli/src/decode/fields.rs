@@ -15,8 +15,9 @@ pub fn fields_of<F: Groups>(
     F::FIELDS.iter().filter(move |info| info.scope.allows(features) && info.scope.contains(level, kind))
 }
 
-/// What is permitted as `rwx`, with those letters alone that the format stores.
+/// What some privilege is permitted as `rwx`, with those letters alone that the format stores.
 pub fn letters(access: Access, stored: Access) -> String {
+    let access = access.by_any();
     [(Access::READ, 'r'), (Access::WRITE, 'w'), (Access::EXECUTE, 'x')]
         .into_iter()
         .filter(|(one, _)| stored.contains(*one))

@@ -104,8 +104,8 @@ impl<F: Groups> Generic<F> {
             features: common.features,
             supported_names: feature_names::<F>(F::SUPPORTED),
             fields: F::FIELDS,
-            permissions: stored.difference(Access::USER),
-            users: if stored.contains(Access::USER) { Users::Told } else { Users::AsAll },
+            permissions: stored.permissions,
+            users: stored.users,
         };
         let level_field = LevelField::of::<F>(&common);
         Self { common, judged, shape, below, followed, permits, hidden, level_field }

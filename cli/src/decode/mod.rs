@@ -12,7 +12,7 @@ mod options;
 mod permissions;
 
 pub use args::TableArgs;
-pub use changes::{changed_fields, changes, leads_to_same};
+pub use changes::fewest_changes;
 pub use fields::{Attributes, Inherited, PointerFields, letters};
 pub use generic::decoder;
 pub use levels::LevelSkip;

@@ -38,7 +38,7 @@ struct Shown {
 impl Styles {
     /// The colours of what is drawn.
     pub fn new(tables: &[Table], looks: &[Look], stored: Access) -> Self {
-        let access = looks.iter().map(|look| usize::from(look.access.intersection(stored).bits())).collect();
+        let access = looks.iter().map(|look| usize::from(look.access.by_any().intersection(stored).bits())).collect();
         let mut by_bytes: Vec<usize> = (0..looks.len()).filter(|n| looks[*n].bytes > 0).collect();
         by_bytes.sort_by_key(|n| Reverse(looks[*n].bytes));
         let mut attributes = vec![COLOURS - 1; looks.len()];

@@ -3,33 +3,44 @@
 //! Nothing is known of any format: fields are changed one by one, or two at once, until what was refused is permitted.
 
 use super::walk::Field;
-use crate::decode::{Decoder, Inherited, Item, changed_fields, changes, leads_to_same};
+use crate::decode::{Decoder, Inherited, Item, fewest_changes};
 use crate::describe::plain;
 use crate::number::Hex;
 use generic_pt::Access;
 use generic_pt::field::FieldInfo;
 use serde::Serialize;
 
-/// Kinds of access that are asked for: letters of r, w and x, and u for those of users.
+/// Kinds of access that are asked for: letters of r, w and x; with u those of users, else those of privileged software.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Asked(Access);
+pub struct Asked {
+    /// What is to be done.
+    access: Access,
+    /// By whom.
+    by: By,
+}
+
+/// Who is to do it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum By {
+    Privileged,
+    Users,
+}
 
 /// The letters.
 const LETTERS: [(char, Access); 3] = [('r', Access::READ), ('w', Access::WRITE), ('x', Access::EXECUTE)];
 
 impl Asked {
     /// Whether it is for users.
-    pub const fn is_of_user(self) -> bool {
-        self.0.contains(Access::USER)
+    pub fn is_of_user(self) -> bool {
+        self.by == By::Users
     }
 
     /// What is asked for, each by itself.
     fn each(self) -> impl Iterator<Item = (String, Access)> {
-        let user = self.0.intersection(Access::USER);
-        let asked = LETTERS.into_iter().filter(move |(_, one)| self.0.contains(*one));
-        asked.map(move |(letter, one)| {
-            let letters = if user.is_empty() { letter.to_string() } else { format!("{letter}u") };
-            (letters, one | user)
+        let asked = LETTERS.into_iter().filter(move |(_, one)| self.access.contains(*one));
+        asked.map(move |(letter, one)| match self.by {
+            By::Privileged => (letter.to_string(), one),
+            By::Users => (format!("{letter}u"), one.for_users()),
         })
     }
 }
@@ -38,13 +49,12 @@ impl std::str::FromStr for Asked {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let of = |letter| match LETTERS.iter().find(|(known, _)| *known == letter) {
-            Some((_, access)) => Some(*access),
-            None => (letter == 'u').then_some(Access::USER),
-        };
-        let access = text.chars().map(of).try_fold(Access::empty(), |all, one| Some(all | one?));
-        match access.filter(|access| access.intersects(LETTERS.map(|(_, one)| one).into_iter().collect())) {
-            Some(access) => Ok(Self(access)),
+        let by = if text.contains('u') { By::Users } else { By::Privileged };
+        let of = |letter| LETTERS.iter().find(|(known, _)| *known == letter).map(|(_, access)| *access);
+        let letters = text.chars().filter(|letter| *letter != 'u');
+        let access = letters.map(of).try_fold(Access::empty(), |all, one| Some(all | one?));
+        match access.filter(|access| !access.is_empty()) {
+            Some(access) => Ok(Self { access, by }),
             None => {
                 Err("expected letters of r (read), w (write) and x (execute), and u if users are to do it".to_owned())
             }
@@ -143,31 +153,14 @@ impl Question<'_> {
 
     /// Changes of an item for which `permits` holds: of one field, else of two; and the item with one of these.
     fn lift(&self, level: u32, item: &Item, permits: impl Fn(u64) -> bool) -> (Refusal, Option<u64>) {
-        let fields = changed_fields(self.decoder, level, item);
-        let fits = |raw: u64| leads_to_same(self.decoder, level, item, raw) && permits(raw);
-        let one = |field: &'static FieldInfo| Some((field, changes(field, item.raw).find(|raw| fits(*raw))?));
-        let singles: Vec<(&FieldInfo, u64)> = fields.iter().filter_map(|field| one(field)).collect();
-        let refusal = |lifted_by, fields: &[&'static FieldInfo]| {
-            let fields = fields.iter().map(|info| Field {
-                name: info.name,
-                value: Hex(info.get(item.raw)),
-                documentation: info.doc,
-            });
-            Refusal { level, lifted_by, fields: fields.collect() }
-        };
-        if let Some((_, raw)) = singles.first() {
-            let fields: Vec<_> = singles.iter().map(|(field, _)| *field).collect();
-            return (refusal(LiftedBy::Any, &fields), Some(*raw));
-        }
-        for (n, first) in fields.iter().enumerate() {
-            for second in &fields[n + 1..] {
-                let both = changes(first, item.raw).flat_map(|raw| changes(second, raw));
-                if let Some(raw) = both.into_iter().find(|raw| fits(*raw)) {
-                    return (refusal(LiftedBy::All, &[first, second]), Some(raw));
-                }
-            }
-        }
-        (refusal(LiftedBy::All, &[]), None)
+        let found = fewest_changes(self.decoder, level, item, permits);
+        // Those of one field are alternatives.
+        let lifted_by =
+            if matches!(&found[..], [first, ..] if first.fields.len() == 1) { LiftedBy::Any } else { LiftedBy::All };
+        let field =
+            |info: &&FieldInfo| Field { name: info.name, value: Hex(info.get(item.raw)), documentation: info.doc };
+        let fields = found.iter().flat_map(|change| &change.fields).map(field).collect();
+        (Refusal { level, lifted_by, fields }, found.first().map(|change| change.raw))
     }
 }
 

@@ -63,8 +63,8 @@ pub struct WalkArgs {
     #[arg(value_name = "VA", required = true)]
     pub va: Vec<Hex>,
 
-    /// Also say whether the page may be read, written or executed, and which bits on the way refuse it: letters of r, w and x, and
-    /// u if users are to do it, where the tables tell that
+    /// Also say whether privileged software may read, write or execute, and which bits on the way refuse it: letters of r, w and x;
+    /// with u whether users may, where the tables tell that
     #[arg(short, long, value_name = "ACCESS")]
     pub access: Option<Asked>,
 

@@ -279,7 +279,7 @@ impl Check<'_> {
         let key = (at.level, item.raw & !self.shape().masks(at.level, item).address, at.inherited);
         let known = self.writable.get(&key).copied();
         let is_writable = known.unwrap_or_else(|| {
-            self.source.decoder.attributes(at.level, item, at.inherited).access.contains(Access::WRITE)
+            self.source.decoder.attributes(at.level, item, at.inherited).access.by_any().contains(Access::WRITE)
         });
         if known.is_none() && self.writable.len() < MOST_KINDS {
             self.writable.insert(key, is_writable);

@@ -80,11 +80,15 @@ fn one_access<F: Walkers>(common: &Common<F>, level: u32, size_lg2: u32, prot: P
         let is_asked = prot.contains(flag) != (access == Access::EXECUTE);
         // Some formats cannot tell: what has the flag, and what has not, is the same.
         let is_stored = leaf(prot.symmetric_difference(flag)).is_some_and(|other| other != raw);
-        let is_found = found.contains(access);
+        let is_found = found.by_any().contains(access);
         if is_stored && (is_memory || access != Access::EXECUTE) {
             ensure_eq!(is_found, is_asked, "{what}: `PtFormat::access` has {access:?}");
         } else if is_asked && is_memory {
             ensure!(is_found, "{what}: `PtFormat::access` must have {access:?}");
+        }
+        // The operations map for all who use the table.
+        if is_found {
+            ensure!(found.by_users().contains(access), "{what}: `PtFormat::access` must have {access:?} for users");
         }
     }
     let reserved = F::reserved_bits(common, level, raw);
