@@ -7,13 +7,17 @@ use crate::target::{PROT, Table, Tables, Target, table};
 use flate2::read::GzDecoder;
 use generic_pt::Features;
 use generic_pt::iommu::Walkers;
+use ruzstd::decoding::StreamingDecoder;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 /// Directories with more traces, separated by `:`.
 pub const VARIABLE: &str = "GENERIC_PT_TRACES";
+
+/// How the names of traces end.
+const ENDINGS: [&str; 2] = [".trace.txt.gz", ".trace.txt.zst"];
 
 /// One event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -59,7 +63,8 @@ impl Trace {
             let failed = |error| format!("{}: {error}", directory.display());
             for entry in std::fs::read_dir(&directory).map_err(failed)? {
                 let path = entry.map_err(failed)?.path();
-                if !path.to_string_lossy().ends_with(".trace.txt.gz") {
+                let name = path.to_string_lossy();
+                if !ENDINGS.iter().any(|ending| name.ends_with(ending)) {
                     continue;
                 }
                 let trace = Self::read(&path).map_err(|problem| format!("{}: {problem}", path.display()))?;
@@ -72,9 +77,7 @@ impl Trace {
 
     /// Reads a trace; `None` if it is of several domains.
     fn read(path: &Path) -> Result<Option<Self>, String> {
-        let mut text = String::new();
-        let file = File::open(path).map_err(|error| error.to_string())?;
-        GzDecoder::new(file).read_to_string(&mut text).map_err(|error| error.to_string())?;
+        let text = unpacked(path).map_err(|error| error.to_string())?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = name.split('.').next().unwrap_or_default().to_owned();
         if text.contains(": d_map: ") {
@@ -83,6 +86,17 @@ impl Trace {
         let events = text.lines().filter_map(|line| parse(line).transpose()).collect::<Result<_, _>>()?;
         Ok(Some(Self { name, events }))
     }
+}
+
+/// The text of a packed file.
+fn unpacked(path: &Path) -> io::Result<String> {
+    let (file, mut text) = (File::open(path)?, String::new());
+    if path.extension().is_some_and(|extension| extension == "zst") {
+        StreamingDecoder::new(file).map_err(io::Error::other)?.read_to_string(&mut text)?;
+    } else {
+        GzDecoder::new(file).read_to_string(&mut text)?;
+    }
+    Ok(text)
 }
 
 /// The event of a line; `None` if it is something else.

@@ -1,10 +1,10 @@
-//! All recorded traces. They are too large to be in the project: `GENERIC_PT_TRACES` names the directory that they are in.
+//! All recorded traces, against what was noted when they were recorded.
 
 mod common;
 
 use common::json;
 use serde_json::Value;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Name, maps, unmaps, peak of live bytes, most map events live at once: from the notes that come with the traces.
 const SINGLE_DOMAIN: [(&str, u64, u64, u64, u64); 8] = [
@@ -18,18 +18,20 @@ const SINGLE_DOMAIN: [(&str, u64, u64, u64, u64); 8] = [
     ("intel73-vblk-strict", 16883, 16882, 8_167_424, 408),
 ];
 
-fn replay(directory: &Path, name: &str) -> Value {
-    let path = directory.join(format!("{name}.trace.txt.gz"));
+fn replay(name: &str) -> Value {
+    let packed = ["gz", "zst"].map(|ending| directory().join(format!("{name}.trace.txt.{ending}")));
+    let path = packed.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("no trace {name}"));
     json(&["--check", path.to_str().unwrap()])
 }
 
+fn directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("traces")
+}
+
 #[test]
-#[ignore = "needs the recorded traces: GENERIC_PT_TRACES=dir cargo test -p genpt --test recorded -- --ignored"]
 fn all_balance() {
-    let directory = std::env::var_os("GENERIC_PT_TRACES").expect("GENERIC_PT_TRACES names the directory of the traces");
-    let directory = Path::new(&directory);
     for (name, maps, unmaps, peak_bytes, peak_maps) in SINGLE_DOMAIN {
-        let report = replay(directory, name);
+        let report = replay(name);
         let (before, end) = if name == "intel73-mid-overrun" { (15, 1_257_472) } else { (0, 0) };
         for (format, facts) in report["formats"].as_object().unwrap() {
             for (key, value) in [
@@ -49,7 +51,7 @@ fn all_balance() {
             }
         }
     }
-    let report = replay(directory, "intel73-multi-fprobe");
+    let report = replay("intel73-multi-fprobe");
     for (format, facts) in report["formats"].as_object().unwrap() {
         assert_eq!((facts["maps"].as_u64(), facts["unmaps"].as_u64()), (Some(8334), Some(6676)), "{format}");
         assert_eq!(facts["anomalies"], Value::Array(Vec::new()), "{format}");
