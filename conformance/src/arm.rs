@@ -104,6 +104,21 @@ pub enum Stage {
     Second,
 }
 
+impl Stage {
+    /// Which one a table is of: stage 2, or the half that TCR_EL1 does not switch off (EPD0 or EPD1).
+    ///
+    /// # Errors
+    /// TCR_EL1 switches off both halves, or none.
+    pub fn of(is_second: bool, tcr: u64) -> io::Result<Self> {
+        match (is_second, tcr >> 7 & 1, tcr >> 23 & 1) {
+            (true, ..) => Ok(Self::Second),
+            (false, 0, 1) => Ok(Self::Lower),
+            (false, 1, 0) => Ok(Self::Upper),
+            _ => Err(io::Error::other(format!("TCR_EL1 {tcr:#x} does not leave one half"))),
+        }
+    }
+}
+
 /// A table and what goes with it, as the library tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Registers {
@@ -152,10 +167,12 @@ impl Cpu {
         // The window is at the first VA: of the upper half, what T1SZ leaves.
         let window_va = if stage == Stage::Upper { !(u64::MAX >> (tcr >> 16 & 0x3f)) } else { 0 };
         let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, stage, window_va };
-        let at = |of: Stage| if of == stage { ttb } else { 0 };
+        // The same table in both halves: TCR_EL1 switches one of them off.
+        let at = |is_here: bool| if is_here { ttb } else { 0 };
+        let [first, second] = [at(stage != Stage::Second), at(stage == Stage::Second)];
         let (tcr, vtcr) = if stage == Stage::Second { (0, tcr) } else { (tcr, 0) };
         let (sctlr, hcr) = if stage == Stage::Second { (SCTLR_OFF, HCR_RW | HCR_VM) } else { (SCTLR_MMU, HCR_RW) };
-        let values = [at(Stage::Lower), at(Stage::Upper), tcr, mair, sctlr, at(Stage::Second), vtcr, hcr, window_va];
+        let values = [first, first, tcr, mair, sctlr, second, vtcr, hcr, window_va];
         for (value, n) in values.into_iter().zip(0..) {
             cpu.gdb.set(&format!("x{n}"), value)?;
         }

@@ -20,6 +20,8 @@ const HLT: &[u8] = &[0xf4];
 /// Protection, monitoring of the coprocessor, extension type, numeric error, write protection, paging.
 const CR0: u64 = 0x8001_0033;
 const CR4_PAE: u64 = 1 << 5;
+/// What a guest walks without CR4.LA57.
+const LEVELS: u32 = 4;
 /// Long mode, enabled and active.
 const EFER: u64 = 0x500;
 /// Bit 1 is always set.
@@ -98,11 +100,14 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// A virtual CPU with a table of four levels, on a RAM that begins at 0.
+    /// A virtual CPU with a table of so many levels, on a RAM that begins at 0.
     ///
     /// # Errors
-    /// KVM refuses.
-    pub fn new(cr3: u64, ram: &Ram) -> io::Result<Self> {
+    /// There are not four levels: not every KVM gives its guests more.
+    pub fn new(cr3: u64, levels: u32, ram: &Ram) -> io::Result<Self> {
+        if levels != LEVELS {
+            return Err(io::Error::other(format!("the library tells of {levels} levels; this guest walks {LEVELS}")));
+        }
         // mov rax, [rbx] and mov [rbx], rcx; hlt.
         ram.write(READ_AT, &[0x48, 0x8b, 0x03, 0xf4])?;
         ram.write(WRITE_AT, &[0x48, 0x89, 0x0b, 0xf4])?;

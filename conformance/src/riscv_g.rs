@@ -49,8 +49,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A hart with a table of so many GPA bits, on a RAM that begins at [`RAM_PA`]: `mode` and page number as the library gives
-    /// them.
+    /// A hart with a table, on a RAM that begins at [`RAM_PA`]: `mode` and page number as the library gives them.
     ///
     /// # Errors
     /// The machine does not work.
@@ -58,7 +57,6 @@ impl Guest {
         program: &Path,
         xlen: Xlen,
         extensions: &[&str],
-        gpa_bits: u32,
         (mode, ppn): (u32, u64),
         ram: &Ram,
     ) -> io::Result<Self> {
@@ -68,10 +66,11 @@ impl Guest {
             Xlen::Bits32 => [0x6805_c573, 0x6ac5_c073, 0x3020_0073],
         };
         ram.write_words(INSTRUCTIONS, &code)?;
-        let (name, hgatp) = match xlen {
-            Xlen::Bits64 => ("rv64", u64::from(mode) << 60 | ppn),
+        let (name, hgatp, gpa_bits) = match xlen {
+            // Two bits more than Sv39, Sv48 and Sv57 have.
+            Xlen::Bits64 => ("rv64", u64::from(mode) << 60 | ppn, 41 + 9 * mode.saturating_sub(8)),
             // One bit, for the mode that `iohgatp` calls 8.
-            Xlen::Bits32 => ("rv32", u64::from(mode == 8) << 31 | ppn),
+            Xlen::Bits32 => ("rv32", u64::from(mode == 8) << 31 | ppn, 34),
         };
         let cpu = [&[name, "pmp=false", "h=true"], extensions].concat().join(",");
         let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
