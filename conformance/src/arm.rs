@@ -251,9 +251,12 @@ impl Walker for Cpu {
         }
     }
 
-    fn privileges(&self) -> &'static [Privilege] {
-        // Instructions are executed in EL0, whoever is asked for.
-        &[Privilege::Supervisor, Privilege::User]
+    fn privileges(&self, access: Access) -> &'static [Privilege] {
+        match access {
+            Access::Read | Access::Write => &[Privilege::Supervisor, Privilege::User],
+            // In EL0 only.
+            Access::Execute => &[Privilege::User],
+        }
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {

@@ -1,5 +1,6 @@
 //! Who agreed with what.
 
+use crate::cells::Cells;
 use crate::known::{KNOWN_FAULTS, KnownFault, Met};
 use crate::leaves::Leaves;
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,8 +52,31 @@ pub struct Counts {
     pub high_tables: u64,
     /// Faults of the model.
     pub met: Met,
-    /// Leaves of the tables that were walked.
+    /// Leaves that were walked.
     pub leaves: Leaves,
+    /// Protections that were tried.
+    pub cells: Cells,
+}
+
+impl Counts {
+    /// What the row claims and did not show, as a sentence.
+    pub fn gap(&self) -> Option<String> {
+        let (missing, not_replaced) = (self.leaves.missing(), self.leaves.not_replaced());
+        let empty: Vec<_> = self.cells.missing().collect();
+        if !missing.is_empty() {
+            Some(format!("no leaf of {missing} was walked: {}", self.leaves))
+        } else if !not_replaced.is_empty() {
+            Some(format!("no leaf of {not_replaced} took the place of tables: {}", self.leaves))
+        } else if let [(prot, (access, privilege)), ..] = empty[..] {
+            let others = empty.len() - 1;
+            Some(format!(
+                "no {access:?} of {privilege:?} met {prot:?}, and {others} others did not come up: {}",
+                self.cells
+            ))
+        } else {
+            None
+        }
+    }
 }
 
 impl AddAssign for Counts {
@@ -67,6 +91,7 @@ impl AddAssign for Counts {
         self.high_tables += more.high_tables;
         self.met += more.met;
         self.leaves += more.leaves;
+        self.cells += more.cells;
     }
 }
 
@@ -144,6 +169,7 @@ impl fmt::Display for Row {
                 of_users,
                 stale: 0,
                 leaves,
+                cells,
                 tables,
                 high_tables,
                 ..
@@ -158,7 +184,7 @@ impl fmt::Display for Row {
                     write!(f, "; {of_users} of users)")?
                 }
                 if leaves.is_claimed() {
-                    write!(f, "\n{:11}{high_tables} of {tables} tables above 4 GiB; {leaves}", "")
+                    write!(f, "\n{:11}{high_tables} of {tables} tables above 4 GiB; {cells}\n{:11}{leaves}", "", "")
                 } else {
                     Ok(())
                 }

@@ -172,7 +172,7 @@ impl Walker for Guest {
         Some(&[0x73, 0, 0, 0])
     }
 
-    fn privileges(&self) -> &'static [Privilege] {
+    fn privileges(&self, _: Access) -> &'static [Privilege] {
         // Of the guest, whose own tables are off: to the G-stage all are users.
         &[Privilege::Supervisor, Privilege::User]
     }

@@ -128,8 +128,8 @@ pub trait Walker {
         None
     }
 
-    /// Who can try something.
-    fn privileges(&self) -> &'static [Privilege] {
+    /// Who can try that.
+    fn privileges(&self, _access: Access) -> &'static [Privilege] {
         &[Privilege::Supervisor]
     }
 

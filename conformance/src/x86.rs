@@ -233,7 +233,7 @@ impl Walker for Cpu<'_> {
         }
     }
 
-    fn privileges(&self) -> &'static [Privilege] {
+    fn privileges(&self, _: Access) -> &'static [Privilege] {
         // The instructions' own pages are those of users, so a guarded kernel could not execute them.
         &[Privilege::Supervisor, Privilege::User]
     }
