@@ -11,7 +11,8 @@
 //! * [`plan`], [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
 //! * [`seeds`]: a configuration with several seeds; [`matrix`]: who agreed with what; [`leaves`]: through which leaves; [`cells`]: with
-//!   which protections; [`known`]: faults of the models.
+//!   which protections; [`known`]: faults of the models; [`expected`]: what a whole run
+//!   has.
 
 #![deny(missing_debug_implementations, unsafe_code)]
 
@@ -19,6 +20,7 @@ pub mod arm;
 pub mod arm32;
 pub mod cells;
 pub mod edu;
+pub mod expected;
 pub mod gdb;
 pub mod hardware;
 pub mod iommu;

@@ -230,7 +230,10 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     fn reaches(&mut self, walker: &dyn Walker, va: u64, pa: Option<u64>) -> bool {
         match walker.reaches(va, pa) {
             Reach::Asked => true,
-            Reach::Elsewhere => false,
+            Reach::Elsewhere => {
+                self.counts.elsewhere += 1;
+                false
+            }
             Reach::Avoided(fault) => {
                 self.counts.met.count(fault);
                 false

@@ -9,7 +9,7 @@ use crate::edu;
 use crate::known::Fault;
 use crate::ram::Ram;
 use crate::vm;
-use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
 use generic_pt::format::Top;
 use generic_pt::{Invalidation, Prot};
 use std::io;
@@ -135,6 +135,15 @@ impl Walker for Amd<'_> {
         } else {
             Reach::Avoided(Fault::BeyondMode)
         }
+    }
+    fn avoids(&self) -> Vec<Fault> {
+        // With more levels there are no such bits.
+        if self.va_bits < u64::BITS { vec![Fault::BeyondMode] } else { Vec::new() }
+    }
+    fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
+        let va = pages.data_va | 1 << self.va_bits;
+        let request = Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        Ok(matches!(self.access(&request)?, Outcome::Done(_)))
     }
     fn widths(&self) -> Widths {
         Widths::Any

@@ -7,7 +7,7 @@ use crate::edu;
 use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, Xlen};
-use crate::walker::{Access, Outcome, Privilege, Reach, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -59,6 +59,9 @@ const FORGET_FIRST: u64 = 1 | PSCID << 12 | 1 << 32;
 const FORGET_SECOND: u64 = 1 | 1 << 7 | 1 << 33 | GSCID << 44;
 const OF_ADDRESS: u64 = 1 << 10;
 const FENCE: u64 = 2;
+
+/// The mode with the most levels.
+const MODE_57: u32 = 10;
 
 /// More pages than that are forgotten by forgetting all.
 const MOST_PAGES: u64 = 32;
@@ -146,6 +149,21 @@ impl Walker for Iommu<'_> {
     }
     fn take_met(&mut self) -> Met {
         self.met.take()
+    }
+    fn avoids(&self) -> Vec<Fault> {
+        // Sv57 and Sv57x4.
+        let (Table::First(_, mode, _) | Table::Second(mode, _)) = self.table;
+        if mode == MODE_57 { vec![Fault::CacheAliases] } else { Vec::new() }
+    }
+    fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
+        // In the other half, where nothing is; a guest's addresses have no halves.
+        let alias = pages.data_va | if matches!(self.table, Table::First(..)) { 0xff << 56 } else { 1 << 56 };
+        let read = |va| Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        let found = self.board.access(&read(pages.data_va))?;
+        let found_of_alias = self.board.access(&read(alias))?;
+        self.take_fault()?;
+        self.invalidate(&Invalidation::EVERYTHING)?;
+        Ok(found == found_of_alias && matches!(found, Outcome::Done(_)))
     }
     fn widths(&self) -> Widths {
         Widths::Any

@@ -3,9 +3,10 @@
 use super::accesses::Place;
 use super::{Mapping, Scene, wrong};
 use crate::cells::PROTECTIONS;
+use crate::known::KNOWN_FAULTS;
 use crate::leaves::NoRoom;
 use crate::ram::{DATA_BYTES, Ram};
-use crate::walker::{Access, Outcome, Privilege, Reason, Request};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reason, Request};
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::Walkers;
 use generic_pt::{GatherMode, Prot};
@@ -37,6 +38,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
             }
         }
         self.try_every_protection(ram)?;
+        self.ask_for_faults(ram)?;
         let met = self.domain.driver.walker()?.take_met();
         self.counts.met += met;
         Ok(())
@@ -152,6 +154,34 @@ impl<F: Walkers> Scene<'_, '_, F> {
     fn read_of(&self, va: u64) -> Request {
         let bytes = self.plan.access_bytes;
         Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes, value: 0 }
+    }
+
+    /// Whether the model still has the faults that its walker avoids, by the pages with all protections and one more.
+    fn ask_for_faults(&mut self, ram: &Ram) -> io::Result<()> {
+        let granule = self.sizes()[0];
+        let with = |prot| {
+            let mut pages = self.mappings.iter().filter(|(va, _)| !self.is_window(**va));
+            pages.find(|(_, mapping)| mapping.prot == prot).map(|(va, _)| *va)
+        };
+        let pages = (with(PROT), with(PROT | Prot::NOEXEC));
+        let (Some(executable_va), Some(data_va)) = pages else {
+            return Err(wrong(format!("there are no pages with and without the permission to execute: {pages:x?}")));
+        };
+        let last_va = self.table.info().aperture.last - (granule - 1);
+        self.put_at(last_va, ram.data_pa() + DATA_BYTES / 2, granule)?;
+        let domain = self.domain;
+        let walker = &mut **domain.driver.walker()?;
+        for fault in walker.avoids() {
+            if !walker.still_has(fault, &Pages { executable_va, data_va, last_va })? {
+                let known = &KNOWN_FAULTS[fault as usize];
+                return Err(wrong(format!(
+                    "known fault {} ({}) is gone: have this version of the model no longer avoid it, and known.rs not declare it",
+                    known.letter, known.what
+                )));
+            }
+            self.counts.asked_for.count(fault);
+        }
+        Ok(())
     }
 
     /// Tries those protections in those ways that were not met before.

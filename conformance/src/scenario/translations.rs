@@ -91,10 +91,17 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let seen = expected.filter(|_| prot.is_some_and(|prot| walker.sees(prot)));
         let found = match walker.translate(va) {
             Some(found) => {
+                let found = found?;
                 if seen != expected {
+                    if found == expected {
+                        let what = "known fault b is gone: the debugger sees pages without read permission";
+                        return Err(wrong(format!(
+                            "{va:#x}: {what}; have the walker see them, and known.rs not declare it"
+                        )));
+                    }
                     self.counts.met.count(Fault::DebuggerReads);
                 }
-                found?
+                found
             }
             None => self.read_translation(walker, va, prot)?,
         };

@@ -1,7 +1,7 @@
 //! CPUs.
 
 use crate::rows::{Jobs, Needs, check, config};
-use conformance::arm::{self, Registers, Stage};
+use conformance::arm::{self, MemoryTypes, Registers, Stage};
 use conformance::arm32;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use conformance::kvm::{self, Host, Vcpu};
@@ -147,7 +147,8 @@ macro_rules! armv8 {
             check::<Format>(Layout::large(arm::RAM_PA), &config, plan, |ram, HwInfo { ttb, tcr, mair }| {
                 let stage = Stage::of(features.contains(STAGE_2), tcr)?;
                 let registers = Registers { ttb, tcr, mair };
-                Ok(Box::new(arm::Cpu::new(program, stage, registers, ram)?))
+                let types = if features.contains(S2FWB) { MemoryTypes::Forced } else { MemoryTypes::Combined };
+                Ok(Box::new(arm::Cpu::new(program, stage, types, registers, ram)?))
             })
         });)*
     };
@@ -180,6 +181,9 @@ fn armv8(jobs: &mut Jobs) {
         "stage 2, 40 bits, 16 tops" STAGE_2, 40, 40;
         "stage 2, 48 bits, 2 tops" STAGE_2, 48, 48;
         "stage 2, LPA2" STAGE_2 | LPA2, 52, 52;
+        "stage 2, LPA2, 48 bits, 2 tops" STAGE_2 | LPA2, 48, 52;
+        "stage 2, LPA2, 49 bits, 4 tops" STAGE_2 | LPA2, 49, 52;
+        "stage 2, LPA2, 50 bits, 8 tops" STAGE_2 | LPA2, 50, 52;
         "stage 2, LPA2, 51 bits, 16 tops" STAGE_2 | LPA2, 51, 52;
     }
     armv8! { jobs, armv8_64k:

@@ -116,7 +116,7 @@ impl Job {
         let (walker, result) = match self.needs {
             Needs::Qemu { program, major } => self.on_qemu(program, major),
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Needs::Kvm => ("KVM".to_owned(), self.on_kvm()),
+            Needs::Kvm => (conformance::kvm::walker(), self.on_kvm()),
         };
         let result = result.and_then(|counts| counts.gap().map_or(Ok(counts), |gap| Err(Trouble::Failed(gap))));
         Row { format: self.format, config: self.config.clone(), walker, result }
