@@ -33,6 +33,8 @@ pub enum Fault {
     NotCanonical,
     /// Addresses beyond those of stage 2 are refused without an event.
     NoEventBeyondIpa,
+    /// Addresses beyond 48 bits do not get to the SMMU.
+    NarrowSpace,
 }
 
 /// How often each fault was come across.
@@ -208,6 +210,13 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         what: "records no event of addresses beyond 44 bits in stage 2; refusals are judged by what was moved",
         shown: Shown::ByTheWay,
         is_of: |row| row.config.starts_with("SMMU, stage 2"),
+    },
+    KnownFault {
+        fault: Fault::NarrowSpace,
+        letter: 'n',
+        what: "records no event of addresses beyond 48 bits; refusals are judged by what was moved",
+        shown: Shown::ByTheWay,
+        is_of: |row| row.config.starts_with("SMMU, stage 1") && major(row) < 10,
     },
 ];
 

@@ -135,10 +135,10 @@ fn x86_pae(jobs: &mut Jobs) {
     });
 }
 
-/// One granule of ARMv8: name, features, VA and PA bits.
+/// One granule of ARMv8: name, QEMU's version, features, VA and PA bits.
 macro_rules! armv8 {
-    ($jobs:ident, $format:ident: $($name:literal $features:expr, $va:literal, $oa:literal;)*) => {
-        $($jobs.add(stringify!($format), $name, Needs::any("qemu-system-aarch64"), move |program, seed| {
+    ($jobs:ident, $format:ident: $($name:literal $major:literal $features:expr, $va:literal, $oa:literal;)*) => {
+        $($jobs.add(stringify!($format), $name, Needs::Qemu { program: "qemu-system-aarch64", major: $major }, move |program, seed| {
             #[allow(unused_imports, reason = "features of some rows")]
             use generic_pt::fmt::$format::*;
             let features: Features = FORCED.union($features);
@@ -156,45 +156,45 @@ macro_rules! armv8 {
 
 fn armv8(jobs: &mut Jobs) {
     armv8! { jobs, armv8_4k:
-        "stage 1, 48 bits" Features::empty(), 48, 48;
-        "stage 1, 39 bits" Features::empty(), 39, 40;
-        "stage 1, 30 bits" Features::empty(), 30, 40;
-        "stage 1 upper, 48 bits" UPPER_HALF, 48, 48;
-        "stage 1, LPA2" LPA2, 52, 52;
-        "stage 1 upper, LPA2" UPPER_HALF | LPA2, 52, 52;
-        "stage 2, 48 bits" STAGE_2, 48, 48;
-        "stage 2, 40 bits, 2 tops" STAGE_2, 40, 40;
-        "stage 2, 42 bits, 8 tops" STAGE_2, 42, 42;
-        "stage 2, 32 bits" STAGE_2, 32, 40;
-        "stage 2, S2FWB" STAGE_2 | S2FWB, 44, 44;
-        "stage 2, LPA2" STAGE_2 | LPA2, 52, 52;
-        "stage 2, LPA2, 50 bits, 4 tops" STAGE_2 | LPA2, 50, 52;
+        "stage 1, 48 bits" 0 Features::empty(), 48, 48;
+        "stage 1, 39 bits" 0 Features::empty(), 39, 40;
+        "stage 1, 30 bits" 0 Features::empty(), 30, 40;
+        "stage 1 upper, 48 bits" 0 UPPER_HALF, 48, 48;
+        "stage 1, LPA2" 0 LPA2, 52, 52;
+        "stage 1 upper, LPA2" 0 UPPER_HALF | LPA2, 52, 52;
+        "stage 2, 48 bits" 0 STAGE_2, 48, 48;
+        "stage 2, 40 bits, 2 tops" 0 STAGE_2, 40, 40;
+        "stage 2, 42 bits, 8 tops" 0 STAGE_2, 42, 42;
+        "stage 2, 32 bits" 0 STAGE_2, 32, 40;
+        "stage 2, S2FWB" 0 STAGE_2 | S2FWB, 44, 44;
+        "stage 2, LPA2" 0 STAGE_2 | LPA2, 52, 52;
+        "stage 2, LPA2, 50 bits, 4 tops" 0 STAGE_2 | LPA2, 50, 52;
     }
     armv8! { jobs, armv8_16k:
-        "stage 1, 47 bits" Features::empty(), 47, 48;
-        "stage 1, 48 bits" Features::empty(), 48, 48;
-        "stage 1, 36 bits" Features::empty(), 36, 40;
-        "stage 1 upper, 47 bits" UPPER_HALF, 47, 48;
-        "stage 1, LPA2" LPA2, 52, 52;
-        "stage 1 upper, LPA2" UPPER_HALF | LPA2, 52, 52;
-        "stage 2, 47 bits" STAGE_2, 47, 48;
-        "stage 2, 40 bits, 16 tops" STAGE_2, 40, 40;
-        "stage 2, 48 bits, 2 tops" STAGE_2, 48, 48;
-        "stage 2, LPA2" STAGE_2 | LPA2, 52, 52;
-        "stage 2, LPA2, 48 bits, 2 tops" STAGE_2 | LPA2, 48, 52;
-        "stage 2, LPA2, 49 bits, 4 tops" STAGE_2 | LPA2, 49, 52;
-        "stage 2, LPA2, 50 bits, 8 tops" STAGE_2 | LPA2, 50, 52;
-        "stage 2, LPA2, 51 bits, 16 tops" STAGE_2 | LPA2, 51, 52;
+        "stage 1, 47 bits" 0 Features::empty(), 47, 48;
+        "stage 1, 48 bits" 0 Features::empty(), 48, 48;
+        "stage 1, 36 bits" 0 Features::empty(), 36, 40;
+        "stage 1 upper, 47 bits" 0 UPPER_HALF, 47, 48;
+        "stage 1, LPA2" 0 LPA2, 52, 52;
+        "stage 1 upper, LPA2" 0 UPPER_HALF | LPA2, 52, 52;
+        "stage 2, 47 bits" 0 STAGE_2, 47, 48;
+        "stage 2, 40 bits, 16 tops" 0 STAGE_2, 40, 40;
+        "stage 2, 48 bits, 2 tops" 0 STAGE_2, 48, 48;
+        "stage 2, LPA2" 10 STAGE_2 | LPA2, 52, 52;
+        "stage 2, LPA2, 48 bits, 2 tops" 0 STAGE_2 | LPA2, 48, 52;
+        "stage 2, LPA2, 49 bits, 4 tops" 0 STAGE_2 | LPA2, 49, 52;
+        "stage 2, LPA2, 50 bits, 8 tops" 0 STAGE_2 | LPA2, 50, 52;
+        "stage 2, LPA2, 51 bits, 16 tops" 0 STAGE_2 | LPA2, 51, 52;
     }
     armv8! { jobs, armv8_64k:
-        "stage 1, 48 bits" Features::empty(), 48, 48;
-        "stage 1, 42 bits" Features::empty(), 42, 44;
-        "stage 1, LVA, LPA" LVA | LPA, 52, 52;
-        "stage 1 upper, LVA, LPA" UPPER_HALF | LVA | LPA, 52, 52;
-        "stage 2, 48 bits" STAGE_2, 48, 48;
-        "stage 2, 45 bits, 8 tops" STAGE_2, 45, 48;
-        "stage 2, 42 bits" STAGE_2, 42, 42;
-        "stage 2, LPA" STAGE_2 | LPA, 52, 52;
+        "stage 1, 48 bits" 0 Features::empty(), 48, 48;
+        "stage 1, 42 bits" 0 Features::empty(), 42, 44;
+        "stage 1, LVA, LPA" 0 LVA | LPA, 52, 52;
+        "stage 1 upper, LVA, LPA" 0 UPPER_HALF | LVA | LPA, 52, 52;
+        "stage 2, 48 bits" 0 STAGE_2, 48, 48;
+        "stage 2, 45 bits, 8 tops" 0 STAGE_2, 45, 48;
+        "stage 2, 42 bits" 0 STAGE_2, 42, 42;
+        "stage 2, LPA" 0 STAGE_2 | LPA, 52, 52;
     }
 }
 
