@@ -42,6 +42,8 @@ const SCTLR_MMU: u64 = SCTLR_OFF | 1;
 /// HCR_EL2: EL1 is of 64 bits; stage 2.
 const HCR_RW: u64 = 1 << 31;
 const HCR_VM: u64 = 1;
+/// And its memory types override those of stage 1.
+const HCR_FWB: u64 = 1 << 46;
 
 const DSB_SY: u32 = 0xd503_3f9f;
 const ISB: u32 = 0xd503_3fdf;
@@ -104,6 +106,30 @@ pub enum Stage {
     Second,
 }
 
+impl Stage {
+    /// Which one a table is of: stage 2, or the half that TCR_EL1 does not switch off (EPD0 or EPD1).
+    ///
+    /// # Errors
+    /// TCR_EL1 switches off both halves, or none.
+    pub fn of(is_second: bool, tcr: u64) -> io::Result<Self> {
+        match (is_second, tcr >> 7 & 1, tcr >> 23 & 1) {
+            (true, ..) => Ok(Self::Second),
+            (false, 0, 1) => Ok(Self::Lower),
+            (false, 1, 0) => Ok(Self::Upper),
+            _ => Err(io::Error::other(format!("TCR_EL1 {tcr:#x} does not leave one half"))),
+        }
+    }
+}
+
+/// What stage 2 does with the memory types of stage 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MemoryTypes {
+    /// It combines them with its own.
+    Combined,
+    /// It may override them: FEAT_S2FWB.
+    Forced,
+}
+
 /// A table and what goes with it, as the library tells.
 #[derive(Clone, Copy, Debug)]
 pub struct Registers {
@@ -129,8 +155,8 @@ impl Cpu {
     /// A CPU with a table, on a RAM that begins at [`RAM_PA`].
     ///
     /// # Errors
-    /// The machine does not work.
-    pub fn new(program: &Path, stage: Stage, registers: Registers, ram: &Ram) -> io::Result<Self> {
+    /// The machine does not work, or has no FEAT_S2FWB.
+    pub fn new(program: &Path, stage: Stage, types: MemoryTypes, registers: Registers, ram: &Ram) -> io::Result<Self> {
         let mut install: Vec<u32> = REGISTERS.iter().zip(0..).map(|(register, from)| msr(*register, from)).collect();
         install.extend([TLBI_ALLE1, DSB_SY, ISB]);
         ram.write_words(INSTALL_AT, &install)?;
@@ -152,15 +178,23 @@ impl Cpu {
         // The window is at the first VA: of the upper half, what T1SZ leaves.
         let window_va = if stage == Stage::Upper { !(u64::MAX >> (tcr >> 16 & 0x3f)) } else { 0 };
         let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, stage, window_va };
-        let at = |of: Stage| if of == stage { ttb } else { 0 };
+        // The same table in both halves: TCR_EL1 switches one of them off.
+        let at = |is_here: bool| if is_here { ttb } else { 0 };
+        let [first, second] = [at(stage != Stage::Second), at(stage == Stage::Second)];
         let (tcr, vtcr) = if stage == Stage::Second { (0, tcr) } else { (tcr, 0) };
-        let (sctlr, hcr) = if stage == Stage::Second { (SCTLR_OFF, HCR_RW | HCR_VM) } else { (SCTLR_MMU, HCR_RW) };
-        let values = [at(Stage::Lower), at(Stage::Upper), tcr, mair, sctlr, at(Stage::Second), vtcr, hcr, window_va];
+        let forced = if types == MemoryTypes::Forced { HCR_FWB } else { 0 };
+        let (sctlr, hcr) =
+            if stage == Stage::Second { (SCTLR_OFF, HCR_RW | HCR_VM | forced) } else { (SCTLR_MMU, HCR_RW) };
+        let values = [first, first, tcr, mair, sctlr, second, vtcr, hcr, window_va];
         for (value, n) in values.into_iter().zip(0..) {
             cpu.gdb.set(&format!("x{n}"), value)?;
         }
         cpu.run(INSTALL_AT, install.len())?;
-        Ok(cpu)
+        // A CPU without the feature keeps the bit clear.
+        match cpu.gdb.get("HCR_EL2")? {
+            found if found & HCR_FWB == hcr & HCR_FWB => Ok(cpu),
+            found => Err(io::Error::other(format!("HCR_EL2 is {found:#x}, and not {hcr:#x}: no FEAT_S2FWB"))),
+        }
     }
 
     /// Executes so many instructions, in EL2.
@@ -234,9 +268,12 @@ impl Walker for Cpu {
         }
     }
 
-    fn privileges(&self) -> &'static [Privilege] {
-        // Instructions are executed in EL0, whoever is asked for.
-        &[Privilege::Supervisor, Privilege::User]
+    fn privileges(&self, access: Access) -> &'static [Privilege] {
+        match access {
+            Access::Read | Access::Write => &[Privilege::Supervisor, Privilege::User],
+            // In EL0 only.
+            Access::Execute => &[Privilege::User],
+        }
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {

@@ -188,6 +188,14 @@ impl Walker for Cpu {
         })
     }
 
+    fn privileges(&self, access: Access) -> &'static [Privilege] {
+        match access {
+            Access::Read | Access::Write => &[Privilege::Supervisor],
+            // In User mode only.
+            Access::Execute => &[Privilege::User],
+        }
+    }
+
     fn instruction(&self) -> Option<&'static [u8]> {
         // It leads back.
         Some(SVC)

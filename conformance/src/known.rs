@@ -33,6 +33,8 @@ pub enum Fault {
     NotCanonical,
     /// Addresses beyond those of stage 2 are refused without an event.
     NoEventBeyondIpa,
+    /// Addresses beyond 48 bits do not get to the SMMU.
+    NarrowSpace,
 }
 
 /// How often each fault was come across.
@@ -73,6 +75,17 @@ impl fmt::Debug for Met {
     }
 }
 
+/// How it shows that a model still has a fault.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// By accesses that are tried anyway: they tell whether they came across it.
+    ByTheWay,
+    /// By asking for it, as it is avoided otherwise.
+    OnPurpose,
+    /// Not at all: hardware does the same.
+    AsHardware,
+}
+
 /// A fault of a model, which the suite avoids or undoes. docs/conformance.md has the evidence.
 #[derive(Debug)]
 pub struct KnownFault {
@@ -82,6 +95,8 @@ pub struct KnownFault {
     pub letter: char,
     /// What is wrong, and what is done about it.
     pub what: &'static str,
+    /// How it shows that the model still has it.
+    pub shown: Shown,
     is_of: fn(&Row) -> bool,
 }
 
@@ -113,60 +128,70 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         fault: Fault::DebuggerReads,
         letter: 'b',
         what: "its debugger translates by a read; pages without read permission are found by stores",
+        shown: Shown::ByTheWay,
         is_of: |row| is_qemu(row, "qemu-system-aarch64") && row.config.starts_with("stage 2"),
     },
     KnownFault {
         fault: Fault::AccessedPdptes,
         letter: 'c',
         what: "sets A in PDPTEs, where the bit is reserved; the walker clears it after each access",
+        shown: Shown::ByTheWay,
         is_of: |row| row.format == "x86_pae",
     },
     KnownFault {
         fault: Fault::GuestSign,
         letter: 'd',
         what: "refuses guest physical addresses with the highest bit set; they are not tried",
-        is_of: |row| is_g_stage_of_cpu(row) && major(row) < 10,
+        shown: Shown::OnPurpose,
+        is_of: |row| row.format == "riscv_64_g" && is_g_stage_of_cpu(row) && major(row) < 10,
     },
     KnownFault {
         fault: Fault::Hlvx,
         letter: 'e',
         what: "HLVX does not do as specified; fetches are those of a guest",
+        shown: Shown::OnPurpose,
         is_of: is_g_stage_of_cpu,
     },
     KnownFault {
         fault: Fault::CacheAliases,
         letter: 'f',
         what: "its cache drops address bits from 56 on; it is made to forget around accesses there",
-        is_of: |row| row.config.starts_with("IOMMU, Sv57"),
+        shown: Shown::OnPurpose,
+        is_of: |row| row.format.starts_with("riscv_64") && row.config.starts_with("IOMMU"),
     },
     KnownFault {
         fault: Fault::BeyondMode,
         letter: 'g',
         what: "drops address bits beyond the mode; such addresses are not tried",
+        shown: Shown::OnPurpose,
         is_of: |row| row.format == "amdv1",
     },
     KnownFault {
         fault: Fault::ForgetsDomain,
         letter: 'h',
         what: "forgets the whole domain at a page-selective invalidation; fewer stale accesses are seen",
+        shown: Shown::ByTheWay,
         is_of: |row| row.format == "amdv1" && row.config.ends_with("no gaps"),
     },
     KnownFault {
         fault: Fault::Interrupts,
         letter: 'i',
         what: "no IOVA in 0xfee0_0000 to 0xfeef_ffff, as in hardware: interrupts",
+        shown: Shown::AsHardware,
         is_of: |row| row.format == "amdv1" || row.format == "vtdss" || row.config.starts_with("VT-d"),
     },
     KnownFault {
         fault: Fault::NoRecords,
         letter: 'j',
         what: "records no faults of tables; refusals are judged by what was moved",
+        shown: Shown::ByTheWay,
         is_of: |row| row.format == "amdv1",
     },
     KnownFault {
         fault: Fault::CachedWithoutRecord,
         letter: 'k',
         what: "records no refusals that its cache gives; it forgets the address, and has to record the next one",
+        shown: Shown::ByTheWay,
         is_of: |row| {
             row.format == "vtdss"
                 || ["VT-d", "IOMMU", "SMMU, stage 2"].iter().any(|model| row.config.starts_with(model))
@@ -176,13 +201,22 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         fault: Fault::NotCanonical,
         letter: 'l',
         what: "translates addresses that are not canonical; they are not tried",
-        is_of: |row| row.walker == "KVM",
+        shown: Shown::OnPurpose,
+        is_of: |row| row.walker.starts_with("KVM"),
     },
     KnownFault {
         fault: Fault::NoEventBeyondIpa,
         letter: 'm',
         what: "records no event of addresses beyond 44 bits in stage 2; refusals are judged by what was moved",
+        shown: Shown::ByTheWay,
         is_of: |row| row.config.starts_with("SMMU, stage 2"),
+    },
+    KnownFault {
+        fault: Fault::NarrowSpace,
+        letter: 'n',
+        what: "records no event of addresses beyond 48 bits; refusals are judged by what was moved",
+        shown: Shown::ByTheWay,
+        is_of: |row| row.config.starts_with("SMMU, stage 1") && major(row) < 10,
     },
 ];
 

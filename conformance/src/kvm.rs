@@ -1,14 +1,16 @@
-//! x86_64: the MMU of this computer, through a virtual CPU of KVM.
+//! x86_64: a virtual CPU of KVM, whose tables the MMU of this computer walks, or the kernel in its place.
 
 use crate::known::Fault;
 use crate::plan::Window;
 use crate::ram::{LOW_BYTES, Ram};
-use crate::walker::{Access, Outcome, Privilege, Reach, Request, Told, UNTOLD, Walker};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Told, UNTOLD, Walker};
 use generic_pt::{Invalidation, Prot};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_dtable, kvm_regs, kvm_segment, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 use memmap2::MmapMut;
+use std::fs;
 use std::io;
+use std::path::Path;
 
 /// What the tables have to map to itself: the instructions of accesses.
 pub const WINDOW: Window = Window { pa: 0, bytes: 0x4000, prot: Prot::READ.union(Prot::WRITE) };
@@ -20,10 +22,39 @@ const HLT: &[u8] = &[0xf4];
 /// Protection, monitoring of the coprocessor, extension type, numeric error, write protection, paging.
 const CR0: u64 = 0x8001_0033;
 const CR4_PAE: u64 = 1 << 5;
+/// What a guest walks without CR4.LA57.
+const LEVELS: u32 = 4;
 /// Long mode, enabled and active.
 const EFER: u64 = 0x500;
 /// Bit 1 is always set.
 const RFLAGS: u64 = 2;
+
+/// Where the kernel shows its modules, also those that are built in, with their parameters.
+const MODULES: &str = "/sys/module";
+
+/// What serves `/dev/kvm`, as the walker's name: a module of the kernel, and whether the processor walks tables of guests itself.
+pub fn walker() -> String {
+    walker_of(Path::new(MODULES))
+}
+
+/// The same, of modules that are shown there.
+fn walker_of(modules: &Path) -> String {
+    let entries = fs::read_dir(modules).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut vendors: Vec<String> = names.filter(|name| name.starts_with("kvm_")).collect();
+    vendors.sort();
+    let has = |parameter: &str| {
+        let is_on = |vendor: &String| {
+            let value = fs::read_to_string(modules.join(vendor).join("parameters").join(parameter));
+            value.is_ok_and(|value| matches!(value.trim(), "Y" | "1"))
+        };
+        !vendors.is_empty() && vendors.iter().all(is_on)
+    };
+    // Nested paging of Intel and of AMD. Without it the kernel makes tables of its own from those of the guest.
+    let how = ["ept", "npt"].into_iter().find(|parameter| has(parameter)).unwrap_or("software");
+    let who = if vendors.is_empty() { "unknown module".to_owned() } else { vendors.join("+") };
+    format!("KVM ({who}, {how})")
+}
 
 /// What KVM gives its guests.
 #[derive(Clone, Copy, Debug)]
@@ -98,11 +129,14 @@ pub struct Vcpu {
 }
 
 impl Vcpu {
-    /// A virtual CPU with a table of four levels, on a RAM that begins at 0.
+    /// A virtual CPU with a table of so many levels, on a RAM that begins at 0.
     ///
     /// # Errors
-    /// KVM refuses.
-    pub fn new(cr3: u64, ram: &Ram) -> io::Result<Self> {
+    /// There are not four levels: not every KVM gives its guests more.
+    pub fn new(cr3: u64, levels: u32, ram: &Ram) -> io::Result<Self> {
+        if levels != LEVELS {
+            return Err(io::Error::other(format!("the library tells of {levels} levels; this guest walks {LEVELS}")));
+        }
         // mov rax, [rbx] and mov [rbx], rcx; hlt.
         ram.write(READ_AT, &[0x48, 0x8b, 0x03, 0xf4])?;
         ram.write(WRITE_AT, &[0x48, 0x89, 0x0b, 0xf4])?;
@@ -180,6 +214,15 @@ impl Walker for Vcpu {
         if is_canonical { Reach::Asked } else { Reach::Avoided(Fault::NotCanonical) }
     }
 
+    fn avoids(&self) -> Vec<Fault> {
+        vec![Fault::NotCanonical]
+    }
+
+    fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
+        // Not the sign of bit 47.
+        self.translate(pages.data_va | 1 << 48).transpose().map(|found| found.flatten().is_some())
+    }
+
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
         let Request { va, access, value, .. } = *request;
         let rip = match access {
@@ -220,5 +263,33 @@ impl Walker for Vcpu {
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         // The format has no permission to execute.
         access != Access::Write || prot.contains(Prot::WRITE)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with_modules(modules: &[(&str, &[(&str, &str)])]) -> io::Result<String> {
+        let directory = tempfile::tempdir()?;
+        for (module, parameters) in modules {
+            let at = directory.path().join(module).join("parameters");
+            fs::create_dir_all(&at)?;
+            for (parameter, value) in *parameters {
+                fs::write(at.join(parameter), value)?;
+            }
+        }
+        Ok(walker_of(directory.path()))
+    }
+
+    #[test]
+    fn the_walker_is_named_by_the_module_that_serves_it() -> io::Result<()> {
+        let kvm: (&str, &[(&str, &str)]) = ("kvm", &[("ept", "Y")]);
+        assert_eq!(with_modules(&[kvm, ("kvm_intel", &[("ept", "Y\n")])])?, "KVM (kvm_intel, ept)");
+        assert_eq!(with_modules(&[kvm, ("kvm_intel", &[("ept", "N\n")])])?, "KVM (kvm_intel, software)");
+        assert_eq!(with_modules(&[kvm, ("kvm_amd", &[("npt", "1\n")])])?, "KVM (kvm_amd, npt)");
+        assert_eq!(with_modules(&[kvm, ("kvm_pvm", &[])])?, "KVM (kvm_pvm, software)");
+        assert_eq!(with_modules(&[kvm])?, "KVM (unknown module, software)");
+        Ok(())
     }
 }

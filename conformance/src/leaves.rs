@@ -1,49 +1,71 @@
-//! Which leaves a row's tables had when they were walked.
+//! Through which leaves a row's walker went.
 
 use std::fmt;
 use std::ops::AddAssign;
 
-/// How many leaves of each size were in tables that were walked, and which sizes there have to be.
+/// Why a page size is not tried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NoRoom {
+    /// There is none for it beside the window.
+    Va,
+    /// It is larger than the physical addresses of the machine.
+    Pa,
+    /// The machine does not have it.
+    Machine,
+}
+
+/// Reasons, in their order.
+const NO_ROOM: [(NoRoom, &str); 3] = [
+    (NoRoom::Va, "too large for the VA"),
+    (NoRoom::Pa, "too large for the PA"),
+    (NoRoom::Machine, "the machine does not have it"),
+];
+
+/// One number for each size, as a power of two.
+type OfSizes = [u64; u64::BITS as usize];
+
+/// How often the walker went through leaves of each size, and which sizes it has to go through.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Leaves {
-    /// Of each size, as a power of two.
-    written: [u64; u64::BITS as usize],
+    /// Translations and accesses that succeeded.
+    walked: OfSizes,
+    /// How often a leaf took the place of tables that the walker had used, and tables that of the leaf.
+    replaced: OfSizes,
     /// Sizes that the row claims, one bit each.
     claimed: u64,
-    /// Sizes that are not tried, as they would leave no room for others in the VA, or in the physical addresses.
-    without_va: u64,
-    without_pa: u64,
+    /// Those of them that are above the lowest level, so that tables can have their place.
+    above: u64,
+    /// Sizes that are not tried, by the reason.
+    without: [u64; NO_ROOM.len()],
 }
 
 impl Default for Leaves {
     fn default() -> Self {
-        Self { written: [0; u64::BITS as usize], claimed: 0, without_va: 0, without_pa: 0 }
+        let none = [0; u64::BITS as usize];
+        Self { walked: none, replaced: none, claimed: 0, above: 0, without: [0; NO_ROOM.len()] }
     }
 }
 
 impl Leaves {
-    /// Claims those of the table's page sizes of which there is room for four, and for eight in the physical addresses. Returns
-    /// them, smallest first.
-    pub fn claim(&mut self, sizes: u64, last_va_offset: u64, last_pa: u64) -> Vec<u64> {
-        let (mut claimed, mut without_va, mut without_pa) = (0, 0, 0);
-        for size in bits(sizes) {
-            if size - 1 > last_va_offset / 4 {
-                without_va |= size;
-            } else if size > last_pa / 8 {
-                without_pa |= size;
-            } else {
-                claimed |= size;
-            }
-        }
-        self.claimed |= claimed;
-        self.without_va |= without_va;
-        self.without_pa |= without_pa;
-        bits(claimed).collect()
+    /// Claims a size; a leaf of it has the place of tables, or only of other leaves.
+    pub fn claim(&mut self, size: u64, is_above: bool) {
+        self.claimed |= size;
+        self.above |= if is_above { size } else { 0 };
     }
 
-    /// One leaf of that size, as a power of two.
+    /// A size that cannot be tried.
+    pub fn leave_out(&mut self, sizes: u64, reason: NoRoom) {
+        self.without[reason as usize] |= sizes;
+    }
+
+    /// The walker went through one of that size, as a power of two.
     pub fn count(&mut self, size_lg2: u32) {
-        self.written[size_lg2 as usize] += 1;
+        self.walked[size_lg2 as usize] += 1;
+    }
+
+    /// A leaf of that size took the place of tables, and tables took its place.
+    pub fn count_replaced(&mut self, size: u64) {
+        self.replaced[size.ilog2() as usize] += 1;
     }
 
     /// Whether anything is claimed.
@@ -51,38 +73,50 @@ impl Leaves {
         self.claimed != 0
     }
 
-    /// Sizes that are claimed, and of which no table had a leaf.
+    /// Sizes that are claimed, and through which the walker never went.
     pub fn missing(&self) -> Sizes {
-        Sizes(bits(self.claimed).filter(|size| self.of(*size) == 0).sum())
+        Sizes(bits(self.claimed).filter(|size| of(&self.walked, *size) == 0).sum())
     }
 
-    fn of(&self, size: u64) -> u64 {
-        self.written[size.ilog2() as usize]
+    /// Sizes that never took the place of tables, though they could.
+    pub fn not_replaced(&self) -> Sizes {
+        Sizes(bits(self.above).filter(|size| of(&self.replaced, *size) == 0).sum())
     }
+}
+
+fn of(numbers: &OfSizes, size: u64) -> u64 {
+    numbers[size.ilog2() as usize]
 }
 
 impl AddAssign for Leaves {
     fn add_assign(&mut self, more: Self) {
-        for (count, more) in self.written.iter_mut().zip(more.written) {
-            *count += more;
+        for (counts, more) in [(&mut self.walked, more.walked), (&mut self.replaced, more.replaced)] {
+            for (count, more) in counts.iter_mut().zip(more) {
+                *count += more;
+            }
+        }
+        for (sizes, more) in self.without.iter_mut().zip(more.without) {
+            *sizes |= more;
         }
         self.claimed |= more.claimed;
-        self.without_va |= more.without_va;
-        self.without_pa |= more.without_pa;
+        self.above |= more.above;
     }
 }
 
 impl fmt::Display for Leaves {
-    /// What there was, how many of the rarest, and what was left out, and why.
+    /// Which there were, how often the rarest was walked, and what was left out, and why; then what took the place of tables.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "leaves of {}", Sizes(self.claimed))?;
-        if let Some(rarest) = bits(self.claimed).min_by_key(|size| self.of(*size)) {
-            write!(f, "; fewest {} of {}", self.of(rarest), Sizes(rarest))?;
+        write!(f, "walked leaves of {}", Sizes(self.claimed))?;
+        if let Some(rarest) = bits(self.claimed).min_by_key(|size| of(&self.walked, *size)) {
+            write!(f, "; fewest {} of {}", of(&self.walked, rarest), Sizes(rarest))?;
         }
-        for (sizes, what) in [(self.without_va, "VA"), (self.without_pa, "PA")] {
+        for ((_, reason), sizes) in NO_ROOM.iter().zip(self.without) {
             if sizes != 0 {
-                write!(f, "; not tried {}: too large for the {what}", Sizes(sizes))?;
+                write!(f, "; not tried {}: {reason}", Sizes(sizes))?;
             }
+        }
+        if let Some(rarest) = bits(self.above).map(|size| of(&self.replaced, size)).min() {
+            write!(f, "; in the place of tables and back {}, fewest {rarest}", Sizes(self.above))?;
         }
         Ok(())
     }
@@ -135,6 +169,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn reasons_are_in_their_order() {
+        for (n, (reason, _)) in NO_ROOM.iter().enumerate() {
+            assert_eq!(*reason as usize, n);
+        }
+    }
+
+    #[test]
     fn sizes_are_told_with_units() {
         let text = |sizes| Sizes(sizes).to_string();
         assert_eq!(text(0x4020_1000), "4K 2M 1G");
@@ -144,15 +185,24 @@ mod tests {
     }
 
     #[test]
-    fn a_claimed_size_without_a_leaf_is_missing() {
+    fn a_claimed_size_that_was_not_walked_is_missing() {
         let mut leaves = Leaves::default();
-        assert_eq!(leaves.claim(0x4020_1000, u64::MAX >> 34, u64::MAX >> 12), [0x1000, 0x20_0000]);
+        leaves.claim(0x1000, false);
+        leaves.claim(0x20_0000, true);
+        leaves.leave_out(0x4000_0000, NoRoom::Va);
         leaves.count(12);
         assert_eq!(leaves.missing().to_string(), "2M");
-        assert_eq!(leaves.to_string(), "leaves of 4K 2M; fewest 0 of 2M; not tried 1G: too large for the VA");
+        assert_eq!(
+            leaves.to_string(),
+            "walked leaves of 4K 2M; fewest 0 of 2M; not tried 1G: too large for the VA; \
+             in the place of tables and back 2M, fewest 0"
+        );
         let mut more = Leaves::default();
         more.count(21);
         leaves += more;
         assert!(leaves.missing().is_empty());
+        assert_eq!(leaves.not_replaced().to_string(), "2M");
+        leaves.count_replaced(0x20_0000);
+        assert!(leaves.not_replaced().is_empty());
     }
 }

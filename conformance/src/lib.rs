@@ -10,14 +10,17 @@
 //! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
 //! * [`plan`], [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
-//! * [`seeds`]: a configuration with several seeds; [`matrix`]: who agreed with what; [`leaves`]: on which leaves; [`known`]: faults of
-//!   the models.
+//! * [`seeds`]: a configuration with several seeds; [`matrix`]: who agreed with what; [`leaves`]: through which leaves; [`cells`]: with
+//!   which protections; [`known`]: faults of the models; [`expected`]: what a whole run
+//!   has.
 
 #![deny(missing_debug_implementations, unsafe_code)]
 
 pub mod arm;
 pub mod arm32;
+pub mod cells;
 pub mod edu;
+pub mod expected;
 pub mod gdb;
 pub mod hardware;
 pub mod iommu;

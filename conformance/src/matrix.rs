@@ -1,6 +1,7 @@
 //! Who agreed with what.
 
-use crate::known::{KNOWN_FAULTS, KnownFault, Met};
+use crate::cells::Cells;
+use crate::known::{KNOWN_FAULTS, KnownFault, Met, Shown};
 use crate::leaves::Leaves;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -49,10 +50,37 @@ pub struct Counts {
     pub tables: u64,
     /// Of these, the ones above 4 GiB.
     pub high_tables: u64,
+    /// Addresses that the walker cannot be asked about.
+    pub elsewhere: u64,
     /// Faults of the model.
     pub met: Met,
-    /// Leaves of the tables that were walked.
+    /// Of these, the ones that were asked for: the model still has them.
+    pub asked_for: Met,
+    /// Leaves that were walked.
     pub leaves: Leaves,
+    /// Protections that were tried.
+    pub cells: Cells,
+}
+
+impl Counts {
+    /// What the row claims and did not show, as a sentence.
+    pub fn gap(&self) -> Option<String> {
+        let (missing, not_replaced) = (self.leaves.missing(), self.leaves.not_replaced());
+        let empty: Vec<_> = self.cells.missing().collect();
+        if !missing.is_empty() {
+            Some(format!("no leaf of {missing} was walked: {}", self.leaves))
+        } else if !not_replaced.is_empty() {
+            Some(format!("no leaf of {not_replaced} took the place of tables: {}", self.leaves))
+        } else if let [(prot, (access, privilege)), ..] = empty[..] {
+            let others = empty.len() - 1;
+            Some(format!(
+                "no {access:?} of {privilege:?} met {prot:?}, and {others} others did not come up: {}",
+                self.cells
+            ))
+        } else {
+            None
+        }
+    }
 }
 
 impl AddAssign for Counts {
@@ -65,8 +93,11 @@ impl AddAssign for Counts {
         self.stale += more.stale;
         self.tables += more.tables;
         self.high_tables += more.high_tables;
+        self.elsewhere += more.elsewhere;
         self.met += more.met;
+        self.asked_for += more.asked_for;
         self.leaves += more.leaves;
+        self.cells += more.cells;
     }
 }
 
@@ -108,15 +139,25 @@ impl Matrix {
     /// Known faults that are declared for rows of a format and walker which ran, and were not come across in any, or the other way
     /// round: each as a sentence.
     pub fn false_faults(&self) -> Vec<String> {
+        let mut sentences = Vec::new();
         let mut lines: BTreeMap<(&str, &str), [BTreeSet<char>; 2]> = BTreeMap::new();
         for row in &self.rows {
             if let Ok(counts) = &row.result {
+                let is_taken = |known: &KnownFault| {
+                    let is_avoided = known.shown == Shown::OnPurpose && counts.met[known.fault] != 0;
+                    is_avoided && counts.asked_for[known.fault] == 0
+                };
+                sentences.extend(letters(is_taken).map(|letter| {
+                    format!(
+                        "{} {} on {}: fault {letter} was avoided and not asked for",
+                        row.format, row.config, row.walker
+                    )
+                }));
                 let [declared, met] = lines.entry((row.format, &row.walker)).or_default();
                 declared.extend(letters(|known| known.is_of(row)));
                 met.extend(letters(|known| counts.met[known.fault] != 0));
             }
         }
-        let mut sentences = Vec::new();
         for ((format, walker), [declared, met]) in lines {
             let of = format!("{format} on {walker}");
             sentences
@@ -144,8 +185,10 @@ impl fmt::Display for Row {
                 of_users,
                 stale: 0,
                 leaves,
+                cells,
                 tables,
                 high_tables,
+                elsewhere,
                 ..
             }) => {
                 write!(
@@ -158,7 +201,11 @@ impl fmt::Display for Row {
                     write!(f, "; {of_users} of users)")?
                 }
                 if leaves.is_claimed() {
-                    write!(f, "\n{:11}{high_tables} of {tables} tables above 4 GiB; {leaves}", "")
+                    write!(f, "\n{:11}{high_tables} of {tables} tables above 4 GiB; ", "")?;
+                    if *elsewhere != 0 {
+                        write!(f, "{elsewhere} places out of its reach; ")?;
+                    }
+                    write!(f, "{cells}\n{:11}{leaves}", "")
                 } else {
                     Ok(())
                 }
@@ -259,8 +306,24 @@ mod tests {
         let of = "x86_pae on qemu-system-x86_64 10.0.2: fault";
         assert_eq!(matrix(&[Fault::AccessedPdptes]).false_faults(), [""; 0]);
         assert_eq!(matrix(&[]).false_faults(), [format!("{of} c was not come across")]);
-        let both = [Fault::AccessedPdptes, Fault::Hlvx];
-        assert_eq!(matrix(&both).false_faults(), [format!("{of} e is not declared")]);
+        let both = [Fault::AccessedPdptes, Fault::NoRecords];
+        assert_eq!(matrix(&both).false_faults(), [format!("{of} j is not declared")]);
+    }
+
+    #[test]
+    fn an_avoided_fault_has_to_be_asked_for() {
+        let mut of_mode = matrix(&[]);
+        let mut counts = Counts::default();
+        for fault in [Fault::BeyondMode, Fault::ForgetsDomain, Fault::Interrupts, Fault::NoRecords] {
+            counts.met.count(fault);
+        }
+        let config = "mode 3: no gaps".to_owned();
+        let row = |counts| Row { format: "amdv1", config: config.clone(), walker: "q".to_owned(), result: Ok(counts) };
+        of_mode.rows = vec![row(counts)];
+        assert_eq!(of_mode.false_faults(), ["amdv1 mode 3: no gaps on q: fault g was avoided and not asked for"]);
+        counts.asked_for.count(Fault::BeyondMode);
+        of_mode.rows = vec![row(counts)];
+        assert_eq!(of_mode.false_faults(), [""; 0]);
     }
 
     #[test]

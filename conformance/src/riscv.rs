@@ -145,7 +145,7 @@ impl Walker for Hart {
         Some(&[0x13, 0, 0, 0])
     }
 
-    fn privileges(&self) -> &'static [Privilege] {
+    fn privileges(&self, _: Access) -> &'static [Privilege] {
         &[Privilege::Supervisor, Privilege::Guarded, Privilege::User]
     }
 

@@ -5,7 +5,7 @@ use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen};
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Reach, Request, Walker};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::ops::Range;
@@ -25,6 +25,8 @@ const MPV: u64 = 1 << 39;
 const XLEN_64: u64 = 0xa_0000_0000;
 
 const MRET_AT: u64 = INSTRUCTIONS + 8;
+const HLVX_AT: u64 = INSTRUCTIONS + 12;
+const HFENCE_AT: u64 = INSTRUCTIONS + 16;
 
 /// Causes of traps: ecall of a guest's user, and of its supervisor; guest page faults.
 const CALL_OF_USER: u64 = 8;
@@ -49,8 +51,7 @@ pub struct Guest {
 }
 
 impl Guest {
-    /// A hart with a table of so many GPA bits, on a RAM that begins at [`RAM_PA`]: `mode` and page number as the library gives
-    /// them.
+    /// A hart with a table, on a RAM that begins at [`RAM_PA`]: `mode` and page number as the library gives them.
     ///
     /// # Errors
     /// The machine does not work.
@@ -58,24 +59,26 @@ impl Guest {
         program: &Path,
         xlen: Xlen,
         extensions: &[&str],
-        gpa_bits: u32,
         (mode, ppn): (u32, u64),
         ram: &Ram,
     ) -> io::Result<Self> {
         // hlv.d and hsv.d, or hlv.w and hsv.w: from a1's address to a0, and there from a2; mret.
-        let code: [u32; 3] = match xlen {
-            Xlen::Bits64 => [0x6c05_c573, 0x6ec5_c073, 0x3020_0073],
-            Xlen::Bits32 => [0x6805_c573, 0x6ac5_c073, 0x3020_0073],
+        // And hlvx.wu, which reads what can be executed; hfence.gvma of everything.
+        let code: [u32; 5] = match xlen {
+            Xlen::Bits64 => [0x6c05_c573, 0x6ec5_c073, 0x3020_0073, 0x6835_c573, 0x6200_0073],
+            Xlen::Bits32 => [0x6805_c573, 0x6ac5_c073, 0x3020_0073, 0x6835_c573, 0x6200_0073],
         };
         ram.write_words(INSTRUCTIONS, &code)?;
-        let (name, hgatp) = match xlen {
-            Xlen::Bits64 => ("rv64", u64::from(mode) << 60 | ppn),
+        let (name, hgatp, gpa_bits) = match xlen {
+            // Two bits more than Sv39, Sv48 and Sv57 have.
+            Xlen::Bits64 => ("rv64", u64::from(mode) << 60 | ppn, 41 + 9 * mode.saturating_sub(8)),
             // One bit, for the mode that `iohgatp` calls 8.
-            Xlen::Bits32 => ("rv32", u64::from(mode == 8) << 31 | ppn),
+            Xlen::Bits32 => ("rv32", u64::from(mode == 8) << 31 | ppn, 34),
         };
         let cpu = [&[name, "pmp=false", "h=true"], extensions].concat().join(",");
         let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
-        let has_sign_fault = vm::major(program)? < 10;
+        // With 32 bits no address register reaches so far.
+        let has_sign_fault = vm::major(program)? < 10 && xlen == Xlen::Bits64;
         let mut guest = Self {
             _vm: vm,
             gdb: Gdb::new(channel)?,
@@ -94,9 +97,29 @@ impl Guest {
     }
 
     fn forget(&mut self) -> io::Result<()> {
-        // Only a change does it.
-        self.gdb.set("hgatp", 0)?;
-        self.gdb.set("hgatp", self.hgatp)
+        self.gdb.set("priv", MACHINE)?;
+        self.gdb.set("hgatp", self.hgatp)?;
+        // A change of the register does not do it, in QEMU 7.2 as in hardware.
+        self.gdb.set("pc", HFENCE_AT)?;
+        self.gdb.step()?;
+        match self.gdb.get("pc")? {
+            pc if pc == HFENCE_AT + 4 => Ok(()),
+            pc => Err(io::Error::other(format!("hfence.gvma ended at {pc:#x}"))),
+        }
+    }
+
+    /// Reads by HLVX. Returns the cause of the trap, if there is one.
+    fn hlvx(&mut self, va: u64) -> io::Result<Option<u64>> {
+        self.gdb.set("hstatus", if self.xlen == Xlen::Bits64 { SPVP | VSXL_64 } else { SPVP })?;
+        for (register, value) in [("priv", MACHINE), ("a1", va), ("pc", HLVX_AT)] {
+            self.gdb.set(register, value)?;
+        }
+        self.gdb.step()?;
+        match self.gdb.get("pc")? {
+            pc if pc == HLVX_AT + 4 => Ok(None),
+            pc if pc == TRAP => self.gdb.get("mcause").map(Some),
+            pc => Err(io::Error::other(format!("hlvx of {va:#x} ended at {pc:#x}"))),
+        }
     }
 
     /// Goes to an address as the guest's supervisor or user, by mret.
@@ -129,6 +152,19 @@ impl Walker for Guest {
 
     fn take_met(&mut self) -> Met {
         self.met.take()
+    }
+
+    fn avoids(&self) -> Vec<Fault> {
+        if self.has_sign_fault { vec![Fault::Hlvx, Fault::GuestSign] } else { vec![Fault::Hlvx] }
+    }
+
+    fn still_has(&mut self, fault: Fault, pages: &Pages) -> io::Result<bool> {
+        let request = |va| Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        match fault {
+            Fault::GuestSign => Ok(matches!(self.access(&request(pages.last_va))?, Outcome::Fault(_))),
+            // It reads what can be executed, and raises the exception of a load otherwise.
+            _ => Ok(self.hlvx(pages.executable_va)?.is_some() || self.hlvx(pages.data_va)? != Some(LOAD_REFUSED)),
+        }
     }
 
     fn sees(&self, prot: Prot) -> bool {
@@ -173,7 +209,7 @@ impl Walker for Guest {
         Some(&[0x73, 0, 0, 0])
     }
 
-    fn privileges(&self) -> &'static [Privilege] {
+    fn privileges(&self, _: Access) -> &'static [Privilege] {
         // Of the guest, whose own tables are off: to the G-stage all are users.
         &[Privilege::Supervisor, Privilege::User]
     }

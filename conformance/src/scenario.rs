@@ -1,9 +1,11 @@
 //! Tables with pages of every size, and what has to be true of them, whoever walks.
 
 mod accesses;
+mod replacements;
 mod transfers;
 mod translations;
 
+use crate::cells::PROTECTIONS;
 use crate::hardware::VmDomain;
 use crate::matrix::Counts;
 use crate::plan::{Plan, Window};
@@ -30,6 +32,8 @@ pub struct Scene<'d, 'r, F: Walkers> {
     domain: &'d VmDomain<'r>,
     table: PtIommu<F, &'d VmDomain<'r>>,
     mappings: BTreeMap<u64, Mapping>,
+    /// The leaves of the table: size of each, as a power of two.
+    leaves: BTreeMap<u64, u32>,
     counts: Counts,
     rng: Rng,
     plan: Plan,
@@ -70,6 +74,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             domain,
             table,
             mappings: BTreeMap::new(),
+            leaves: BTreeMap::new(),
             counts: Counts { tables: 1, high_tables: ram.layout().has_high_tables().into(), ..Counts::default() },
             rng: Rng::new(plan.seed),
             plan,
@@ -134,7 +139,9 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         let granule = self.sizes()[0];
         let span = info.aperture.last - info.aperture.va;
         let pa_last = u64::MAX >> (u64::BITS - self.plan.pa_bits.min(info.max_oa_lg2));
-        let fitting = self.counts.leaves.claim(info.page_sizes & self.plan.sizes, span, pa_last);
+        // Those that leave room for others.
+        let fits = |size: &u64| size - 1 <= span / 4 && *size <= pa_last / 8;
+        let fitting: Vec<u64> = self.sizes().into_iter().filter(fits).collect();
         let of_each = if let Choice::Each(n) = choice { fitting.iter().rev().nth(n).copied() } else { None };
         let size = if let Some(size) = of_each { size } else { self.rng.one_of(&fitting) };
         // Half of all lead to RAM: they are a part of its data, or the data are a part of them.
@@ -158,7 +165,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             // The halves mirror each other.
             va = (!va).wrapping_sub(bytes - 1);
         }
-        let prot = self.random_prot();
+        let prot = self.rng.one_of(&PROTECTIONS);
         let pa = if let Some(area) = area {
             if is_around { area.start } else { area.start + self.rng.below(area.end - area.start - bytes) }
         } else {
@@ -174,13 +181,6 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         let unaligned = is_odd && bytes / granule <= 2048 && (pa >> 32 == 0 || granule & self.plan.high_sizes != 0);
         let pa = pa & !(if unaligned { granule } else { size } - 1);
         self.map(va, pa, bytes, prot)
-    }
-
-    /// One of all combinations, but for those that no format takes.
-    fn random_prot(&mut self) -> Prot {
-        self.rng.one_of(&[Prot::READ, Prot::WRITE, Prot::READ | Prot::WRITE])
-            | self.rng.one_of(&[Prot::empty(), Prot::CACHE, Prot::MMIO])
-            | self.rng.one_of(&[Prot::empty(), Prot::NOEXEC])
     }
 
     fn random_unmap(&mut self) -> io::Result<()> {
@@ -230,7 +230,10 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     fn reaches(&mut self, walker: &dyn Walker, va: u64, pa: Option<u64>) -> bool {
         match walker.reaches(va, pa) {
             Reach::Asked => true,
-            Reach::Elsewhere => false,
+            Reach::Elsewhere => {
+                self.counts.elsewhere += 1;
+                false
+            }
             Reach::Avoided(fault) => {
                 self.counts.met.count(fault);
                 false

@@ -115,6 +115,17 @@ pub enum Reach {
     Avoided(Fault),
 }
 
+/// Pages by which a fault of a model is asked for. Nothing else is mapped, but for the window.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages {
+    /// May be read, written and executed.
+    pub executable_va: u64,
+    /// May be read and written.
+    pub data_va: u64,
+    /// May be read and written: the last of the table's reach.
+    pub last_va: u64,
+}
+
 /// A machine with a table.
 pub trait Walker {
     /// The physical address that `va` translates to, where the machine can be asked without an access. Of others a read tells, as
@@ -128,8 +139,8 @@ pub trait Walker {
         None
     }
 
-    /// Who can try something.
-    fn privileges(&self) -> &'static [Privilege] {
+    /// Who can try that.
+    fn privileges(&self, _access: Access) -> &'static [Privilege] {
         &[Privilege::Supervisor]
     }
 
@@ -146,6 +157,19 @@ pub trait Walker {
     /// The faults of the model that were come across in here since this was asked last.
     fn take_met(&mut self) -> Met {
         Met::default()
+    }
+
+    /// Faults of the model that are avoided or undone in here, so that an access does not show whether it still has them.
+    fn avoids(&self) -> Vec<Fault> {
+        Vec::new()
+    }
+
+    /// Whether the model still has a fault that is avoided, by these pages.
+    ///
+    /// # Errors
+    /// The machine does not work, or nothing of that fault is avoided.
+    fn still_has(&mut self, fault: Fault, _pages: &Pages) -> io::Result<bool> {
+        Err(io::Error::other(format!("this walker does not avoid {fault:?}")))
     }
 
     /// Makes it forget what a driver has to make it forget.

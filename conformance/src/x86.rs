@@ -59,15 +59,38 @@ const OF_WRITE: u64 = 1 << 1;
 const OF_USER: u64 = 1 << 2;
 const OF_FETCH: u64 = 1 << 4;
 
-/// The kinds of paging.
+/// Which tables are walked, as the library tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Paging {
+pub enum Tables {
     /// Three levels, the top with four items; 32-bit VA.
-    Pae,
-    /// Four levels.
-    Four,
-    /// Five levels.
-    Five,
+    Pae {
+        /// CR3.
+        cr3: u32,
+    },
+    /// Four levels or five.
+    Long {
+        /// CR3.
+        cr3: u64,
+        /// Of which CR4.LA57 chooses.
+        levels: u32,
+    },
+}
+
+impl Tables {
+    /// CR3, CR4 and EFER.
+    ///
+    /// # Errors
+    /// No paging has so many levels.
+    fn registers(self) -> io::Result<[u64; 3]> {
+        match self {
+            Self::Pae { cr3 } => Ok([cr3.into(), CR4_PAE, EFER_NX]),
+            Self::Long { cr3, levels: 4 } => Ok([cr3, CR4_PAE, EFER_LONG_MODE_AND_NX]),
+            Self::Long { cr3, levels: 5 } => Ok([cr3, CR4_PAE | CR4_LA57, EFER_LONG_MODE_AND_NX]),
+            Self::Long { levels, .. } => {
+                Err(io::Error::other(format!("the library tells of {levels} levels; x86 has 4 or 5")))
+            }
+        }
+    }
 }
 
 /// A CPU that stands still.
@@ -75,20 +98,19 @@ pub enum Paging {
 pub struct Cpu<'r> {
     _vm: Vm,
     gdb: Gdb,
-    paging: Paging,
+    is_pae: bool,
     ram: &'r Ram,
     met: Met,
 }
 
 impl<'r> Cpu<'r> {
-    /// A CPU with 52 physical address bits, on a RAM that begins at [`RAM_PA`].
+    /// A CPU with tables, which could walk five levels and has 52 physical address bits, on a RAM that begins at [`RAM_PA`].
     ///
     /// # Errors
-    /// The machine does not start.
-    pub fn new(program: &Path, paging: Paging, ram: &'r Ram) -> io::Result<Self> {
-        let cpu = if paging == Paging::Five { "max,la57=on,phys-bits=52" } else { "max,phys-bits=52" };
-        let is_32_bit = paging == Paging::Pae;
-        let code: u64 = if is_32_bit { 0x00cf_9b00_0000_ffff } else { 0x00af_9b00_0000_ffff };
+    /// The machine does not work.
+    pub fn new(program: &Path, tables: Tables, ram: &'r Ram) -> io::Result<Self> {
+        let is_pae = matches!(tables, Tables::Pae { .. });
+        let code: u64 = if is_pae { 0x00cf_9b00_0000_ffff } else { 0x00af_9b00_0000_ffff };
         let data: u64 = 0x00cf_9300_0000_ffff;
         let of_user = 3 << 45;
         // Of 32-bit code, available, at 0.
@@ -107,33 +129,32 @@ impl<'r> Cpu<'r> {
         ram.write(TASK_STACK_SELECTOR_32, &(8 * KERNEL_DATA as u16).to_le_bytes())?;
         ram.write(TASK_INTERRUPT_STACK, &STACK.to_le_bytes())?;
         // Gates are twice as large in 64-bit code, and name a stack; handlers are below 64 KiB.
-        let (gate_bytes, stack) = if is_32_bit { (8, 0) } else { (16, 1 << 32) };
+        let (gate_bytes, stack) = if is_pae { (8, 0) } else { (16, 1 << 32) };
         for vector in GATES {
             let gate = (HANDLERS + 16 * vector) | (8 * KERNEL_CODE) << 16 | stack | 0x8e << 40;
             ram.write(gate_bytes * vector, &gate.to_le_bytes())?;
         }
         // mov rax, [rbx] and mov [rbx], rcx; without the prefix of 64 bits eax, [ebx] and ecx.
-        let skipped = usize::from(is_32_bit);
+        let skipped = usize::from(is_pae);
         ram.write(READ_AT, &[0x48, 0x8b, 0x03][skipped..])?;
         ram.write(WRITE_AT, &[0x48, 0x89, 0x0b][skipped..])?;
         ram.write(LOAD_TASK_AT, LOAD_TASK)?;
-        let (vm, channel) = Vm::start(program, "q35", Channel::Debugger, &["-cpu", cpu], ram)?;
-        Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, paging, ram, met: Met::default() })
+        let (vm, channel) = Vm::start(program, "q35", Channel::Debugger, &["-cpu", "max,la57=on,phys-bits=52"], ram)?;
+        let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, is_pae, ram, met: Met::default() };
+        cpu.install(tables.registers()?)?;
+        Ok(cpu)
     }
 
     /// Points the CPU to a table.
-    ///
-    /// # Errors
-    /// The machine does not work.
-    pub fn install(&mut self, cr3: u64) -> io::Result<()> {
+    fn install(&mut self, [cr3, cr4, efer]: [u64; 3]) -> io::Result<()> {
         let gdb = &mut self.gdb;
         gdb.set("cr0", CR0_PROTECTED)?;
-        gdb.set("cr4", if self.paging == Paging::Five { CR4_PAE | CR4_LA57 } else { CR4_PAE })?;
-        gdb.set("efer", if self.paging == Paging::Pae { EFER_NX } else { EFER_LONG_MODE_AND_NX })?;
+        gdb.set("cr4", cr4)?;
+        gdb.set("efer", efer)?;
         gdb.set("cs", 8 * KERNEL_CODE)?;
         gdb.set("ss", 8 * KERNEL_DATA)?;
         gdb.set("cr3", cr3)?;
-        if self.paging == Paging::Pae {
+        if self.is_pae {
             self.load_task()?;
         }
         self.gdb.set("cr0", CR0_PAGING)
@@ -176,7 +197,7 @@ impl Walker for Cpu<'_> {
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
         let Request { va, access, privilege, value, .. } = *request;
         let gdb = &mut self.gdb;
-        let move_bytes = if self.paging == Paging::Pae { 2 } else { 3 };
+        let move_bytes = if self.is_pae { 2 } else { 3 };
         let (at, bytes) = match access {
             Access::Read => (READ_AT, move_bytes),
             Access::Write => (WRITE_AT, move_bytes),
@@ -192,7 +213,7 @@ impl Walker for Cpu<'_> {
             gdb.set(register, value)?;
         }
         gdb.step()?;
-        if self.paging == Paging::Pae {
+        if self.is_pae {
             self.clear_accessed_top()?;
         }
         let gdb = &mut self.gdb;
@@ -212,7 +233,7 @@ impl Walker for Cpu<'_> {
         }
     }
 
-    fn privileges(&self) -> &'static [Privilege] {
+    fn privileges(&self, _: Access) -> &'static [Privilege] {
         // The instructions' own pages are those of users, so a guarded kernel could not execute them.
         &[Privilege::Supervisor, Privilege::User]
     }
@@ -231,7 +252,7 @@ impl Walker for Cpu<'_> {
             Access::Read => true,
             Access::Write => prot.contains(Prot::WRITE),
             // The format of the others has no such permission.
-            Access::Execute => self.paging != Paging::Pae || !prot.contains(Prot::NOEXEC),
+            Access::Execute => !self.is_pae || !prot.contains(Prot::NOEXEC),
         }
     }
 }
@@ -247,5 +268,16 @@ fn reasons(request: &Request, code: u64) -> io::Result<Reasons> {
         PRESENT => Ok(&[Reason::NotPermitted]),
         0 => Ok(&[Reason::NotMapped]),
         _ => Err(io::Error::other(format!("{request:x?}: page fault with error code {code:#x}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_choose_la57() {
+        let cr4 = |levels| Tables::Long { cr3: 0x1000, levels }.registers().map(|[_, cr4, _]| cr4).ok();
+        assert_eq!([3, 4, 5, 6].map(cr4), [None, Some(0x20), Some(0x1020), None]);
     }
 }

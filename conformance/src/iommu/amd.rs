@@ -9,14 +9,13 @@ use crate::edu;
 use crate::known::Fault;
 use crate::ram::Ram;
 use crate::vm;
-use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
 use generic_pt::format::Top;
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
 
 const REGISTERS: u64 = 0xfed8_0000;
-const COMMANDS_HEAD: u64 = REGISTERS + 0x2000;
 const COMMANDS_TAIL: u64 = REGISTERS + 0x2008;
 
 const EVENTS_HEAD: u64 = REGISTERS + 0x2010;
@@ -53,6 +52,7 @@ const NO_PERMISSION: u64 = 1 << 54;
 pub struct Amd<'r> {
     board: Board<'r>,
     commands: Queue,
+    waits: u32,
     /// VA bits that the table decodes.
     va_bits: u32,
 }
@@ -69,7 +69,7 @@ impl<'r> Amd<'r> {
             11.. => "amd-iommu,dma-remap=on",
         };
         let board = Board::new(program, &PC, &["-device", device], 0, ram)?;
-        let mut amd = Self { board, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16), va_bits: 0 };
+        let mut amd = Self { board, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16), waits: 0, va_bits: 0 };
         ram.write(DEVICES + 32 * edu::REQUESTER + 8, &DOMAIN.to_le_bytes())?;
         for (register, value) in [
             (0x00, DEVICES),
@@ -117,11 +117,13 @@ impl<'r> Amd<'r> {
         self.board.qtest.write_u64(COMMANDS_TAIL, self.commands.offset())
     }
 
-    /// Returns when all commands are done.
+    /// Returns when all commands are done. (The register of the head is no way to tell: in the model it is the end of the ring, not
+    /// its beginning, after the last entry.)
     fn wait(&mut self) -> io::Result<()> {
-        self.command(COMPLETION_WAIT | DONE | 1, 1)?;
-        let tail = self.commands.offset() as u32;
-        self.board.qtest.wait_u32(COMMANDS_HEAD, |head| head == tail)
+        self.waits += 1;
+        let waits = self.waits;
+        self.command(COMPLETION_WAIT | DONE | 1, waits.into())?;
+        self.board.qtest.wait_u32(DONE, |done| done == waits)
     }
 }
 
@@ -133,6 +135,15 @@ impl Walker for Amd<'_> {
         } else {
             Reach::Avoided(Fault::BeyondMode)
         }
+    }
+    fn avoids(&self) -> Vec<Fault> {
+        // With more levels there are no such bits.
+        if self.va_bits < u64::BITS { vec![Fault::BeyondMode] } else { Vec::new() }
+    }
+    fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
+        let va = pages.data_va | 1 << self.va_bits;
+        let request = Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        Ok(matches!(self.access(&request)?, Outcome::Done(_)))
     }
     fn widths(&self) -> Widths {
         Widths::Any

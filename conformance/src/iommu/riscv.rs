@@ -7,7 +7,7 @@ use crate::edu;
 use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, Xlen};
-use crate::walker::{Access, Outcome, Privilege, Reach, Request, Walker, Widths};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -146,6 +146,20 @@ impl Walker for Iommu<'_> {
     }
     fn take_met(&mut self) -> Met {
         self.met.take()
+    }
+    fn avoids(&self) -> Vec<Fault> {
+        // Nothing is asked of Sv32 that is so high.
+        if matches!(self.table, Table::First(Xlen::Bits32, ..)) { Vec::new() } else { vec![Fault::CacheAliases] }
+    }
+    fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
+        // In the other half of Sv57, where nothing is, and beyond what the other modes reach; a guest's addresses have no halves.
+        let alias = pages.data_va | if matches!(self.table, Table::First(..)) { 0xff << 56 } else { 1 << 56 };
+        let read = |va| Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        let found = self.board.access(&read(pages.data_va))?;
+        let found_of_alias = self.board.access(&read(alias))?;
+        self.take_fault()?;
+        self.invalidate(&Invalidation::EVERYTHING)?;
+        Ok(found == found_of_alias && matches!(found, Outcome::Done(_)))
     }
     fn widths(&self) -> Widths {
         Widths::Any

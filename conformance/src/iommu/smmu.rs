@@ -9,6 +9,7 @@ use crate::arm::{Registers, Stage};
 use crate::edu;
 use crate::known::Fault;
 use crate::ram::Ram;
+use crate::vm;
 use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
@@ -55,11 +56,24 @@ const OUTPUT_BITS: u32 = 44;
 /// So many granules, as a power of two, are the largest range of one command.
 const LARGEST_SCALE: u32 = 31;
 
+/// Address bits that the model of QEMU 7.2 takes from devices.
+const NARROW_BITS: u32 = 48;
+
+/// Which addresses of devices get to the model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Space {
+    /// All.
+    Whole,
+    /// Those of [`NARROW_BITS`].
+    Narrow,
+}
+
 /// The SMMU of an AArch64 machine.
 #[derive(Debug)]
 pub struct Smmu<'r> {
     board: Board<'r>,
     stage: Stage,
+    space: Space,
     granule_lg2: u32,
     commands: Queue,
 }
@@ -80,7 +94,8 @@ impl<'r> Smmu<'r> {
         let first_va = if stage == Stage::Upper { !(u64::MAX >> (tcr >> 16 & 0x3f)) } else { 0 };
         let second: &[&str] = if stage == Stage::Second { &["-global", "arm-smmuv3.stage=2"] } else { &[] };
         let board = Board::new(program, &ARM, &[&["-cpu", "max"], second].concat(), first_va, ram)?;
-        let mut smmu = Self { board, stage, granule_lg2, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16) };
+        let space = if vm::major(program)? < 10 { Space::Narrow } else { Space::Whole };
+        let mut smmu = Self { board, stage, space, granule_lg2, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16) };
         ram.write_u64s(STREAMS + 64 * edu::REQUESTER, &stream_entry(stage, ttb, tcr))?;
         // The same table in both halves: one of them is switched off.
         ram.write_u64s(CONTEXT, &[context(tcr), ttb, ttb, mair])?;
@@ -173,8 +188,13 @@ impl Walker for Smmu<'_> {
         with_record(request, outcome, self.take_fault()?, edu::REQUESTER)
     }
     fn reasons_told(&self, last_va: u64) -> Told {
-        let is_beyond = self.stage == Stage::Second && last_va >> OUTPUT_BITS != 0;
-        if is_beyond { Told::Faulty(Fault::NoEventBeyondIpa) } else { Told::Always }
+        if self.stage == Stage::Second && last_va >> OUTPUT_BITS != 0 {
+            Told::Faulty(Fault::NoEventBeyondIpa)
+        } else if self.space == Space::Narrow && last_va >> NARROW_BITS != 0 {
+            Told::Faulty(Fault::NarrowSpace)
+        } else {
+            Told::Always
+        }
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         match self.stage {

@@ -87,11 +87,11 @@ pub struct Vtd<'r> {
 }
 
 impl<'r> Vtd<'r> {
-    /// An IOMMU of 39 or 48 bits with a table.
+    /// An IOMMU with a table. It could walk 48 bits, whatever this one has.
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &Path, va_bits: u32, tables: Tables, ram: &'r Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, tables: Tables, ram: &'r Ram) -> io::Result<Self> {
         let is_old = vm::major(program)? <= 10;
         let mode = match (tables, is_old) {
             (Tables::Legacy(..), _) => "",
@@ -100,7 +100,7 @@ impl<'r> Vtd<'r> {
             (Tables::First(..), true) => ",x-scalable-mode=on,x-flts=on",
             (Tables::First(..), false) => ",scalable-mode=on,fsts=on",
         };
-        let device = format!("intel-iommu,aw-bits={va_bits}{mode}");
+        let device = format!("intel-iommu,aw-bits=48{mode}");
         let board = Board::new(program, &PC, &["-device", &device], 0, ram)?;
         let entry_bytes = if tables.is_scalable() { 32 } else { 16 };
         let descriptors = Queue::new(DESCRIPTORS, DESCRIPTORS_BYTES / entry_bytes, entry_bytes);

@@ -10,10 +10,10 @@ use std::io;
 
 /// A page's place that an access goes to.
 #[derive(Clone, Copy)]
-struct Place {
-    va: u64,
-    pa: u64,
-    prot: Prot,
+pub(super) struct Place {
+    pub(super) va: u64,
+    pub(super) pa: u64,
+    pub(super) prot: Prot,
 }
 
 impl<F: Walkers> Scene<'_, '_, F> {
@@ -47,38 +47,48 @@ impl<F: Walkers> Scene<'_, '_, F> {
     }
 
     fn request(&mut self, walker: &dyn Walker, va: u64, access: Access, value: u64) -> Request {
-        let privilege = self.rng.one_of(walker.privileges());
+        let privilege = self.rng.one_of(walker.privileges(access));
         Request { va, access, privilege, bytes: self.plan.access_bytes, value }
     }
 
+    /// Tries everything there, each by one of those who can.
     fn check_place(&mut self, walker: &mut dyn Walker, ram: &Ram, place: Place) -> io::Result<()> {
+        for access in accesses_of(walker) {
+            let privilege = self.rng.one_of(walker.privileges(access));
+            self.check_access(walker, ram, place, access, privilege)?;
+        }
+        Ok(())
+    }
+
+    /// What is permitted is done, at the right place, and what is not is refused; then memory is as before.
+    pub(super) fn check_access(
+        &mut self,
+        walker: &mut dyn Walker,
+        ram: &Ram,
+        place: Place,
+        access: Access,
+        privilege: Privilege,
+    ) -> io::Result<()> {
         let Place { va, pa, prot } = place;
         let bytes = self.plan.access_bytes;
         let mask = u64::MAX >> (u64::BITS - 8 * bytes as u32);
         let before = ram.read_u64(pa & !7)?;
         let value = self.rng.any() & mask;
-        ram.write(pa, &value.to_le_bytes()[..bytes as usize])?;
-        let request = self.request(walker, va, Access::Read, 0);
-        let outcome = self.attempt(walker, &request, Some(prot))?;
-        self.judge(walker, &request, place, outcome, Some(value))?;
-
         let new = !value & mask;
-        let request = self.request(walker, va, Access::Write, new);
+        match access {
+            Access::Read | Access::Write => ram.write(pa, &value.to_le_bytes()[..bytes as usize])?,
+            Access::Execute => ram.write(pa, walker.instruction().unwrap_or_default())?,
+        }
+        let request = Request { va, access, privilege, bytes, value: if access == Access::Write { new } else { 0 } };
         let mut outcome = self.attempt(walker, &request, Some(prot))?;
         let left = ram.read_u64(pa & !7)? >> (8 * (pa & 7)) & mask;
-        if outcome == Outcome::Untold {
+        if access == Access::Write && outcome == Outcome::Untold {
             outcome = if left == value { Outcome::Fault(UNTOLD) } else { Outcome::Done(0) };
         }
-        self.judge(walker, &request, place, outcome, None)?;
-        let expected = if matches!(outcome, Outcome::Done(_)) { new } else { value };
-        if left != expected {
-            return Err(wrong(format!("{va:#x}: after a write {pa:#x} holds {left:#x}, not {expected:#x}")));
-        }
-        if let Some(instruction) = walker.instruction() {
-            ram.write(pa, instruction)?;
-            let request = self.request(walker, va, Access::Execute, 0);
-            let outcome = self.attempt(walker, &request, Some(prot))?;
-            self.judge(walker, &request, place, outcome, None)?;
+        self.judge(walker, &request, place, outcome, (access == Access::Read).then_some(value))?;
+        let expected = if access == Access::Write && matches!(outcome, Outcome::Done(_)) { new } else { value };
+        if access != Access::Execute && left != expected {
+            return Err(wrong(format!("{request:x?}: after it {pa:#x} holds {left:#x}, not {expected:#x}")));
         }
         ram.write(pa & !7, &before.to_le_bytes())
     }
@@ -88,9 +98,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         if !self.can_be_asked(va) || self.expected(va).is_some() || !self.reaches(walker, va, None) {
             return Ok(());
         }
-        let accesses = [Access::Read, Access::Write, Access::Execute];
-        let count = accesses.len() - usize::from(walker.instruction().is_none());
-        for access in accesses.into_iter().take(count) {
+        for access in accesses_of(walker) {
             let value = self.rng.any();
             let request = self.request(walker, va, access, value);
             self.counts.accesses += 1;
@@ -174,6 +182,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let permitted = walker.permits(prot, request.access, request.privilege);
         self.counts.accesses += 1;
         self.counts.of_users += u64::from(request.privilege != Privilege::Supervisor);
+        self.counts.cells.count(prot, request.access, request.privilege);
         match outcome {
             Outcome::Fault(_) if permitted => Err(wrong(format!("{request:x?} with {prot:?} was refused"))),
             Outcome::Fault(reasons) => self.refused(walker, request, reasons, &[Reason::NotPermitted]),
@@ -186,11 +195,17 @@ impl<F: Walkers> Scene<'_, '_, F> {
             Outcome::Permitted { pa: found } if found != pa => {
                 Err(wrong(format!("{request:x?} goes to {found:#x}, not {pa:#x}")))
             }
-            Outcome::Done(_) | Outcome::Permitted { .. } => Ok(()),
+            Outcome::Done(_) | Outcome::Permitted { .. } => self.went_through(request.va).map(|_| ()),
             Outcome::Partly(..) => Err(wrong(format!("{request:x?} with {prot:?} was done in parts: {outcome:x?}"))),
             Outcome::Untold => Err(wrong(format!("{request:x?}: the walker does not tell what became of it"))),
         }
     }
+}
+
+/// What the walker can try.
+fn accesses_of(walker: &dyn Walker) -> impl Iterator<Item = Access> + use<> {
+    let count = if walker.instruction().is_some() { 3 } else { 2 };
+    [Access::Read, Access::Write, Access::Execute].into_iter().take(count)
 }
 
 /// Whether it came to nothing that is told, where the walker has to tell why.

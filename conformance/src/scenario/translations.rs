@@ -18,7 +18,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
     /// # Errors
     /// They disagree, or the machine does not work.
     pub fn check(&mut self, ram: &Ram) -> io::Result<()> {
-        self.count_leaves();
+        self.note_leaves();
         let domain = self.domain;
         let walker = &mut **domain.driver.walker()?;
         for va in self.places(ram) {
@@ -29,17 +29,28 @@ impl<F: Walkers> Scene<'_, '_, F> {
         Ok(())
     }
 
-    /// Counts the leaves that are walked.
-    fn count_leaves(&mut self) {
-        let leaves = &mut self.counts.leaves;
+    /// Notes the leaves that there are now.
+    pub(super) fn note_leaves(&mut self) {
+        let leaves = &mut self.leaves;
+        leaves.clear();
         self.table.visit_tables(|table| {
             for item in table.used().filter(|item| item.kind == Kind::Leaf) {
                 // Of a leaf of several items only the first.
                 if item.va & ((1u64 << item.entry_size_lg2) - 1) == 0 {
-                    leaves.count(item.entry_size_lg2);
+                    leaves.insert(item.va, item.entry_size_lg2);
                 }
             }
         });
+    }
+
+    /// Counts the leaf through which the walker went to what it found. Returns its size, as a power of two.
+    pub(super) fn went_through(&mut self, va: u64) -> io::Result<u32> {
+        let before = self.leaves.range(..=va).next_back();
+        let size_lg2 =
+            before.filter(|(first, size_lg2)| (va - **first) >> **size_lg2 == 0).map(|(_, size_lg2)| *size_lg2);
+        let size_lg2 = size_lg2.ok_or_else(|| wrong(format!("{va:#x} is reached, and no leaf of the table has it")))?;
+        self.counts.leaves.count(size_lg2);
+        Ok(size_lg2)
     }
 
     /// Addresses to translate.
@@ -80,10 +91,17 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let seen = expected.filter(|_| prot.is_some_and(|prot| walker.sees(prot)));
         let found = match walker.translate(va) {
             Some(found) => {
+                let found = found?;
                 if seen != expected {
+                    if found == expected {
+                        let what = "known fault b is gone: the debugger sees pages without read permission";
+                        return Err(wrong(format!(
+                            "{va:#x}: {what}; have the walker see them, and known.rs not declare it"
+                        )));
+                    }
                     self.counts.met.count(Fault::DebuggerReads);
                 }
-                found?
+                found
             }
             None => self.read_translation(walker, va, prot)?,
         };
@@ -91,6 +109,9 @@ impl<F: Walkers> Scene<'_, '_, F> {
             return Err(wrong(format!("{va:#x}: the walker finds {found:x?}, mapped was {expected:x?}")));
         }
         self.counts.translations += 1;
+        if found.is_some() {
+            self.went_through(va)?;
+        }
         Ok(())
     }
 

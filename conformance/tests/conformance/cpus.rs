@@ -1,7 +1,7 @@
 //! CPUs.
 
 use crate::rows::{Jobs, Needs, check, config};
-use conformance::arm::{self, Registers, Stage};
+use conformance::arm::{self, MemoryTypes, Registers, Stage};
 use conformance::arm32;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use conformance::kvm::{self, Host, Vcpu};
@@ -9,7 +9,7 @@ use conformance::plan::{Plan, Tables};
 use conformance::ram::Layout;
 use conformance::riscv::{self, Hart, Xlen};
 use conformance::riscv_g::Guest;
-use conformance::x86::{self, Paging};
+use conformance::x86;
 use generic_pt::Features;
 use generic_pt::fmt::{armv7s, riscv_32, riscv_32_g, riscv_64, riscv_64_g, x86_64, x86_pae};
 
@@ -76,7 +76,7 @@ fn riscv_64_g(jobs: &mut Jobs) {
             let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
             check::<riscv_64_g::Format>(Layout::large(riscv::RAM_PA), &config, plan, |ram, info| {
                 let top = (info.iohgatp_mode, info.ppn);
-                Ok(Box::new(Guest::new(program, Xlen::Bits64, extensions, va, top, ram)?))
+                Ok(Box::new(Guest::new(program, Xlen::Bits64, extensions, top, ram)?))
             })
         });
     }
@@ -88,21 +88,20 @@ fn riscv_32_g(jobs: &mut Jobs) {
         let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
         check::<riscv_32_g::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
             let top = (info.iohgatp_mode, info.ppn.into());
-            Ok(Box::new(Guest::new(program, Xlen::Bits32, &[], 34, top, ram)?))
+            Ok(Box::new(Guest::new(program, Xlen::Bits32, &[], top, ram)?))
         })
     });
 }
 
 fn x86_64(jobs: &mut Jobs) {
-    for (name, va, top_level, paging) in [("4 levels", 48, 3, Paging::Four), ("5 levels", 57, 4, Paging::Five)] {
+    for (name, va, top_level) in [("4 levels", 48, 3), ("5 levels", 57, 4)] {
         jobs.add("x86_64", name, Needs::any("qemu-system-x86_64"), move |program, seed| {
             let features = x86_64::FORCED | Features::SIGN_EXTEND;
             let config = config(features, va, 52, x86_64::Config { top_level, encryption_mask: 0 });
             let plan = Plan { window: x86::WINDOW, pa_bits: 52, ..Plan::new(seed) };
             check::<x86_64::Format>(Layout::PC, &config, plan, |ram, info| {
-                let mut cpu = x86::Cpu::new(program, paging, ram)?;
-                cpu.install(info.gcr3_pt)?;
-                Ok(Box::new(cpu))
+                let tables = x86::Tables::Long { cr3: info.gcr3_pt, levels: info.levels };
+                Ok(Box::new(x86::Cpu::new(program, tables, ram)?))
             })
         });
     }
@@ -120,7 +119,7 @@ fn x86_64_of_kvm(jobs: &mut Jobs) {
         );
         let plan = Plan { window: kvm::WINDOW, pa_bits: host.pa_bits, sizes: host.sizes, ..Plan::new(seed) };
         check::<x86_64::Format>(Layout::small(x86::RAM_PA), &config, plan, |ram, info| {
-            Ok(Box::new(Vcpu::new(info.gcr3_pt, ram)?))
+            Ok(Box::new(Vcpu::new(info.gcr3_pt, info.levels, ram)?))
         })
     });
 }
@@ -131,25 +130,25 @@ fn x86_pae(jobs: &mut Jobs) {
         // CR3 is of 32 bits.
         let plan = Plan { access_bytes: 4, window: x86::WINDOW, pa_bits: 52, tables: Tables::Low, ..Plan::new(seed) };
         check::<x86_pae::Format>(Layout::PC, &config, plan, |ram, info| {
-            let mut cpu = x86::Cpu::new(program, Paging::Pae, ram)?;
-            cpu.install(info.cr3.into())?;
-            Ok(Box::new(cpu))
+            Ok(Box::new(x86::Cpu::new(program, x86::Tables::Pae { cr3: info.cr3 }, ram)?))
         })
     });
 }
 
-/// One granule of ARMv8: name, features, VA and PA bits.
+/// One granule of ARMv8: name, QEMU's version, features, VA and PA bits.
 macro_rules! armv8 {
-    ($jobs:ident, $format:ident: $($name:literal $stage:ident $features:expr, $va:literal, $oa:literal;)*) => {
-        $($jobs.add(stringify!($format), $name, Needs::any("qemu-system-aarch64"), move |program, seed| {
+    ($jobs:ident, $format:ident: $($name:literal $major:literal $features:expr, $va:literal, $oa:literal;)*) => {
+        $($jobs.add(stringify!($format), $name, Needs::Qemu { program: "qemu-system-aarch64", major: $major }, move |program, seed| {
             #[allow(unused_imports, reason = "features of some rows")]
             use generic_pt::fmt::$format::*;
             let features: Features = FORCED.union($features);
             let config = config(features, $va, $oa, Config {});
             let plan = Plan { pa_bits: $oa, window: arm::WINDOW, accesses_of_a_page: 2, ..Plan::new(seed) };
             check::<Format>(Layout::large(arm::RAM_PA), &config, plan, |ram, HwInfo { ttb, tcr, mair }| {
+                let stage = Stage::of(features.contains(STAGE_2), tcr)?;
                 let registers = Registers { ttb, tcr, mair };
-                Ok(Box::new(arm::Cpu::new(program, Stage::$stage, registers, ram)?))
+                let types = if features.contains(S2FWB) { MemoryTypes::Forced } else { MemoryTypes::Combined };
+                Ok(Box::new(arm::Cpu::new(program, stage, types, registers, ram)?))
             })
         });)*
     };
@@ -157,42 +156,45 @@ macro_rules! armv8 {
 
 fn armv8(jobs: &mut Jobs) {
     armv8! { jobs, armv8_4k:
-        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
-        "stage 1, 39 bits" Lower Features::empty(), 39, 40;
-        "stage 1, 30 bits" Lower Features::empty(), 30, 40;
-        "stage 1 upper, 48 bits" Upper UPPER_HALF, 48, 48;
-        "stage 1, LPA2" Lower LPA2, 52, 52;
-        "stage 1 upper, LPA2" Upper UPPER_HALF | LPA2, 52, 52;
-        "stage 2, 48 bits" Second STAGE_2, 48, 48;
-        "stage 2, 40 bits, 2 tops" Second STAGE_2, 40, 40;
-        "stage 2, 42 bits, 8 tops" Second STAGE_2, 42, 42;
-        "stage 2, 32 bits" Second STAGE_2, 32, 40;
-        "stage 2, S2FWB" Second STAGE_2 | S2FWB, 44, 44;
-        "stage 2, LPA2" Second STAGE_2 | LPA2, 52, 52;
-        "stage 2, LPA2, 50 bits, 4 tops" Second STAGE_2 | LPA2, 50, 52;
+        "stage 1, 48 bits" 0 Features::empty(), 48, 48;
+        "stage 1, 39 bits" 0 Features::empty(), 39, 40;
+        "stage 1, 30 bits" 0 Features::empty(), 30, 40;
+        "stage 1 upper, 48 bits" 0 UPPER_HALF, 48, 48;
+        "stage 1, LPA2" 0 LPA2, 52, 52;
+        "stage 1 upper, LPA2" 0 UPPER_HALF | LPA2, 52, 52;
+        "stage 2, 48 bits" 0 STAGE_2, 48, 48;
+        "stage 2, 40 bits, 2 tops" 0 STAGE_2, 40, 40;
+        "stage 2, 42 bits, 8 tops" 0 STAGE_2, 42, 42;
+        "stage 2, 32 bits" 0 STAGE_2, 32, 40;
+        "stage 2, S2FWB" 0 STAGE_2 | S2FWB, 44, 44;
+        "stage 2, LPA2" 0 STAGE_2 | LPA2, 52, 52;
+        "stage 2, LPA2, 50 bits, 4 tops" 0 STAGE_2 | LPA2, 50, 52;
     }
     armv8! { jobs, armv8_16k:
-        "stage 1, 47 bits" Lower Features::empty(), 47, 48;
-        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
-        "stage 1, 36 bits" Lower Features::empty(), 36, 40;
-        "stage 1 upper, 47 bits" Upper UPPER_HALF, 47, 48;
-        "stage 1, LPA2" Lower LPA2, 52, 52;
-        "stage 1 upper, LPA2" Upper UPPER_HALF | LPA2, 52, 52;
-        "stage 2, 47 bits" Second STAGE_2, 47, 48;
-        "stage 2, 40 bits, 16 tops" Second STAGE_2, 40, 40;
-        "stage 2, 48 bits, 2 tops" Second STAGE_2, 48, 48;
-        "stage 2, LPA2" Second STAGE_2 | LPA2, 52, 52;
-        "stage 2, LPA2, 51 bits, 16 tops" Second STAGE_2 | LPA2, 51, 52;
+        "stage 1, 47 bits" 0 Features::empty(), 47, 48;
+        "stage 1, 48 bits" 0 Features::empty(), 48, 48;
+        "stage 1, 36 bits" 0 Features::empty(), 36, 40;
+        "stage 1 upper, 47 bits" 0 UPPER_HALF, 47, 48;
+        "stage 1, LPA2" 0 LPA2, 52, 52;
+        "stage 1 upper, LPA2" 0 UPPER_HALF | LPA2, 52, 52;
+        "stage 2, 47 bits" 0 STAGE_2, 47, 48;
+        "stage 2, 40 bits, 16 tops" 0 STAGE_2, 40, 40;
+        "stage 2, 48 bits, 2 tops" 0 STAGE_2, 48, 48;
+        "stage 2, LPA2" 10 STAGE_2 | LPA2, 52, 52;
+        "stage 2, LPA2, 48 bits, 2 tops" 0 STAGE_2 | LPA2, 48, 52;
+        "stage 2, LPA2, 49 bits, 4 tops" 0 STAGE_2 | LPA2, 49, 52;
+        "stage 2, LPA2, 50 bits, 8 tops" 0 STAGE_2 | LPA2, 50, 52;
+        "stage 2, LPA2, 51 bits, 16 tops" 0 STAGE_2 | LPA2, 51, 52;
     }
     armv8! { jobs, armv8_64k:
-        "stage 1, 48 bits" Lower Features::empty(), 48, 48;
-        "stage 1, 42 bits" Lower Features::empty(), 42, 44;
-        "stage 1, LVA, LPA" Lower LVA | LPA, 52, 52;
-        "stage 1 upper, LVA, LPA" Upper UPPER_HALF | LVA | LPA, 52, 52;
-        "stage 2, 48 bits" Second STAGE_2, 48, 48;
-        "stage 2, 45 bits, 8 tops" Second STAGE_2, 45, 48;
-        "stage 2, 42 bits" Second STAGE_2, 42, 42;
-        "stage 2, LPA" Second STAGE_2 | LPA, 52, 52;
+        "stage 1, 48 bits" 0 Features::empty(), 48, 48;
+        "stage 1, 42 bits" 0 Features::empty(), 42, 44;
+        "stage 1, LVA, LPA" 0 LVA | LPA, 52, 52;
+        "stage 1 upper, LVA, LPA" 0 UPPER_HALF | LVA | LPA, 52, 52;
+        "stage 2, 48 bits" 0 STAGE_2, 48, 48;
+        "stage 2, 45 bits, 8 tops" 0 STAGE_2, 45, 48;
+        "stage 2, 42 bits" 0 STAGE_2, 42, 42;
+        "stage 2, LPA" 0 STAGE_2 | LPA, 52, 52;
     }
 }
 

@@ -85,7 +85,7 @@ fn vtdss(jobs: &mut Jobs) {
             jobs,
             Subject { format: "vtdss", name, needs, model: &PC, pa_bits: 48, top: FirstTop::Stays },
             move |policy| config(vtdss::FORCED | policy, va, 48, vtdss::Config { top_level }),
-            move |program, ram, info| Ok(Box::new(Vtd::new(program, va, tables(info.ssptptr, info.aw), ram)?)),
+            move |program, ram, info| Ok(Box::new(Vtd::new(program, tables(info.ssptptr, info.aw), ram)?)),
         );
     }
 }
@@ -99,7 +99,7 @@ fn vtd_first_stage(jobs: &mut Jobs) {
             let features = x86_64::FORCED | Features::SIGN_EXTEND | policy;
             config(features, 48, 48, x86_64::Config { top_level: 3, encryption_mask: 0 })
         },
-        move |program, ram, info| Ok(Box::new(Vtd::new(program, 48, Tables::First(info.gcr3_pt, info.levels), ram)?)),
+        move |program, ram, info| Ok(Box::new(Vtd::new(program, Tables::First(info.gcr3_pt, info.levels), ram)?)),
     );
 }
 
@@ -123,7 +123,7 @@ fn amdv1(jobs: &mut Jobs) {
 
 /// One granule of ARMv8 behind an SMMU of 44 PA bits: name, QEMU's version, features, VA bits.
 macro_rules! smmu {
-    ($jobs:ident, $format:ident: $($name:literal $major:literal $stage:ident $features:expr, $va:literal;)*) => {
+    ($jobs:ident, $format:ident: $($name:literal $major:literal $features:expr, $va:literal;)*) => {
         $({
             #[allow(unused_imports, reason = "features of some rows")]
             use generic_pt::fmt::$format::*;
@@ -134,7 +134,8 @@ macro_rules! smmu {
                 Subject { format: stringify!($format), name: $name, needs, model: &ARM, pa_bits: 44, top: FirstTop::Stays },
                 move |policy| config(features | policy, $va, 44, Config {}),
                 move |program, ram, HwInfo { ttb, tcr, mair }| {
-                    Ok(Box::new(Smmu::new(program, Stage::$stage, Registers { ttb, tcr, mair }, ram)?))
+                    let stage = Stage::of(features.contains(STAGE_2), tcr)?;
+                    Ok(Box::new(Smmu::new(program, stage, Registers { ttb, tcr, mair }, ram)?))
                 },
             );
         })*
@@ -143,20 +144,20 @@ macro_rules! smmu {
 
 fn smmu(jobs: &mut Jobs) {
     smmu! { jobs, armv8_4k:
-        "SMMU, stage 1, 48 bits" 0 Lower Features::empty(), 48;
-        "SMMU, stage 1, 39 bits" 0 Lower Features::empty(), 39;
-        "SMMU, stage 1 upper, 48 bits" 10 Upper UPPER_HALF, 48;
-        "SMMU, stage 2, 44 bits" 10 Second STAGE_2, 44;
-        "SMMU, stage 2, 39 bits" 10 Second STAGE_2, 39;
+        "SMMU, stage 1, 48 bits" 0 Features::empty(), 48;
+        "SMMU, stage 1, 39 bits" 0 Features::empty(), 39;
+        "SMMU, stage 1 upper, 48 bits" 10 UPPER_HALF, 48;
+        "SMMU, stage 2, 44 bits" 10 STAGE_2, 44;
+        "SMMU, stage 2, 39 bits" 10 STAGE_2, 39;
     }
     smmu! { jobs, armv8_16k:
-        "SMMU, stage 1, 47 bits" 0 Lower Features::empty(), 47;
-        "SMMU, stage 2, 44 bits" 10 Second STAGE_2, 44;
+        "SMMU, stage 1, 47 bits" 0 Features::empty(), 47;
+        "SMMU, stage 2, 44 bits" 10 STAGE_2, 44;
     }
     smmu! { jobs, armv8_64k:
-        "SMMU, stage 1, 48 bits" 0 Lower Features::empty(), 48;
-        "SMMU, stage 1, 42 bits" 0 Lower Features::empty(), 42;
-        "SMMU, stage 2, 42 bits" 10 Second STAGE_2, 42;
+        "SMMU, stage 1, 48 bits" 0 Features::empty(), 48;
+        "SMMU, stage 1, 42 bits" 0 Features::empty(), 42;
+        "SMMU, stage 2, 42 bits" 10 STAGE_2, 42;
     }
 }
 
