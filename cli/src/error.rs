@@ -1,6 +1,10 @@
 //! What can go wrong, told so that the user can act: one line for the error, and one that begins with `hint:`.
 
+use crate::args::Cli;
 use crate::human::printable;
+use crate::status::{self, Failure, Hinted};
+use clap::error::{ContextKind, ContextValue};
+use clap::{Command, CommandFactory};
 use std::io;
 use thiserror::Error;
 
@@ -11,9 +15,7 @@ const SHOWN_CHARS: usize = 200;
 #[derive(Debug, Error)]
 pub enum TraceError {
     /// It cannot be opened.
-    #[error(
-        "cannot open the trace {name}: {cause}\nhint: `genpt replay` without a file replays the built-in trace; `-` is standard input"
-    )]
+    #[error("cannot open the trace {name}: {cause}")]
     Open {
         /// The trace.
         name: String,
@@ -31,9 +33,7 @@ pub enum TraceError {
         cause: io::Error,
     },
     /// A line is not understood.
-    #[error(
-        "{name}:{line}: {found}, in the line `{text}`; expected: {expected}\nhint: `--lenient` counts such lines and skips them"
-    )]
+    #[error("{name}:{line}: {found}, in the line `{text}`; expected: {expected}")]
     Malformed {
         /// The trace.
         name: String,
@@ -47,9 +47,7 @@ pub enum TraceError {
         expected: &'static str,
     },
     /// There is nothing to replay.
-    #[error(
-        "{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood)\nhint: {EMPTY_HELP}"
-    )]
+    #[error("{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood)")]
     Empty {
         /// The trace.
         name: String,
@@ -82,6 +80,18 @@ impl TraceError {
     }
 }
 
+impl Hinted for TraceError {
+    fn hint(&self) -> String {
+        let text = match self {
+            Self::Open { .. } => "`genpt replay` without a file replays the built-in trace; `-` is standard input",
+            Self::Read { .. } => "copy the trace anew; what was unpacked up to there can be replayed as text",
+            Self::Malformed { .. } => "`--lenient` counts such lines and skips them",
+            Self::Empty { .. } => EMPTY_HELP,
+        };
+        text.to_owned()
+    }
+}
+
 fn explain(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::UnexpectedEof => "the compressed data is cut off".to_owned(),
@@ -90,34 +100,63 @@ fn explain(cause: &io::Error) -> String {
     }
 }
 
-/// A message on one line, and its hint on another. Names in it can be those of somebody else: whatever looks like a hint there is
-/// none.
-pub fn message(error: &impl std::fmt::Display, hint: Option<&str>) -> String {
-    let text = printable(&error.to_string());
-    hint.map_or_else(|| text.clone(), |hint| format!("{text}\nhint: {hint}"))
-}
-
-/// An error of the arguments as others are told: what is wrong on one line, and what helps, or how the command is used, on another.
-pub fn usage_message(error: &clap::Error) -> String {
+/// An error of the arguments as others are told: what is wrong on one line, and what helps on another. That is a similar name, or
+/// what the argument is, or how the command is used. `words` are the arguments.
+pub fn usage_failure(error: &clap::Error, words: &[String]) -> Failure {
     let text = error.render().to_string();
     let trimmed = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ");
     let mut paragraphs = text.split("\n\n");
     let what = trimmed(paragraphs.next().unwrap_or_default());
     let rest: Vec<&str> = paragraphs.flat_map(str::lines).map(str::trim).collect();
     let begun = |word: &str| rest.iter().find_map(|line| line.strip_prefix(word)).map(trimmed);
-    let usage = || begun("Usage: ").map(|usage| format!("used as `{usage}`; `--help` tells more"));
-    let hint = begun("tip: ").or_else(usage).unwrap_or_else(|| "`genpt --help` tells what there is".to_owned());
-    message(&what.strip_prefix("error: ").unwrap_or(&what), Some(&printable(&hint)))
+    let mut all = Cli::command();
+    // Only what is built has names for its arguments.
+    all.build();
+    let subcommand = words.iter().find_map(|word| all.find_subcommand(word));
+    let help = match subcommand {
+        Some(subcommand) => format!("`genpt {} --help`", subcommand.get_name()),
+        None => "`genpt --help`".to_owned(),
+    };
+    let usage = || begun("Usage: ").map(|usage| format!("used as `{usage}`; {help} tells more"));
+    let meaning = || {
+        let (argument, about) = argument_of(error, subcommand?)?;
+        Some(format!("{argument} is: {about}; {help} tells more"))
+    };
+    let hint = begun("tip: ").or_else(usage).or_else(meaning);
+    let hint = hint.unwrap_or_else(|| format!("{help} tells what there is"));
+    Failure::new(status::USAGE, what.strip_prefix("error: ").unwrap_or(&what), hint)
+}
+
+/// The argument that an error is about, and the first line of its help.
+fn argument_of(error: &clap::Error, command: &Command) -> Option<(String, String)> {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
+    let argument = command.get_arguments().find(|argument| argument.to_string() == *shown)?;
+    Some((shown.clone(), argument.get_help()?.to_string()))
 }
 
 /// What to do about memory that is not in the image because its file is cut off.
 pub const CUT_OFF: &str = "the file is cut off: its headers tell of memory behind its end";
 
 /// What to do about a table that cannot be made.
-fn setup_help(format: &str, cause: &generic_pt::Error) -> String {
+pub fn setup_help(format: &str, cause: &generic_pt::Error) -> String {
+    use generic_pt::Error;
+    let more = format!("`genpt formats {format}` tells what it offers");
     match cause {
-        generic_pt::Error::OutOfMemory { .. } => "each domain has a table: `--table-memory` allows more".to_owned(),
-        _ => format!("`genpt formats {format}` tells what it offers"),
+        Error::OutOfMemory { .. } => "each domain has a table: `--table-memory` allows more".to_owned(),
+        Error::ConfigRange { field, lowest, highest, .. } => {
+            format!("give {} a number from {lowest} to {highest}; {more}", as_option(field))
+        }
+        Error::Config { field, valid, .. } => format!("valid for {} is {valid}; {more}", as_option(field)),
+        _ => more,
+    }
+}
+
+/// The option by which the user sets a field of the configuration.
+fn as_option(field: &str) -> String {
+    match field {
+        "hw_max_vasz_lg2" => "`--va-bits`".to_owned(),
+        "hw_max_oasz_lg2" => "`--oa-bits`".to_owned(),
+        field => format!("`--set {field}=NUMBER`"),
     }
 }
 
@@ -125,7 +164,7 @@ fn setup_help(format: &str, cause: &generic_pt::Error) -> String {
 #[derive(Debug, Error)]
 pub enum ReplayError {
     /// No table of the format can be made as asked.
-    #[error("{format}: no table can be made with {va_bits} VA bits: {cause}\nhint: {}", setup_help(format, cause))]
+    #[error("{format}: no table can be made with {va_bits} VA bits: {cause}")]
     Setup {
         /// The format.
         format: &'static str,
@@ -154,4 +193,14 @@ pub enum ReplayError {
         /// What they did.
         found: String,
     },
+}
+
+impl Hinted for ReplayError {
+    fn hint(&self) -> String {
+        match self {
+            Self::Setup { format, cause, .. } => setup_help(format, cause),
+            Self::Differs { .. } => "that is a fault of genpt: please report it with the trace".to_owned(),
+            Self::Operation { .. } => "that is a fault of genpt: please report it with the command".to_owned(),
+        }
+    }
 }

@@ -16,7 +16,6 @@ mod walk;
 pub use error::{InspectError, as_options};
 
 use crate::decode::Users;
-use crate::error::message;
 use crate::status::{self, Failure};
 use crate::style::{self, styled};
 use args::{CheckArgs, DiffArgs, DumpArgs, Output, WalkArgs};
@@ -35,7 +34,7 @@ impl From<InspectError> for Failure {
             | InspectError::Source { .. } => status::INPUT,
             _ => status::USAGE,
         };
-        (code, message(&error, error.hint()))
+        Self::of(code, &error)
     }
 }
 
@@ -56,7 +55,7 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     }
     let walks: Vec<Walk> = args.va.iter().map(|va| walk::walk(&source, va.0, args.access)).collect();
     let text = if args.json {
-        serde_json::to_string_pretty(&walks).map_err(|error| (status::INPUT, error.to_string()))? + "\n"
+        status::json(&walks)? + "\n"
     } else {
         walks.iter().map(|walk| coloured(&source, walk)).collect::<Vec<_>>().join("\n")
     };
@@ -116,11 +115,7 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
 pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     let source = Source::open(&args.image, &args.source)?;
     let report = check::check(&source, args.most, args.limit.limit.0);
-    let text = if args.json {
-        serde_json::to_string_pretty(&report).map_err(|error| (status::INPUT, error.to_string()))? + "\n"
-    } else {
-        check::text(&source, &report)
-    };
+    let text = if args.json { status::json(&report)? + "\n" } else { check::text(&source, &report) };
     let shown = if args.json {
         io::stdout().lock().write_all(text.as_bytes())
     } else {
