@@ -1,7 +1,7 @@
 //! The rules that items can break, in the terms of the format.
 
 use super::source::Source;
-use crate::decode::{Item, LevelSkip, Meaning, Refusal};
+use crate::decode::{Item, LevelSkip, Meaning, Nearest, Refusal};
 use crate::describe::plain;
 use crate::error::CUT_OFF;
 use generic_pt::field::FieldInfo;
@@ -286,9 +286,20 @@ impl Source {
             Some(Refusal::TooWide { pa }) => Rule::TooWide { pa, oa_lg2: self.decoder.shape().oa_lg2 },
             None => match self.decoder.level_skip(level, raw) {
                 Some(skip) => Rule::LevelSkip(skip),
-                None => Rule::Foreign { nearest: self.decoder.nearest(level, raw) },
+                None => Rule::Foreign { nearest: self.nearest(level, raw) },
             },
         }
+    }
+
+    /// Changes of an item after which it breaks no rule: only such are worth proposing.
+    fn nearest(&self, level: u32, raw: u64) -> Vec<String> {
+        let breaks_none = |near: &Nearest| {
+            let item = self.decoder.item(level, 0, near.raw);
+            let leads_on = item.meaning != Meaning::Table || self.obstacle(&item).is_none();
+            leads_on && self.oddities(level, &item).is_empty()
+        };
+        let found = self.decoder.nearest(level, raw);
+        found.into_iter().filter(breaks_none).map(|near| near.text).collect()
     }
 
     /// Flags of a leaf that are clear, for which hardware may fault.
