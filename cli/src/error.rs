@@ -8,8 +8,8 @@ use clap::{Command, CommandFactory};
 use std::io;
 use thiserror::Error;
 
-/// Most characters of a malformed line that are shown.
-const SHOWN_CHARS: usize = 200;
+/// Most characters of a malformed line that are shown, with escapes as they are shown.
+const SHOWN_CHARS: usize = 120;
 
 /// A trace that cannot be used.
 #[derive(Debug, Error)]
@@ -45,6 +45,8 @@ pub enum TraceError {
         found: String,
         /// What would be valid.
         expected: &'static str,
+        /// What the line looks like.
+        looks: Looks,
     },
     /// There is nothing to replay.
     #[error("{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood)")]
@@ -58,6 +60,36 @@ pub enum TraceError {
     },
 }
 
+/// What to do about a trace that is no text.
+const BINARY_HELP: &str = "it looks like a binary file: expected is text, plain, gzip or zstd; of trace-cmd's trace.dat `trace-cmd \
+                           report` makes it";
+
+/// What a line of a trace looks like.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Looks {
+    /// Text.
+    Text,
+    /// Bytes that text does not have.
+    Binary,
+}
+
+impl Looks {
+    fn of(text: &str) -> Self {
+        let is_odd = |char: char| char.is_control() && char != '\t' || char == char::REPLACEMENT_CHARACTER;
+        if text.chars().any(is_odd) { Self::Binary } else { Self::Text }
+    }
+}
+
+/// The beginning of a text, as it is shown, with dots if there is more.
+fn shortened(text: &str) -> String {
+    let shown = printable(&text.chars().take(SHOWN_CHARS).collect::<String>());
+    if shown.chars().count() > SHOWN_CHARS || text.chars().nth(SHOWN_CHARS).is_some() {
+        shown.chars().take(SHOWN_CHARS).collect::<String>() + " ..."
+    } else {
+        shown
+    }
+}
+
 /// What to do about a trace without events.
 const EMPTY_HELP: &str = "expected is the text of /sys/kernel/tracing/trace or of `trace-cmd report`, recorded with the events \
                           iommu:map and iommu:unmap";
@@ -65,17 +97,13 @@ const EMPTY_HELP: &str = "expected is the text of /sys/kernel/tracing/trace or o
 impl TraceError {
     /// The error for a malformed line.
     pub fn malformed(name: &str, line: u64, text: &str, malformed: crate::trace::Malformed) -> Self {
-        let begin = |text: &str| printable(&text.chars().take(SHOWN_CHARS).collect::<String>());
-        let mut shown = begin(text.trim_start());
-        if text.trim_start().chars().count() > SHOWN_CHARS {
-            shown.push_str(" ...");
-        }
         Self::Malformed {
             name: name.to_owned(),
             line,
-            text: shown,
-            found: begin(&malformed.found),
+            text: shortened(text.trim_start()),
+            found: shortened(&malformed.found),
             expected: malformed.expected,
+            looks: Looks::of(text),
         }
     }
 }
@@ -85,6 +113,7 @@ impl Hinted for TraceError {
         let text = match self {
             Self::Open { .. } => "`genpt replay` without a file replays the built-in trace; `-` is standard input",
             Self::Read { .. } => "copy the trace anew; what was unpacked up to there can be replayed as text",
+            Self::Malformed { looks: Looks::Binary, .. } => BINARY_HELP,
             Self::Malformed { .. } => "`--lenient` counts such lines and skips them",
             Self::Empty { .. } => EMPTY_HELP,
         };

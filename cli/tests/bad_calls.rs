@@ -5,9 +5,10 @@ mod common;
 use common::genpt;
 use common::images::{Bench, SPEC};
 use rstest::rstest;
+use std::io::Write;
 
 /// What is in the directory of a bad call: IMAGE with its manifest, RAW without, JUNK with one that is none,
-/// WORDS that are no trace, and SPEC.
+/// WORDS that are no trace, BINARY of other bytes, PACKED and ZIPPED core files, and SPEC.
 struct Place(Bench);
 
 impl Place {
@@ -16,13 +17,20 @@ impl Place {
         std::fs::write(bench.path("raw"), bench.image()).unwrap();
         std::fs::write(bench.path("junk.json"), "{").unwrap();
         std::fs::write(bench.path("junk"), bench.image()).unwrap();
+        std::fs::write(bench.path("binary"), [0x7f, 0, 1, 0xfe].repeat(3000)).unwrap();
         std::fs::write(bench.path("words"), "hello\n").unwrap();
+        let core = common::images::core_file(&[(0x10_0000, &bench.image())], Some(0x10_0000));
+        let packed = ruzstd::encoding::compress_to_vec(core.as_slice(), ruzstd::encoding::CompressionLevel::Fastest);
+        std::fs::write(bench.path("packed"), packed).unwrap();
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(&core).unwrap();
+        std::fs::write(bench.path("zipped"), gzip.finish().unwrap()).unwrap();
         Self(bench)
     }
 
     /// A call in which names in capitals are files there.
     fn call(&self, words: &str) -> (i32, Vec<String>) {
-        let files = ["IMAGE", "RAW", "JUNK", "WORDS", "SPEC", "OUT", "NOFILE"];
+        let files = ["IMAGE", "RAW", "JUNK", "WORDS", "BINARY", "PACKED", "ZIPPED", "SPEC", "OUT", "NOFILE"];
         let word = |word: &str| match files.iter().find(|file| word.starts_with(**file)) {
             Some(file) if *file == "SPEC" => self.0.text("spec.toml"),
             Some(file) => self.0.text(&word.replace(file, &file.to_ascii_lowercase())),
@@ -39,6 +47,8 @@ impl Place {
 #[track_caller]
 fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: &str) {
     assert_eq!((code, lines.len()), (expected, 2), "{lines:?}");
+    // No more than can be read at once.
+    assert!(lines.iter().all(|line| line.len() < 1000), "{lines:?}");
     assert!(lines[0].starts_with("error: ") && lines[0].contains(error), "{lines:?}");
     assert!(lines[1].starts_with("hint: ") && lines[1].contains(hint), "{lines:?}");
 }
@@ -46,8 +56,11 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 #[rstest]
 #[case::no_specification("build NOFILE.toml -o OUT", 1, "cannot read", "the first argument is the specification")]
 #[case::no_image("dump NOFILE", 1, "cannot open the image", "an image is a file: raw memory")]
+#[case::zstd("dump PACKED -f x86_64", 1, "it is compressed (zstd)", "`zstd -d /")]
+#[case::gzip("walk ZIPPED 0 -f x86_64", 1, "it is compressed (gzip)", "`gzip -d -k /")]
 #[case::no_trace("replay NOFILE", 1, "cannot open the trace", "without a file replays the built-in trace")]
 #[case::no_events("replay WORDS", 1, "in the line `hello`", "`--lenient` counts such lines and skips them")]
+#[case::binary("replay BINARY", 1, "`\\u{7f}\\u{0}\\u{1}", "it looks like a binary file: expected is text")]
 #[case::no_format("walk RAW 0", 2, "nothing tells the format", "say `--format NAME`")]
 #[case::no_root("walk RAW 0 -f x86_64", 2, "neither a manifest nor a note", "say `--root PA`")]
 #[case::bad_manifest("walk JUNK 0", 1, "no manifest of `genpt build`", "build the image anew")]
@@ -128,7 +141,11 @@ fn a_bad_call_has_a_hint(#[case] words: &str, #[case] code: i32, #[case] error: 
     "`x` permits to execute only",
     "here: r, w, rw, rx, wx, rwx"
 )]
-#[case::nothing("[[map]]\nva = 0\npa = 0\nlen = 4096\nprot = 'u'", "`u` permits nothing", "here: ru, wu, rwu, rxu, wxu, rwxu")]
+#[case::nothing(
+    "[[map]]\nva = 0\npa = 0\nlen = 4096\nprot = 'u'",
+    "`u` permits nothing",
+    "here: ru, wu, rwu, rxu, wxu, rwxu"
+)]
 #[case::overlap(
     "[[map]]\nva = '3M'\npa = 0\nlen = 4096",
     "VA 0x300000 is mapped already by mapping 1",

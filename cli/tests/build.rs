@@ -130,7 +130,10 @@ fn more_memory_than_there_is() {
     let (code, message) = build(&["--va-bits", "70"]);
     assert!(code == 2 && message.contains("`--va-bits` is 70") && !message.contains("hw_max"), "{message}");
     let (code, message) = build(&["--base", "0x1001"]);
-    assert!(code == 2 && message.contains("cannot be at 0x1001: it is no multiple of 8\nhint: `--base` has to be"), "{message}");
+    assert!(
+        code == 2 && message.contains("cannot be at 0x1001: it is no multiple of 8\nhint: `--base` has to be"),
+        "{message}"
+    );
 }
 
 /// An object is for the CPU that walks such tables, and asks for no executable stack.
@@ -232,5 +235,8 @@ fn page_sizes_are_told_as_sizes() {
     let bench = Bench::new(SPEC, &[]);
     std::fs::write(bench.path("spec.toml"), SPEC.replace("prot = \"r\"", "pages = \"1K\"")).unwrap();
     let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("other")]));
-    assert!(code == 2 && text.contains("mapping 2: no page is of 1 KiB or less\nhint: the smallest page is of 4 KiB"), "{text}");
+    assert!(
+        code == 2 && text.contains("mapping 2: no page is of 1 KiB or less\nhint: the smallest page is of 4 KiB"),
+        "{text}"
+    );
 }

@@ -1,7 +1,7 @@
 //! What can go wrong with an image, told so that the user can act.
 
 use crate::error::setup_help;
-use crate::image::Contents;
+use crate::image::{Contents, Packing};
 use crate::status::Hinted;
 use std::io;
 use thiserror::Error;
@@ -30,6 +30,14 @@ pub enum InspectError {
         name: String,
         /// What is wrong with it.
         what: String,
+    },
+    /// It is compressed, and nothing says that it is memory all the same.
+    #[error("{name}: it is compressed ({}), and can be read only when it is unpacked", packing.name)]
+    Packed {
+        /// The file.
+        name: String,
+        /// How.
+        packing: Packing,
     },
     /// What `genpt build` wrote for a compiler.
     #[error(
@@ -186,6 +194,12 @@ impl Hinted for InspectError {
             }
             Self::Damaged { .. } => {
                 "record it anew; other files that can be read are raw memory, ELF core files and LiME dumps"
+            }
+            Self::Packed { name, packing } => {
+                return format!(
+                    "`{} {name}` unpacks it; if it is raw memory that begins like this, say `--base`",
+                    packing.unpack
+                );
             }
             Self::Source { .. } => "build with `--emit raw` or `--emit elf`",
             Self::Manifest { .. } => "build the image anew, or take that file away and say `--format` and `--root`",

@@ -30,6 +30,7 @@ impl From<InspectError> for Failure {
         let code = match error {
             InspectError::Open { .. }
             | InspectError::Damaged { .. }
+            | InspectError::Packed { .. }
             | InspectError::Manifest { .. }
             | InspectError::Source { .. } => status::INPUT,
             _ => status::USAGE,
@@ -129,6 +130,17 @@ pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     })
 }
 
+/// Says of images of different formats that they are: then the same field is another one.
+fn warn_of_formats(before: &Source, after: &Source) {
+    let [first, second] = [before, after].map(|source| source.decoder.shape().format);
+    if first != second {
+        let (before, after) = (&before.image.name, &after.image.name);
+        let text = format!("{before} is {first}, {after} is {second}: fields of different formats are told as changes");
+        // Nobody is left to hear of it if standard error is closed.
+        let _ = writeln!(anstream::stderr(), "{} {text}", styled(style::ODD, "warning:"));
+    }
+}
+
 /// `genpt diff`. The exit status says whether something changed.
 ///
 /// # Errors
@@ -136,6 +148,7 @@ pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
 pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     let before = Source::open(&args.before, &args.source)?;
     let after = Source::open_at(&args.after, &args.source, args.root_b)?;
+    warn_of_formats(&before, &after);
     let shown = if args.output == Output::Text {
         // Colours are taken out where none are wanted.
         let mut out = BufWriter::new(anstream::stdout().lock());

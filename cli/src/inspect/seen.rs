@@ -71,10 +71,7 @@ impl Seen {
             ),
             (
                 self.misaligned,
-                [
-                    "that points to a table that would not be aligned",
-                    "that point to tables that would not be aligned",
-                ],
+                ["that points to a table that would not be aligned", "that point to tables that would not be aligned"],
             ),
         ];
         let unread = items.into_iter().filter(|(count, _)| *count > 0);
