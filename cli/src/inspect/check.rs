@@ -199,7 +199,8 @@ impl Check<'_> {
         met.levels |= bit;
         if let Some(above) = ancestor {
             let rule = Rule::Cycle { pa: at.pa, level: above.level };
-            self.find(rule.severity(), rule.id(), at, rule.text());
+            // Hardware follows, so a walk only notes it; in the tables as a whole it is hardly meant.
+            self.find(Severity::Error, rule.id(), at, rule.text());
         } else if before & bit != 0 {
             let text = "several pointers lead to the table: what one of them maps, the others do".to_owned();
             self.find(Severity::Warning, "shared-table", at, text);

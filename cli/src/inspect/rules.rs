@@ -155,7 +155,7 @@ impl Rule {
     /// How bad it is that an item breaks it.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::NotPresent { .. } | Self::NotAccessed { .. } => Severity::Note,
+            Self::NotPresent { .. } | Self::NotAccessed { .. } | Self::Cycle { .. } => Severity::Note,
             // What one hardware reserves, another uses.
             Self::Unnamed { .. } | Self::DirtyReadOnly => Severity::Warning,
             _ => Severity::Error,
