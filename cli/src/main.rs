@@ -47,7 +47,7 @@ use bench::{BenchJob, BenchReport, Sizes};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use describe::FormatInfo;
-use error::{ReplayError, usage_message};
+use error::{ReplayError, usage_failure};
 use formats::{FORMATS, FormatRow};
 use machine::Machine;
 use progress::Progress;
@@ -55,7 +55,7 @@ use replay::{Check, Job, PASSES};
 use report::{PAGE_BYTES, Report, TraceReport};
 use same_file::is_same_file;
 use serde::Serialize;
-use status::Failure;
+use status::{Failure, Hinted};
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::ExitCode;
@@ -70,7 +70,11 @@ fn main() -> ExitCode {
         // Help and the version go to standard output, or are no error.
         Err(error) if !error.use_stderr() => error.exit(),
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
-        Err(error) => return fail((status::USAGE, usage_message(&error))),
+        Err(error) => {
+            let words: Vec<String> =
+                std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+            return fail(&usage_failure(&error, &words));
+        }
     };
     cli.color.write_global();
     let done = match cli.command {
@@ -88,21 +92,24 @@ fn main() -> ExitCode {
     };
     match done {
         Ok(code) => ExitCode::from(code),
-        Err(failure) => fail(failure),
+        Err(failure) => fail(&failure),
     }
 }
 
 /// Tells of an error, and is the exit status.
-fn fail((code, message): Failure) -> ExitCode {
-    let (message, hint) = message.split_once("\nhint: ").unwrap_or((&message, ""));
+fn fail(failure: &Failure) -> ExitCode {
     let mut stderr = anstream::stderr();
     // Nobody is left to hear of it if standard error is closed.
-    let _ = writeln!(stderr, "{} {message}", styled(style::ERROR, "error:"));
-    if !hint.is_empty() {
-        let _ = writeln!(stderr, "{} {hint}", styled(style::HINT, "hint:"));
-    }
-    ExitCode::from(code)
+    let _ = writeln!(stderr, "{} {}", styled(style::ERROR, "error:"), failure.message());
+    let _ = writeln!(stderr, "{} {}", styled(style::HINT, "hint:"), failure.hint());
+    ExitCode::from(failure.code)
 }
+
+/// What to do if no format has the VA bits that were asked for.
+const NO_FORMAT_HELP: &str = "leave out `--va-bits`, or ask for those of a format (`genpt formats`)";
+
+/// What to do about a file that cannot be written.
+const FILE_HELP: &str = "name a file that can be written, in a directory that there is";
 
 fn show_formats(args: &FormatsArgs) -> Result<(), Failure> {
     let asked = |row: &&FormatRow| args.names.is_empty() || args.names.iter().any(|name| name == row.name);
@@ -128,14 +135,14 @@ fn measure(args: &BenchArgs) -> Result<(), Failure> {
             Ok(format) => report.formats.push(format),
             // Of all formats some cannot have these VA bits.
             Err(ReplayError::Setup { .. }) if !args.choice.is_named(row.name) => {}
-            Err(error @ ReplayError::Setup { .. }) => return Err((status::USAGE, error.to_string())),
-            Err(error) => return Err((status::DIFFERS, error.to_string())),
+            Err(error @ ReplayError::Setup { .. }) => return Err(Failure::of(status::USAGE, &error)),
+            Err(error) => return Err(Failure::of(status::DIFFERS, &error)),
         }
         progress.advance(1);
     }
     drop(progress);
     if report.formats.is_empty() {
-        return Err((status::USAGE, "no format can be set up as asked\nhint: leave out --va-bits".to_owned()));
+        return Err(Failure::new(status::USAGE, "no format can be set up as asked", NO_FORMAT_HELP));
     }
     if args.json { print_json(&report) } else { print(&bench::text(&report)) }
 }
@@ -148,15 +155,17 @@ fn completions(shell: clap_complete::Shell) -> Result<(), Failure> {
 
 fn manual(args: &ManArgs) -> Result<(), Failure> {
     if let Some(directory) = &args.output_dir {
-        let failed =
-            |error| (status::INPUT, format!("cannot write manual pages to {}: {error}", human::file(directory)));
+        let failed = |error| {
+            let text = format!("cannot write manual pages to {}: {error}", human::file(directory));
+            Failure::new(status::INPUT, text, "name a directory that can be written, or made")
+        };
         return std::fs::create_dir_all(directory)
             .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
             .map_err(failed);
     }
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
-    rendered.map_err(|error| (status::INPUT, error.to_string()))?;
+    status::written(rendered)?;
     print(String::from_utf8_lossy(&page).trim_end())
 }
 
@@ -164,8 +173,8 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
     if let Some(page) = &args.html
         && args.files.iter().any(|trace| is_same_file(page, trace))
     {
-        let text = format!("{} is a trace to be replayed: write somewhere else with `--html`", human::file(page));
-        return Err((status::USAGE, text));
+        let text = format!("{} is a trace to be replayed", human::file(page));
+        return Err(Failure::new(status::USAGE, text, "write somewhere else with `--html`"));
     }
     let sources: Vec<Source> = if args.files.is_empty() {
         vec![Source::BuiltIn]
@@ -182,7 +191,9 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
         reports.push(report);
     }
     if let Some(path) = &args.html {
-        let failed = |error| (status::INPUT, format!("cannot write the page {}: {error}", human::file(path)));
+        let failed = |error| {
+            Failure::new(status::INPUT, format!("cannot write the page {}: {error}", human::file(path)), FILE_HELP)
+        };
         std::fs::write(path, html::page(&reports, args.queue)).map_err(failed)?;
         if !args.json {
             reports.iter().enumerate().try_for_each(|(index, report)| print_report(args, index, report))?;
@@ -196,10 +207,10 @@ fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {
         }
     }
     match reports.iter().find(|report| report.formats.is_empty()) {
-        Some(report) => Err((
-            status::USAGE,
-            format!("{}: no format can be set up as asked\nhint: leave out --va-bits", report.trace.name),
-        )),
+        Some(report) => {
+            let text = format!("{}: no format can be set up as asked", report.trace.name);
+            Err(Failure::new(status::USAGE, text, NO_FORMAT_HELP))
+        }
         None => Ok(()),
     }
 }
@@ -216,12 +227,12 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 fn print_json(results: &(impl Serialize + ?Sized)) -> Result<(), Failure> {
-    print(&serde_json::to_string_pretty(results).map_err(|error| (status::INPUT, error.to_string()))?)
+    print(&status::json(results)?)
 }
 
 fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
     let on_malformed = if args.lenient { OnMalformed::Skip } else { OnMalformed::Stop };
-    let mut trace = Trace::read(source, on_malformed).map_err(|error| (status::INPUT, error.to_string()))?;
+    let mut trace = Trace::read(source, on_malformed).map_err(|error| Failure::of(status::INPUT, &error))?;
     trace.start = match (args.start, trace.start) {
         (args::Start::Auto, found) => found,
         (args::Start::Empty, _) => Start::Empty,
@@ -256,10 +267,10 @@ fn replay_one(args: &ReplayArgs, source: &Source) -> Result<Report, Failure> {
         match (row.replay)(&job, plan.as_ref()) {
             Ok(format) => report.formats.push(format),
             Err(error @ ReplayError::Differs { .. }) => {
-                return Err((status::DIFFERS, format!("{}: {error}", trace.name)));
+                return Err(Failure::new(status::DIFFERS, format!("{}: {error}", trace.name), error.hint()));
             }
             Err(error @ ReplayError::Setup { .. }) if args.choice.is_named(row.name) => {
-                return Err((status::USAGE, error.to_string()));
+                return Err(Failure::of(status::USAGE, &error));
             }
             Err(error) => drop(report.not_replayed.insert(row.name.to_owned(), error.to_string())),
         }

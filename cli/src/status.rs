@@ -1,5 +1,8 @@
-//! Exit statuses.
+//! Exit statuses, and what a command that failed says.
 
+use crate::human::printable;
+use serde::Serialize;
+use std::fmt::Display;
 use std::io;
 
 /// Done; nothing is wrong.
@@ -15,27 +18,75 @@ pub const WARNING: u8 = 4;
 /// Something wrong was found, or not all could be looked at.
 pub const ERROR: u8 = 5;
 
-/// An exit status and a message, in which a line that begins with `hint: ` can follow the first.
-pub type Failure = (u8, String);
+/// An error that knows what to do about it.
+pub trait Hinted: Display {
+    /// What would be valid, or what helps: never nothing.
+    fn hint(&self) -> String;
+}
+
+/// Why a command cannot do what it was asked: an exit status, a line for the error, and one for what to do about it. There is
+/// none without a hint.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// The exit status.
+    pub code: u8,
+    message: String,
+    hint: String,
+}
+
+impl Failure {
+    /// An error in words. Names in it can be those of somebody else: they are made printable, each part on one line.
+    pub fn new(code: u8, message: impl Display, hint: impl Display) -> Self {
+        Self { code, message: printable(&message.to_string()), hint: printable(&hint.to_string()) }
+    }
+
+    /// An error that knows what to do about it.
+    pub fn of(code: u8, error: &impl Hinted) -> Self {
+        Self::new(code, error, error.hint())
+    }
+
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+}
+
+/// What to do if standard output cannot be written.
+const WRITE_HELP: &str = "where standard output goes has to be open, and to have room";
 
 /// What writing results came to; nobody there to read is the end of the program, and no failure.
 ///
 /// # Errors
-/// [`INPUT`] and a message.
+/// [`INPUT`].
 pub fn written<T>(result: io::Result<T>) -> Result<T, Failure> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => std::process::exit(OK.into()),
-        result => result.map_err(|error| (INPUT, format!("cannot write the results: {error}"))),
+        result => result.map_err(|error| Failure::new(INPUT, format!("cannot write the results: {error}"), WRITE_HELP)),
     }
 }
 
 /// As [`written`], for a command whose exit status still says what was found when nobody reads its text.
 ///
 /// # Errors
-/// [`INPUT`] and a message.
+/// [`INPUT`].
 pub fn shown(result: io::Result<()>) -> Result<(), Failure> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => written(result),
     }
+}
+
+/// Results as JSON.
+///
+/// # Errors
+/// [`INPUT`].
+pub fn json(results: &(impl Serialize + ?Sized)) -> Result<String, Failure> {
+    serde_json::to_string_pretty(results).map_err(|error| {
+        Failure::new(INPUT, format!("the results cannot be made JSON: {error}"), "without `--json` they are text")
+    })
 }

@@ -48,9 +48,9 @@ fn wrong_options_say_what_is_valid() {
     let (spec, output) = (bench.text("spec.toml"), bench.text("other"));
     let build = |options: &[&str]| failure(&genpt(&[&["build", &spec, "-o", &output], options].concat()));
     let (code, text) = build(&["-s", "levels=4"]);
-    assert!(code == 2 && text.contains("no setting `levels`; it has top_level, encryption_mask"), "{text}");
+    assert!(code == 2 && text.contains("no setting `levels`\nhint: it has top_level, encryption_mask"), "{text}");
     let (code, text) = build(&["--features", "FAST"]);
-    assert!(code == 2 && text.contains("no feature `FAST`; it has") && text.contains("SIGN_EXTEND"), "{text}");
+    assert!(code == 2 && text.contains("no feature `FAST`\nhint: it has") && text.contains("SIGN_EXTEND"), "{text}");
     let (code, text) = build(&["-s", "top_level=0x100000000"]);
     assert!(code == 2 && text.contains("does not fit"), "{text}");
     std::fs::write(bench.path("spec.toml"), SPEC.replace("0x10000000", "0x200000")).unwrap();
@@ -130,7 +130,10 @@ fn more_memory_than_there_is() {
     let (code, message) = build(&["--va-bits", "70"]);
     assert!(code == 2 && message.contains("`--va-bits` is 70") && !message.contains("hw_max"), "{message}");
     let (code, message) = build(&["--base", "0x1001"]);
-    assert!(code == 2 && message.contains("cannot be at 0x1001: the base has to be a multiple of 8"), "{message}");
+    assert!(
+        code == 2 && message.contains("cannot be at 0x1001: it is no multiple of 8\nhint: `--base` has to be"),
+        "{message}"
+    );
 }
 
 /// An object is for the CPU that walks such tables, and asks for no executable stack.
@@ -234,5 +237,8 @@ fn page_sizes_are_told_as_sizes() {
     let bench = Bench::new(SPEC, &[]);
     std::fs::write(bench.path("spec.toml"), SPEC.replace("prot = \"r\"", "pages = \"1K\"")).unwrap();
     let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("other")]));
-    assert!(code == 2 && text.contains("mapping 2: no page is of 1 KiB or less; the smallest is of 4 KiB"), "{text}");
+    assert!(
+        code == 2 && text.contains("mapping 2: no page is of 1 KiB or less\nhint: the smallest page is of 4 KiB"),
+        "{text}"
+    );
 }

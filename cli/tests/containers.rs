@@ -102,9 +102,7 @@ fn cr3_is_the_root_of_some_formats_only() {
         assert!(code == 0 && text.contains("2 runs, 4.01 MiB"), "{text}");
         for other in ["ept", "vtdss", "armv8_4k"] {
             let (code, text) = failure(&genpt(&["dump", &bench.text("noted"), "--format", other]));
-            let says = format!(
-                "say `--root`, the physical address of the top table: CR3 in its notes is no root of {other} tables"
-            );
+            let says = format!("CR3 in its notes is no root of {other} tables\nhint: say `--root PA`");
             assert!(code == 2 && text.contains(&says), "{text}");
         }
         // The same note in a file of another machine is no state of an x86 CPU.
@@ -139,7 +137,7 @@ fn what_is_no_manifest_is_passed_over() {
 fn a_manifest_of_another_format_is_said_to_be() {
     let bench = Bench::new(SPEC, &[]);
     let (code, error) = failure(&genpt(&["dump", &bench.text("image"), "-f", "vtdss"]));
-    assert!(code == 2 && error.contains("its manifest is about x86_64, not vtdss: say `--root`"), "{error}");
+    assert!(code == 2 && error.contains("its manifest is about x86_64, not vtdss\nhint: say `--root PA`"), "{error}");
 }
 
 /// The tables that are missing were said to be outside of the image, not why.

@@ -66,3 +66,14 @@ fn fields_of_pointers_are_compared() {
     // One run has pages of two levels: below different pointers they are runs of their own.
     assert!(text.contains("4 runs"), "{text}");
 }
+
+/// Images of two formats were compared without a word of that.
+#[test]
+fn two_formats_are_both_named() {
+    let (before, after) = (Bench::of_format("x86_64"), Bench::of_format("amdv1"));
+    let output = genpt(&["diff", &before.text("image"), &after.text("image")]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let [first, second] = [&before, &after].map(|bench| bench.text("image"));
+    assert!(text.starts_with(&format!("warning: {first} is x86_64, {second} is amdv1: ")), "{text}");
+    assert_eq!((output.status.code(), text.lines().count()), (Some(3), 1), "{text}");
+}

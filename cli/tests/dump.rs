@@ -139,7 +139,8 @@ fn programs_are_told_what_is_missing() {
         assert!(code == 5 && text.starts_with("warning: stopped: as many items as --limit allows"), "{text}");
     }
     let foreign = bench.peek(0) | 1 << 7;
-    for (item, what) in [(foreign, "that the format does not know"), (0x7_0000_0007, "that point to tables outside")] {
+    for (item, what) in [(foreign, "that the format does not know"), (0x7_0000_0007, "that points to a table outside")]
+    {
         let bench = Bench::new(SPEC, &[]);
         bench.poke(8, item);
         for format in ["json", "csv"] {

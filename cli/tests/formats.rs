@@ -60,7 +60,7 @@ fn an_unknown_format_is_named_with_the_valid_ones() {
 #[case::value(&["formats", "amdv9"], "invalid value 'amdv9' for '[NAME]...' [possible values: amdv1", "a similar value exists: 'amdv1'")]
 #[case::option(&["dump", "image", "--frmat", "x86_64"], "unexpected argument '--frmat' found", "a similar argument exists: '--format'")]
 #[case::missing(&["walk"], "the following required arguments were not provided: <IMAGE> <VA>...", "used as `genpt walk ")]
-#[case::number(&["walk", "image", "0xg"], "invalid value '0xg' for '<VA>...': ", "`genpt --help`")]
+#[case::number(&["walk", "image", "0xg"], "invalid value '0xg' for '<VA>...': ", "`genpt walk --help`")]
 #[case::escapes(&["formats", "a\u{202e}b"], "invalid value 'a\\u{202e}b' for", "")]
 fn errors_of_the_arguments(#[case] arguments: &[&str], #[case] error: &str, #[case] hint: &str) {
     let (code, text) = failure(&genpt(arguments));

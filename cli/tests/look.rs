@@ -58,32 +58,6 @@ fn every_help_has_an_example_and_the_exit_statuses() {
 }
 
 #[test]
-fn errors_are_a_line_and_a_hint() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("bad.txt");
-    std::fs::write(&path, "hello\n").unwrap();
-    let path = path.to_str().unwrap();
-    for (arguments, code) in [
-        (&["replay", path][..], 1),
-        (&["replay", "/no/such/file"], 1),
-        (&["replay", "-f", "riscv_64", "--va-bits", "40"], 2),
-        (&["replay", "--va-bits", "12"], 2),
-        (&["bench", "-f", "riscv_64", "--va-bits", "40"], 2),
-    ] {
-        let output = genpt(arguments);
-        let error = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{error}");
-        let lines: Vec<&str> = error.lines().collect();
-        assert!(
-            matches!(lines[..], [first, second] if first.starts_with("error: ") && second.starts_with("hint: ")),
-            "{error}"
-        );
-    }
-    let (code, _) = failure(&genpt(&["man", "--output-dir", "/dev/null/x"]));
-    assert_eq!(code, 1);
-}
-
-#[test]
 fn completions_know_the_subcommands_and_formats() {
     for (shell, knows_values) in
         [("bash", true), ("zsh", true), ("fish", true), ("elvish", false), ("powershell", false)]

@@ -64,7 +64,7 @@ fn errors_in_specifications() {
     let bench = Bench::new(SPEC, &[]);
     std::fs::write(bench.path("spec.toml"), format!("{SPEC}\n[\u{7}]\n")).unwrap();
     let text = one_line(&["build", &bench.text("spec.toml"), "-o", &bench.text("other")]);
-    assert!(text.contains("spec.toml: TOML parse error at line 15, column 2: ") && text.lines().count() == 1, "{text}");
+    assert!(text.contains("spec.toml: TOML parse error at line 15, column 2: ") && text.lines().count() == 2, "{text}");
     std::fs::write(bench.path("spec.json"), serde_json::json!({"format": NAME, "map": []}).to_string()).unwrap();
     let text = one_line(&["build", &bench.text("spec.json"), "-o", &bench.text("other")]);
     assert!(text.contains(SHOWN), "{text}");

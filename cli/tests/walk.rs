@@ -3,6 +3,7 @@
 mod common;
 
 use common::images::{Bench, SPEC, format_names, on};
+use common::{genpt, stdout};
 use serde_json::Value;
 
 #[test]
@@ -209,4 +210,57 @@ fn a_page_at_the_top() {
         text.contains("See: AMDv1 page tables: AMD I/O Virtualization Technology (IOMMU) Specification, 2.2.3"),
         "{text}"
     );
+}
+
+/// A table that points to itself was walked without a word, and a dump that it made endless did not say why.
+#[test]
+fn a_cycle_is_told() {
+    let bench = Bench::new(SPEC, &[]);
+    // The top points to itself in item 1.
+    bench.poke(8, bench.peek(0) & 0xfff | 0x10_0000);
+    let (text, code) = on("walk", &bench.path("image"), &["0x8000000000"]);
+    let line = "level 3: the table at 0x100000 is also one of level 3 on the way to itself: a cycle (cycle)";
+    assert!(code == 0 && text.contains(line), "{text}");
+    let (text, code) = on("dump", &bench.path("image"), &["--limit", "4096"]);
+    assert!(code == 5 && text.contains("to itself, a cycle (see `genpt check`)"), "{text}");
+    let (text, code) = on("walk", &bench.path("image"), &["0x1ff000"]);
+    assert!(code == 0 && !text.contains("cycle"), "{text}");
+}
+
+/// Changes were proposed after which the item broke another rule: of RISC-V W without R.
+#[test]
+fn what_is_proposed_breaks_no_rule() {
+    let mut proposed = 0;
+    for name in ["riscv_64", "vtdss", "ept", "x86_64"] {
+        let bench = Bench::new(SPEC, &["--format", name]);
+        let about: Value = serde_json::from_str(&stdout(&genpt(&["formats", name, "--json"]))).unwrap();
+        let walk = |raw: u64| -> Value {
+            // The lowest item of VA 0x1ff000.
+            bench.poke(0x3ff8, raw);
+            let (text, _) = on("walk", &bench.path("image"), &["0x1ff000", "--json"]);
+            serde_json::from_str(&text).unwrap()
+        };
+        for raw in 0..256 {
+            let before = walk(raw);
+            let stop = &before[0]["stop"];
+            if stop["rule"] != "foreign" {
+                continue;
+            }
+            // `with NAME = VALUE instead of OLD it is ...`
+            for change in stop["text"].as_str().unwrap().split("; ").filter_map(|part| part.strip_prefix("with ")) {
+                let words: Vec<&str> = change.split(' ').collect();
+                let value = u64::from_str_radix(words[2].strip_prefix("0x").unwrap(), 16).unwrap();
+                let fields = about[0]["fields"].as_array().unwrap().iter().filter(|field| field["name"] == words[0]);
+                let masks = fields.map(|field| field["mask"].as_str().unwrap().strip_prefix("0x").unwrap());
+                let is_kept = masks.map(|mask| u64::from_str_radix(mask, 16).unwrap()).any(|mask| {
+                    let after = walk(raw & !mask | value << mask.trailing_zeros());
+                    let odd = after[0]["oddities"].as_array().unwrap();
+                    after[0]["stop"].is_null() && odd.iter().all(|broken| broken["severity"] == "note")
+                });
+                assert!(is_kept, "{name}, {raw:#x}: {change}");
+                proposed += 1;
+            }
+        }
+    }
+    assert!(proposed > 0);
 }

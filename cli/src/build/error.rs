@@ -1,7 +1,11 @@
 //! What can go wrong when tables are built, told so that the user can act.
 
+use super::refusal::Refusal;
+use super::spec::COLUMNS;
+use crate::error::setup_help;
 use crate::human;
 use crate::inspect::{InspectError, as_options};
+use crate::status::Hinted;
 use generic_pt::memory::ArenaError;
 use generic_pt::{Error, MapError};
 use std::io;
@@ -35,13 +39,13 @@ pub enum BuildError {
         what: String,
     },
     /// Where the manifest goes there is a file that is none.
-    #[error("{name} is no manifest of `genpt build`, and would be overwritten: write somewhere else with `-o`")]
+    #[error("{name} is no manifest of `genpt build`, and would be overwritten")]
     NoManifest {
         /// The file.
         name: String,
     },
     /// A file to be written is another one that is read or written.
-    #[error("{name} is {what}: write somewhere else with `-o`")]
+    #[error("{name} is {what}")]
     Overwrites {
         /// The file.
         name: String,
@@ -49,10 +53,10 @@ pub enum BuildError {
         what: &'static str,
     },
     /// Nothing says what format the tables are to have.
-    #[error("say `--format`, or `format` in the specification (formats: `genpt formats`)")]
+    #[error("nothing tells the format of the tables")]
     NoFormat,
     /// The specification names no format that there is.
-    #[error("there is no format `{name}` (formats: `genpt formats`)")]
+    #[error("there is no format `{name}`")]
     Format {
         /// The name.
         name: String,
@@ -72,7 +76,7 @@ pub enum BuildError {
     #[error("the tables cannot be there: {0}")]
     Base(#[from] ArenaError),
     /// No item can be aligned in tables that begin at this address.
-    #[error("the tables cannot be at {base:#x}: the base has to be a multiple of {align}")]
+    #[error("the tables cannot be at {base:#x}: it is no multiple of {align}")]
     BaseMisaligned {
         /// The base asked for.
         base: u64,
@@ -80,7 +84,7 @@ pub enum BuildError {
         align: u64,
     },
     /// A mapping is refused.
-    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {cause}")]
+    #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {}", refusal.what)]
     Map {
         /// Which one it is, from 1.
         number: usize,
@@ -90,15 +94,13 @@ pub enum BuildError {
         pa: u64,
         /// Bytes.
         len: u64,
-        /// Why.
+        /// Why, as the library has it.
         cause: MapError,
+        /// Why, as the user has it.
+        refusal: Box<Refusal>,
     },
     /// The largest page asked for is smaller than any.
-    #[error(
-        "mapping {number}: no page is of {} or less; the smallest is of {}",
-        human::bytes(*bytes),
-        human::bytes(*smallest)
-    )]
+    #[error("mapping {number}: no page is of {} or less", human::bytes(*bytes))]
     Pages {
         /// Which one it is, from 1.
         number: usize,
@@ -108,7 +110,7 @@ pub enum BuildError {
         smallest: u64,
     },
     /// There are too many tables.
-    #[error("the tables take more than {most:#x} bytes (--memory)")]
+    #[error("the tables take more than the {} of `--memory`", human::bytes(*most))]
     TooLarge {
         /// Most bytes.
         most: u64,
@@ -132,18 +134,35 @@ pub enum BuildError {
     Elf(#[from] object::write::Error),
 }
 
-impl BuildError {
-    /// What to do about it.
-    pub const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::Header { .. } => Some("the first line has to be va,pa,len,prot"),
-            Self::NoMemory { .. } => Some("map with larger pages, or less"),
-            // Only tables with another half can have it.
-            Self::Map { va, .. } if *va >> 63 != 0 => Some(
-                "the upper half of the VA needs `--features SIGN_EXTEND` or UPPER_HALF (`genpt formats NAME` tells which there is)",
-            ),
-            Self::Options(cause) => cause.hint(),
-            _ => None,
-        }
+impl Hinted for BuildError {
+    fn hint(&self) -> String {
+        let text = match self {
+            Self::Read { .. } => {
+                "the first argument is the specification, a file of text; `genpt build --help` has an example"
+            }
+            Self::Syntax { .. } => {
+                "a specification has `format`, `base`, `va_bits`, `oa_bits`, `features`, `config`, and `map` with `va`, `pa`, `len`, \
+                 `prot`, `pages`; `genpt build --help` has an example"
+            }
+            Self::Header { .. } => {
+                return format!("the first line has to be va,pa,len,prot (columns: {})", COLUMNS.join(", "));
+            }
+            Self::NoManifest { .. } | Self::Overwrites { .. } => "write somewhere else with `-o`",
+            Self::NoFormat => "say `--format NAME`, or `format` in the specification (formats: `genpt formats`)",
+            Self::Format { .. } => "`genpt formats` lists those that there are",
+            Self::Options(cause) => return cause.hint(),
+            Self::Table { format, cause } => return setup_help(format, cause),
+            Self::Base(_) => "a smaller `--base` is valid",
+            Self::BaseMisaligned { align, .. } => return format!("`--base` has to be a multiple of {align}"),
+            Self::Map { refusal, .. } => &refusal.hint,
+            Self::Pages { smallest, .. } => {
+                return format!("the smallest page is of {}: let `pages` be that, or more", human::bytes(*smallest));
+            }
+            Self::TooLarge { .. } => "give `--memory` more, map with larger pages, or less",
+            Self::NoMemory { .. } => "map with larger pages, or less",
+            Self::Write { .. } => "name a file that can be written with `-o`, in a directory that there is",
+            Self::Elf(_) => "`--emit raw` writes the bytes alone",
+        };
+        text.to_owned()
     }
 }

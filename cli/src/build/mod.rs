@@ -4,6 +4,7 @@ pub mod args;
 mod error;
 mod letters;
 mod output;
+mod refusal;
 mod spec;
 mod supervisor;
 mod tables;
@@ -11,7 +12,6 @@ mod tables;
 pub use error::BuildError;
 pub use tables::{Built, Plan, build};
 
-use crate::error::message;
 use crate::formats::FORMATS;
 use crate::human;
 use crate::image::{Contents, Manifest};
@@ -29,7 +29,7 @@ impl From<BuildError> for Failure {
             BuildError::Read { .. } | BuildError::Write { .. } | BuildError::Elf(_) => status::INPUT,
             _ => status::USAGE,
         };
-        (code, message(&error, error.hint()))
+        Self::of(code, &error)
     }
 }
 
@@ -66,7 +66,7 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
         return Err(BuildError::NoManifest { name: human::file(&manifest_path) }.into());
     }
     built.manifest.contents = contents;
-    let manifest = serde_json::to_string_pretty(&built.manifest).map_err(|error| (status::INPUT, error.to_string()))?;
+    let manifest = status::json(&built.manifest)?;
     write_both(&args.output, &bytes, &manifest_path, (manifest + "\n").as_bytes())?;
     for ignored in &built.ignored {
         // Nobody is left to hear of it if standard error is closed.

@@ -68,6 +68,11 @@ impl Permission {
         self.0.contains(&letter)
     }
 
+    /// All of its letters, as `rw`.
+    pub fn letters(&self) -> String {
+        LETTERS.into_iter().filter(|letter| self.has(*letter)).collect()
+    }
+
     /// What the library maps with.
     pub fn prot(&self) -> Prot {
         prot_of(self.0.iter().copied())
@@ -162,7 +167,7 @@ fn check_header(text: &str) -> Result<(), String> {
 }
 
 /// Columns that a CSV file can have.
-const COLUMNS: [&str; 6] = ["va", "pa", "len", "size", "prot", "pages"];
+pub const COLUMNS: [&str; 6] = ["va", "pa", "len", "size", "prot", "pages"];
 
 fn csv_reader(text: &str) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().trim(csv::Trim::All).comment(Some(b'#')).from_reader(text.as_bytes())

@@ -2,6 +2,7 @@
 
 use super::BuildError;
 use super::letters::{IgnoredLetter, ignored_letters};
+use super::refusal::refusal;
 use super::spec::{SUPERVISOR, Spec};
 use super::supervisor::{Image, make_supervisor};
 use crate::decode::{Options, decoder, table_config};
@@ -125,7 +126,10 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
             }
         }
         let (va, pa, len) = (mapping.va.0, mapping.pa.0, mapping.len.0);
-        let refused = |cause| BuildError::Map { number, va, pa, len, cause };
+        let refused = |cause| {
+            let refusal = Box::new(refusal::<F>(blueprint.common(), &plan.spec.map, index, &cause));
+            BuildError::Map { number, va, pa, len, cause, refusal }
+        };
         table.map_range(va, pa, len, mapping.prot.prot()).map_err(refused)?;
     }
     let mut end = plan.base;

@@ -11,7 +11,7 @@ use super::fields::{Attributes, FieldValue, fields_of};
 use super::levels::{LevelField, LevelSkip};
 use super::options::{Options, table_config};
 use super::permissions::{TRIED_BITS, leaf, stored};
-use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Refusal, Shape, Users};
+use super::{Decoder, Inherited, Item, LevelShape, Masks, Meaning, Nearest, Refusal, Shape};
 use crate::formats;
 use crate::inspect::InspectError;
 use crate::table::feature_names;
@@ -268,7 +268,12 @@ impl<F: Groups> Decoder for Generic<F> {
         Attributes { fields, access, way: Vec::new() }
     }
 
-    fn nearest(&self, level: u32, raw: u64) -> Vec<String> {
+    fn nearest(&self, level: u32, raw: u64) -> Vec<Nearest> {
+        // What is understood can still be refused by hardware.
+        let taken = |raw: u64| {
+            let item = self.decoded(level, 0, F::Item::from_u64(raw));
+            matches!(item.meaning, Meaning::Leaf | Meaning::Table).then(|| self.shape.kind(level, &item))
+        };
         let mut found = Vec::new();
         for info in F::FIELDS {
             let [Piece { lo, hi, .. }] = info.pieces else { continue };
@@ -279,18 +284,20 @@ impl<F: Groups> Decoder for Generic<F> {
             }
             for value in 0..=lg2::low_mask(hi - lo + 1) {
                 let other = raw & !info.mask() | value << lo;
-                let Some(kind) = self.kind_of(level, other) else { continue };
+                let Some(kind) = taken(other) else { continue };
                 if !info.scope.contains(level, kind) {
                     continue;
                 }
                 let what = if kind == ItemKind::Table { "a pointer to a table" } else { "a page" };
-                found.push(format!("with {} = {value:#x} instead of {:#x} it is {what}", info.name, info.get(raw)));
+                let text = format!("with {} = {value:#x} instead of {:#x} it is {what}", info.name, info.get(raw));
+                found.push(Nearest { raw: other, text });
             }
         }
         let tables = self.shape.levels[level as usize].masks[0].unnamed;
         let cleared = raw & !tables;
-        if raw & tables != 0 && F::kind(&self.common, level, F::Item::from_u64(cleared)) == Kind::Table {
-            found.push(format!("without the bits {:#x}, which no pointer to a table has, it is one", raw & tables));
+        if raw & tables != 0 && taken(cleared) == Some(ItemKind::Table) {
+            let text = format!("without the bits {:#x}, which no pointer to a table has, it is one", raw & tables);
+            found.push(Nearest { raw: cleared, text });
         }
         found
     }

@@ -37,8 +37,9 @@ pub trait Decoder {
     fn inherit(&self, level: u32, pointer: u64, above: Inherited) -> Inherited;
     /// The fields that a leaf or a pointer has, with what the pointers on the way say, and what they permit.
     fn attributes(&self, level: u32, item: &Item, inherited: Inherited) -> Attributes;
-    /// What an item that is not understood would be with one field changed, in words; nothing if no change of one is enough.
-    fn nearest(&self, level: u32, raw: u64) -> Vec<String>;
+    /// What an item that is not understood would be with one field changed: only what hardware takes; nothing if no change of one
+    /// is enough.
+    fn nearest(&self, level: u32, raw: u64) -> Vec<Nearest>;
     /// Why hardware does not take an item that is understood; `None` if it does, or if it is not.
     fn refusal(&self, level: u32, raw: u64) -> Option<Refusal>;
     /// The kind of an item, also if hardware does not take it; `None` if it is empty or not understood.
@@ -90,6 +91,15 @@ pub enum Refusal {
         /// The address.
         pa: u64,
     },
+}
+
+/// A pointer or page that an item would be if it had another value in one field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Nearest {
+    /// The item with the change.
+    pub raw: u64,
+    /// The change, and what it makes of the item.
+    pub text: String,
 }
 
 /// One item, decoded.

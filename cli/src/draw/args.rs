@@ -73,10 +73,8 @@ impl DrawArgs {
             (None, None | Some("html" | "htm")) => Ok(Emit::Html),
             (None, Some(_)) => {
                 let name = human::file(&self.output);
-                let text = format!(
-                    "{name}: no drawing has such an ending\nhint: .html is a page, .svg a picture; or say `--emit`"
-                );
-                Err((status::USAGE, text))
+                let hint = ".html is a page, .svg a picture; or say `--emit`";
+                Err(Failure::new(status::USAGE, format!("{name}: no drawing has such an ending"), hint))
             }
         }
     }

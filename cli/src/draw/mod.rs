@@ -165,8 +165,10 @@ pub fn run(args: &DrawArgs) -> Result<u8, Failure> {
         Emit::Svg => svg::picture(&drawing),
     };
     let path = &args.output;
-    std::fs::write(path, &text)
-        .map_err(|error| (status::INPUT, format!("cannot write the drawing {}: {error}", human::file(path))))?;
+    std::fs::write(path, &text).map_err(|error| {
+        let text = format!("cannot write the drawing {}: {error}", human::file(path));
+        Failure::new(status::INPUT, text, "name a file that can be written with `-o`, in a directory that there is")
+    })?;
     let findings: u64 = drawing.report.counts.values().sum();
     let mut line = format!("{}; {}\n", drawing.about(), human::count(findings, "finding"));
     for missing in drawing.missing(tables_drawn) {
@@ -184,8 +186,8 @@ pub fn run(args: &DrawArgs) -> Result<u8, Failure> {
 fn refuse_overwriting(args: &DrawArgs) -> Result<(), Failure> {
     for path in [&args.image, &Manifest::path_of(&args.image)] {
         if is_same_file(path, &args.output) {
-            let text = format!("{} is what is to be drawn: write somewhere else with `-o`", human::file(path));
-            return Err((status::USAGE, text));
+            let text = format!("{} is what is to be drawn", human::file(path));
+            return Err(Failure::new(status::USAGE, text, "write somewhere else with `-o`"));
         }
     }
     Ok(())
@@ -214,7 +216,7 @@ fn drawing<'a>(
     if tree.tables.is_empty() {
         let items = 1u64 << shape.levels[shape.top_level() as usize].items_lg2;
         let text = format!("--limit is less than the {items} items of the top: nothing can be drawn");
-        return Err((status::USAGE, text));
+        return Err(Failure::new(status::USAGE, text, format!("give `--limit` at least {items}")));
     }
     let tables = choose::choose(tree.tables, budget, &marks);
     Ok(Drawing {

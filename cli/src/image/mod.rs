@@ -7,8 +7,10 @@ mod elf;
 mod file;
 mod lime;
 mod manifest;
+mod packed;
 
 pub use manifest::{Contents, Manifest, Register};
+pub use packed::Packing;
 
 use crate::human;
 use crate::inspect::InspectError;
@@ -79,7 +81,7 @@ impl Image {
     /// Opens an image. A raw one begins at physical address `base`, by default the manifest's, or 0.
     ///
     /// # Errors
-    /// [`InspectError::Open`], [`InspectError::Damaged`] and [`InspectError::Source`].
+    /// [`InspectError::Open`], [`InspectError::Damaged`], [`InspectError::Packed`] and [`InspectError::Source`].
     pub fn open(path: &Path, base: Option<u64>) -> Result<Self, InspectError> {
         let name = human::file(path);
         let file = ImageFile::open(path).map_err(|cause| InspectError::Open { name: name.clone(), cause })?;
@@ -93,6 +95,8 @@ impl Image {
         let damaged = |what: String| InspectError::Damaged { name: name.clone(), what };
         let said_base = base.or(manifest.as_ref().map(|manifest| manifest.base.0));
         let (raw_base, raw_place) = said_base.map_or((0, Place::Assumed), |base| (base, Place::Said));
+        let mut begin = [0; packed::MAGIC_BYTES];
+        let packing = file.read(0, &mut begin).ok().and_then(|()| Packing::of(&begin));
         let mut magic = [0; 4];
         // What is shorter has no magic number.
         let magic = file.read(0, &mut magic).map_or([0; 4], |()| magic);
@@ -107,6 +111,8 @@ impl Image {
             (segments, place, core.cpus)
         } else if magic == lime::MAGIC {
             (lime::read(&file).map_err(damaged)?, Place::Said, BTreeSet::new())
+        } else if let Some(packing) = packing.filter(|_| raw_place == Place::Assumed) {
+            return Err(InspectError::Packed { name, packing });
         } else {
             (vec![Segment { pa: raw_base, len: file.len(), offset: 0 }], raw_place, BTreeSet::new())
         };

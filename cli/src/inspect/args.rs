@@ -192,6 +192,9 @@ pub mod help {
 Example:
   genpt walk dump.elf 0x7fffffffe000 --format x86_64 --features SIGN_EXTEND --access wu
 
+Levels are counted from the lowest, which is 0, in all formats. Arm's manuals count from the top: their level is 3 minus this one \
+(armv8_*, mali_lpae), or 2 minus this one (armv7s).
+
 Exit status: 0 all addresses are mapped, and permit --access; 1 the image cannot be read; 2 wrong arguments; 4 an address is not \
 mapped, or does not permit --access, or an item on the way has bits that it should not have; 5 an item on the way breaks a rule of \
 the format, the table it points to is not in the image, or the table does not decode the address.";
@@ -210,6 +213,9 @@ cannot be looked at: with JSON and CSV standard error says which.";
     pub const CHECK: &str = "\
 Example:
   genpt check tables.img
+
+dirty-read-only is found only where the tables track dirty pages: `genpt formats NAME` tells which formats do, with some of them a \
+feature has to be on (SVADU in riscv_64). It is never found in x86_64, where a page that is dirty and read-only is legal: a shadow stack.
 
 Exit status: 0 nothing, or notes only; 1 the image cannot be read; 2 wrong arguments; 4 warnings; 5 errors, or there is more \
 than --limit allows.";

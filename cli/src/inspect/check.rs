@@ -198,8 +198,9 @@ impl Check<'_> {
         let (before, bit) = (met.levels, 1u8 << at.level);
         met.levels |= bit;
         if let Some(above) = ancestor {
-            let text = format!("the table is also one of level {} on the way to itself: a cycle", above.level);
-            self.find(Severity::Error, "cycle", at, text);
+            let rule = Rule::Cycle { pa: at.pa, level: above.level };
+            // Hardware follows, so a walk only notes it; in the tables as a whole it is hardly meant.
+            self.find(Severity::Error, rule.id(), at, rule.text());
         } else if before & bit != 0 {
             let text = "several pointers lead to the table: what one of them maps, the others do".to_owned();
             self.find(Severity::Warning, "shared-table", at, text);

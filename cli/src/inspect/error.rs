@@ -1,6 +1,8 @@
 //! What can go wrong with an image, told so that the user can act.
 
-use crate::image::Contents;
+use crate::error::setup_help;
+use crate::image::{Contents, Packing};
+use crate::status::Hinted;
 use std::io;
 use thiserror::Error;
 
@@ -29,9 +31,17 @@ pub enum InspectError {
         /// What is wrong with it.
         what: String,
     },
+    /// It is compressed, and nothing says that it is memory all the same.
+    #[error("{name}: it is compressed ({}), and can be read only when it is unpacked", packing.name)]
+    Packed {
+        /// The file.
+        name: String,
+        /// How.
+        packing: Packing,
+    },
     /// What `genpt build` wrote for a compiler.
     #[error(
-        "{name}: {} for a compiler, no image of memory: build with `--emit raw` or `--emit elf`",
+        "{name}: {} for a compiler, no image of memory",
         match contents { Contents::Asm => "assembler", _ => "C" }
     )]
     Source {
@@ -48,24 +58,28 @@ pub enum InspectError {
         /// Why.
         cause: serde_json::Error,
     },
+    /// The manifest is about tables of a format that there is not.
+    #[error("{name}: its manifest names the format {format}, which there is not")]
+    ManifestFormat {
+        /// The image.
+        name: String,
+        /// The format.
+        format: String,
+    },
     /// Nothing says what format the tables have.
-    #[error("{name}: say `--format`: there is no manifest {name}.json that tells it (formats: `genpt formats`)")]
+    #[error("{name}: nothing tells the format of its tables: there is no manifest {name}.json")]
     NoFormat {
         /// The image.
         name: String,
     },
     /// Nothing says where the top table is.
-    #[error(
-        "{name}: say `--root`, the physical address of the top table: neither a manifest nor a note in the image tells it"
-    )]
+    #[error("{name}: neither a manifest nor a note in the image tells where the top table is")]
     NoRoot {
         /// The image.
         name: String,
     },
     /// The manifest is about tables of another format.
-    #[error(
-        "{name}: its manifest is about {manifest}, not {format}: say `--root`, the physical address of the top table, too"
-    )]
+    #[error("{name}: its manifest is about {manifest}, not {format}")]
     ManifestOfOthers {
         /// The image.
         name: String,
@@ -75,9 +89,7 @@ pub enum InspectError {
         manifest: String,
     },
     /// The only root in a core file is that of tables of another format.
-    #[error(
-        "{name}: say `--root`, the physical address of the top table: CR3 in its notes is no root of {format} tables"
-    )]
+    #[error("{name}: CR3 in its notes is no root of {format} tables")]
     RootOfOthers {
         /// The image.
         name: String,
@@ -85,7 +97,7 @@ pub enum InspectError {
         format: &'static str,
     },
     /// The CPUs in a core file use several tables.
-    #[error("{name}: its CPUs use several tables: say one of them with `--root`: {roots}")]
+    #[error("{name}: its CPUs use several tables")]
     ManyRoots {
         /// The image.
         name: String,
@@ -115,7 +127,7 @@ pub enum InspectError {
         bytes: u64,
     },
     /// A feature that the format does not have.
-    #[error("{format} has no feature `{name}`; it has {valid}")]
+    #[error("{format} has no feature `{name}`")]
     Feature {
         /// The format.
         format: &'static str,
@@ -125,7 +137,7 @@ pub enum InspectError {
         valid: String,
     },
     /// A configuration key that the format does not have.
-    #[error("{format} has no setting `{key}`; it has {valid}")]
+    #[error("{format} has no setting `{key}`")]
     Setting {
         /// The format.
         format: &'static str,
@@ -153,7 +165,7 @@ pub enum InspectError {
         cause: generic_pt::Error,
     },
     /// A field that the format does not have.
-    #[error("{format} has no field `{name}`; it has {valid}")]
+    #[error("{format} has no field `{name}`")]
     Field {
         /// The format.
         format: &'static str,
@@ -163,19 +175,62 @@ pub enum InspectError {
         valid: String,
     },
     /// Tables that do not tell users from others.
-    #[error("{format} tables like this do not tell what users may do: ask for r, w and x without u")]
+    #[error("{format} tables like this do not tell what users may do")]
     NoUsers {
         /// The format.
         format: &'static str,
     },
 }
 
-impl InspectError {
-    /// What to do about it.
-    pub const fn hint(&self) -> Option<&'static str> {
-        match self {
-            Self::RootOutside { hint, .. } => Some(hint),
-            _ => None,
-        }
+/// What to do if nothing tells the root.
+const ROOT_HELP: &str =
+    "say `--root PA`, the physical address of the top table (on a CPU its register has it: CR3, TTBR0, SATP)";
+
+impl Hinted for InspectError {
+    fn hint(&self) -> String {
+        let text = match self {
+            Self::Open { .. } => {
+                "an image is a file: raw memory, an ELF core file, a LiME dump, or what `genpt build` writes"
+            }
+            Self::Damaged { .. } => {
+                "record it anew; other files that can be read are raw memory, ELF core files and LiME dumps"
+            }
+            Self::Packed { name, packing } => {
+                return format!(
+                    "`{} {name}` unpacks it; if it is raw memory that begins like this, say `--base`",
+                    packing.unpack
+                );
+            }
+            Self::Source { .. } => "build with `--emit raw` or `--emit elf`",
+            Self::Manifest { .. } => "build the image anew, or take that file away and say `--format` and `--root`",
+            Self::ManifestFormat { .. } => "say `--format NAME` and `--root PA` (formats: `genpt formats`)",
+            Self::NoFormat { .. } => "say `--format NAME` (formats: `genpt formats`)",
+            Self::NoRoot { .. } | Self::RootOfOthers { .. } => ROOT_HELP,
+            Self::ManifestOfOthers { manifest, .. } => {
+                return format!(
+                    "say `--root PA`, too, the physical address of the top table; or `--format {manifest}`"
+                );
+            }
+            Self::ManyRoots { roots, .. } => return format!("say one of them with `--root`: {roots}"),
+            Self::RootOutside { hint, .. } => hint,
+            Self::RootMisaligned { bytes, .. } => {
+                return format!("`--root` is the physical address of the top table, a multiple of {bytes:#x}");
+            }
+            Self::Feature { format, valid, .. } => {
+                return format!("it has {valid}; `genpt formats {format}` tells what they are");
+            }
+            Self::Setting { format, valid, .. } => {
+                return format!("it has {valid}; `genpt formats {format}` tells what they are");
+            }
+            Self::Value { format, .. } => {
+                return format!("`genpt formats {format}` tells what its configuration takes");
+            }
+            Self::Config { format, cause } => return setup_help(format, cause),
+            Self::Field { format, valid, .. } => {
+                return format!("it has {valid}; `genpt formats {format}` tells what they are");
+            }
+            Self::NoUsers { .. } => "ask for r, w and x without u",
+        };
+        text.to_owned()
     }
 }

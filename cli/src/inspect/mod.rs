@@ -16,7 +16,6 @@ mod walk;
 pub use error::{InspectError, as_options};
 
 use crate::decode::Users;
-use crate::error::message;
 use crate::status::{self, Failure};
 use crate::style::{self, styled};
 use args::{CheckArgs, DiffArgs, DumpArgs, Output, WalkArgs};
@@ -31,11 +30,12 @@ impl From<InspectError> for Failure {
         let code = match error {
             InspectError::Open { .. }
             | InspectError::Damaged { .. }
+            | InspectError::Packed { .. }
             | InspectError::Manifest { .. }
             | InspectError::Source { .. } => status::INPUT,
             _ => status::USAGE,
         };
-        (code, message(&error, error.hint()))
+        Self::of(code, &error)
     }
 }
 
@@ -56,7 +56,7 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
     }
     let walks: Vec<Walk> = args.va.iter().map(|va| walk::walk(&source, va.0, args.access)).collect();
     let text = if args.json {
-        serde_json::to_string_pretty(&walks).map_err(|error| (status::INPUT, error.to_string()))? + "\n"
+        status::json(&walks)? + "\n"
     } else {
         walks.iter().map(|walk| coloured(&source, walk)).collect::<Vec<_>>().join("\n")
     };
@@ -116,11 +116,7 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
 pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     let source = Source::open(&args.image, &args.source)?;
     let report = check::check(&source, args.most, args.limit.limit.0);
-    let text = if args.json {
-        serde_json::to_string_pretty(&report).map_err(|error| (status::INPUT, error.to_string()))? + "\n"
-    } else {
-        check::text(&source, &report)
-    };
+    let text = if args.json { status::json(&report)? + "\n" } else { check::text(&source, &report) };
     let shown = if args.json {
         io::stdout().lock().write_all(text.as_bytes())
     } else {
@@ -134,6 +130,17 @@ pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     })
 }
 
+/// Says of images of different formats that they are: then the same field is another one.
+fn warn_of_formats(before: &Source, after: &Source) {
+    let [first, second] = [before, after].map(|source| source.decoder.shape().format);
+    if first != second {
+        let (before, after) = (&before.image.name, &after.image.name);
+        let text = format!("{before} is {first}, {after} is {second}: fields of different formats are told as changes");
+        // Nobody is left to hear of it if standard error is closed.
+        let _ = writeln!(anstream::stderr(), "{} {text}", styled(style::ODD, "warning:"));
+    }
+}
+
 /// `genpt diff`. The exit status says whether something changed.
 ///
 /// # Errors
@@ -141,6 +148,7 @@ pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
 pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     let before = Source::open(&args.before, &args.source)?;
     let after = Source::open_at(&args.after, &args.source, args.root_b)?;
+    warn_of_formats(&before, &after);
     let shown = if args.output == Output::Text {
         // Colours are taken out where none are wanted.
         let mut out = BufWriter::new(anstream::stdout().lock());

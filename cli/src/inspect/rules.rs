@@ -1,7 +1,7 @@
 //! The rules that items can break, in the terms of the format.
 
 use super::source::Source;
-use crate::decode::{Item, LevelSkip, Meaning, Refusal};
+use crate::decode::{Item, LevelSkip, Meaning, Nearest, Refusal};
 use crate::describe::plain;
 use crate::error::CUT_OFF;
 use generic_pt::field::FieldInfo;
@@ -81,6 +81,13 @@ pub enum Rule {
         /// What it has to be aligned to.
         bytes: u64,
     },
+    /// The table is already on the way there: hardware follows, and takes it for one of each of these levels.
+    Cycle {
+        /// Its physical address.
+        pa: u64,
+        /// The level at which it is on the way.
+        level: u32,
+    },
     /// Bits are set that no field has.
     Unnamed {
         /// The bits.
@@ -136,6 +143,7 @@ impl Rule {
             Self::NotAccessed { .. } => "not-accessed",
             Self::Outside { .. } => "outside",
             Self::TableMisaligned { .. } => "table-misaligned",
+            Self::Cycle { .. } => "cycle",
             Self::Unnamed { .. } => "reserved-bits",
             Self::PageMisaligned { .. } => "page-misaligned",
             Self::TooWide { .. } => "address-too-wide",
@@ -147,16 +155,17 @@ impl Rule {
     /// How bad it is that an item breaks it.
     pub const fn severity(&self) -> Severity {
         match self {
-            Self::NotPresent { .. } | Self::NotAccessed { .. } => Severity::Note,
+            Self::NotPresent { .. } | Self::NotAccessed { .. } | Self::Cycle { .. } => Severity::Note,
             // What one hardware reserves, another uses.
             Self::Unnamed { .. } | Self::DirtyReadOnly => Severity::Warning,
             _ => Severity::Error,
         }
     }
 
-    /// What of the specification it breaks.
-    const fn spec(&self) -> SpecRule {
-        match self {
+    /// What of the specification it breaks; nothing if it is a rule of this tool.
+    const fn spec(&self) -> Option<SpecRule> {
+        Some(match self {
+            Self::Cycle { .. } => return None,
             Self::NonCanonical { .. } => SpecRule::Canonical,
             Self::NotPresent { .. } => SpecRule::Present,
             Self::Foreign { .. } => SpecRule::Kinds,
@@ -168,7 +177,7 @@ impl Rule {
             Self::TooWide { .. } => SpecRule::Width,
             Self::Contiguous { .. } => SpecRule::Contiguous,
             Self::DirtyReadOnly => SpecRule::Dirty,
-        }
+        })
     }
 
     /// Fields whose values are what is wrong.
@@ -234,6 +243,9 @@ impl Rule {
                 format!("the table at {pa:#x}, {bytes:#x} bytes, is not in the image{hint}")
             }
             Self::TableMisaligned { pa, bytes } => format!("the table at {pa:#x} is not aligned to {bytes:#x} bytes"),
+            Self::Cycle { pa, level } => {
+                format!("the table at {pa:#x} is also one of level {level} on the way to itself: a cycle")
+            }
             Self::Unnamed { bits } => {
                 format!("reserved bits: {bits:#x} is set, which is in no field of such an item, nor for software")
             }
@@ -274,9 +286,20 @@ impl Source {
             Some(Refusal::TooWide { pa }) => Rule::TooWide { pa, oa_lg2: self.decoder.shape().oa_lg2 },
             None => match self.decoder.level_skip(level, raw) {
                 Some(skip) => Rule::LevelSkip(skip),
-                None => Rule::Foreign { nearest: self.decoder.nearest(level, raw) },
+                None => Rule::Foreign { nearest: self.nearest(level, raw) },
             },
         }
+    }
+
+    /// Changes of an item after which it breaks no rule: only such are worth proposing.
+    fn nearest(&self, level: u32, raw: u64) -> Vec<String> {
+        let breaks_none = |near: &Nearest| {
+            let item = self.decoder.item(level, 0, near.raw);
+            let leads_on = item.meaning != Meaning::Table || self.obstacle(&item).is_none();
+            leads_on && self.oddities(level, &item).is_empty()
+        };
+        let found = self.decoder.nearest(level, raw);
+        found.into_iter().filter(breaks_none).map(|near| near.text).collect()
     }
 
     /// Flags of a leaf that are clear, for which hardware may fault.
@@ -328,7 +351,7 @@ impl Source {
         let of = |what: SpecRule| sections.iter().find(|(stated, _)| *stated == what).map(|(_, section)| *section);
         let mut found: Vec<&str> = rule.fields().into_iter().filter_map(|name| of(SpecRule::Field(name))).collect();
         if found.is_empty() {
-            found.extend(of(rule.spec()));
+            found.extend(rule.spec().and_then(of));
         }
         found.dedup();
         if found.is_empty() { self.specification() } else { found.join("; ") }

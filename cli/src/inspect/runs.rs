@@ -277,7 +277,7 @@ impl Iterator for Runs<'_> {
                         }
                     }
                 }
-                Event::Enter(_) => {}
+                Event::Enter(at) => self.seen.cycles += u64::from(self.scan.path().any(|above| above.pa == at.pa)),
                 Event::Table(at, _) => *self.seen.tables.entry(at.level).or_default() += 1,
                 Event::Blocked(_, Blocked::Foreign) => self.seen.foreign += 1,
                 Event::Blocked(_, Blocked::Outside) => self.seen.outside += 1,

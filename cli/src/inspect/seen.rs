@@ -54,6 +54,8 @@ pub struct Seen {
     pub outside: u64,
     /// Pointers to tables that would not be aligned.
     pub misaligned: u64,
+    /// Pointers to tables that are already on the way there.
+    pub cycles: u64,
     /// Whether the limit of items was reached.
     pub is_cut: bool,
 }
@@ -62,15 +64,28 @@ impl Seen {
     /// What is not in the result, in words, if something is not.
     pub fn missing(&self) -> Vec<String> {
         let items = [
-            (self.foreign, "that the format does not know"),
-            (self.outside, "that point to tables outside of the image"),
-            (self.misaligned, "that point to tables that would not be aligned"),
+            (self.foreign, ["that the format does not know"; 2]),
+            (
+                self.outside,
+                ["that points to a table outside of the image", "that point to tables outside of the image"],
+            ),
+            (
+                self.misaligned,
+                ["that points to a table that would not be aligned", "that point to tables that would not be aligned"],
+            ),
         ];
         let unread = items.into_iter().filter(|(count, _)| *count > 0);
-        let unread =
-            unread.map(|(count, what)| format!("{} {what} (`genpt check` tells which)", human::count(count, "item")));
-        let cut = "stopped: as many items as --limit allows were decoded, and there are more";
-        unread.chain(self.is_cut.then(|| cut.to_owned())).collect()
+        let unread = unread.map(|(count, [one, many])| {
+            let what = if count == 1 { one } else { many };
+            format!("{} {what} (`genpt check` tells which)", human::count(count, "item"))
+        });
+        let cycles = match self.cycles {
+            0 => String::new(),
+            1 => "; 1 pointer leads to a table on the way to itself, a cycle (see `genpt check`)".to_owned(),
+            many => format!("; {many} pointers lead to a table on the way to itself, a cycle (see `genpt check`)"),
+        };
+        let cut = || format!("stopped: as many items as --limit allows were decoded, and there are more{cycles}");
+        unread.chain(self.is_cut.then(cut)).collect()
     }
 
     /// Items that something may be mapped below, which was not looked at.

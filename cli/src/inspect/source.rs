@@ -56,10 +56,7 @@ impl Source {
         let format = args.tables.format.as_deref().or(manifest.map(|manifest| manifest.format.as_str()));
         let format = format.ok_or_else(|| InspectError::NoFormat { name: name() })?;
         let Some(row) = FORMATS.iter().find(|row| row.name == format) else {
-            return Err(InspectError::Damaged {
-                name: name(),
-                what: format!("its manifest names the format {format}"),
-            });
+            return Err(InspectError::ManifestFormat { name: name(), format: format.to_owned() });
         };
         // A manifest is about its own format only.
         let manifest = manifest.filter(|manifest| manifest.format == row.name);

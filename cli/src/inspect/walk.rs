@@ -126,8 +126,15 @@ fn walk_along(source: &Source, va: u64, way: &mut Vec<(u32, Item)>) -> Walk {
     }
     let (mut table, mut inherited) = (source.root, Inherited::default());
     let mut level = shape.top_level();
+    // The tables on the way, with their levels.
+    let mut tables: Vec<(u64, u32)> = Vec::new();
     // At least one step down each time: it ends.
     loop {
+        if let Some((pa, above)) = tables.iter().find(|(pa, _)| *pa == table) {
+            let rule = Rule::Cycle { pa: *pa, level: *above };
+            walk.oddities.push(Broken::new(source, &rule, way.last().map(|(pointer_level, _)| *pointer_level)));
+        }
+        tables.push((table, level));
         let index = shape.index(level, va);
         let at = table + (index << shape.item_bytes_lg2);
         let Some(item) = source.item_at(level, index, at) else {
