@@ -184,6 +184,10 @@ fn the_upper_half_and_the_base_have_hints() {
 #[case::no_supervisor("vtdss", "rs", &["s"])]
 #[case::supervisor_of_the_g_stage("riscv_64_g", "rs", &["s"])]
 #[case::device("armv8_4k", "rwxm", &[])]
+#[case::never_executed("x86_64", "rwn", &[])]
+#[case::never_executed_without_a_bit("vtdss", "rn", &["n"])]
+#[case::never_executed_already("riscv_64", "rwn", &["n"])]
+#[case::never_executed_without_the_feature("x86_pae", "rwsn", &["n"])]
 fn letters_without_effect(#[case] format: &str, #[case] prot: &str, #[case] ignored: &[&str]) {
     let bench = Bench::new(SPEC, &[]);
     std::fs::write(bench.path("spec.toml"), SPEC.replace("\"r\"", &format!("\"{prot}\""))).unwrap();
@@ -229,6 +233,19 @@ fn pages_of_the_supervisor(#[case] format: &str, #[case] field: &str, #[case] pr
     assert_eq!(runs(&all, &["--ignore", field]), runs(&supervisor, &["--ignore", field]));
     let users = runs(&supervisor, &["--has", field.split(',').next().unwrap()]);
     assert!(users.lines().count() == 2 && users.contains("0x10000000,"), "{users}");
+}
+
+/// `rw` was executable in x86_64, and there was no way to say otherwise.
+#[rstest]
+#[case::as_the_library("rw", "rwx RW U A D")]
+#[case::never("rwn", "rw- RW U A D XD")]
+#[case::never_by_the_supervisor("rwsn", "rw- RW A D XD")]
+fn pages_that_are_never_executed(#[case] prot: &str, #[case] expected: &str) {
+    let bench = Bench::new(&SPEC.replace("\"rw\"", &format!("\"{prot}\"")), &[]);
+    let (text, code) = on("check", &bench.path("image"), &[]);
+    assert_eq!(code, 0, "{text}");
+    let (text, _) = on("dump", &bench.path("image"), &[]);
+    assert!(text.lines().any(|line| line.trim_end().ends_with(expected)), "{text}");
 }
 
 /// Sizes of pages were hexadecimal numbers of bytes.

@@ -89,9 +89,10 @@ Example, boot.toml:
   genpt build boot.toml -o boot.img && genpt dump boot.img
 
 The same as CSV has a header va,pa,len,prot; what the tables are is then said by options. A protection has the letters r, w and \
-x, u for memory that is not cached, m for device registers, s for the supervisor alone. A letter that \
+x, u for memory that is not cached, m for device registers, s for the supervisor alone, n for what nobody may execute. A letter that \
 changes nothing in the format is told on standard error. A mapping can also have `pages`, the largest page to use.
 
-Pages are for users, too, unless the protection has s: then a kernel with SMEP or SMAP, or without SUM, can use them as its own.
+Pages are for users, too, unless the protection has s: then a kernel with SMEP or SMAP, or without SUM, can use them as its own. \
+Most formats take execution away without x; x86_64 does so with n alone (XD, for which EFER.NXE has to be set).
 
 Exit status: 0 done; 1 something cannot be read or written; 2 the specification or the arguments are wrong.";

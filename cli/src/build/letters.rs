@@ -1,7 +1,7 @@
 //! Letters of protections that say nothing in a format.
 
-use super::spec::{LETTERS, SUPERVISOR, Spec, prot_of};
-use super::supervisor::supervisor_bits;
+use super::narrow::{Narrowing, narrowed_bits};
+use super::spec::{LETTERS, Spec, prot_of};
 use crate::decode::{Decoder, leaf};
 use generic_pt::Prot;
 use generic_pt::format::{Common, Groups};
@@ -45,10 +45,10 @@ pub fn ignored_letters<F: Groups>(common: &Common<F>, decoder: &dyn Decoder, spe
 /// Whether a letter changes a leaf of some level, beside whatever other letters. (So `r` is not ignored where what is written can
 /// be read anyway: it makes what is not written.)
 fn has_effect<F: Groups>(common: &Common<F>, decoder: &dyn Decoder, letter: char) -> bool {
-    if letter == SUPERVISOR {
-        let page = leaf::<F>(common, 0, Prot::READ | Prot::WRITE);
+    if let Some((_, narrowing)) = Narrowing::ALL.iter().find(|(one, _)| *one == letter) {
+        let page = leaf::<F>(common, 0, Prot::READ | Prot::WRITE | Prot::CACHE | Prot::NOEXEC);
         let item = page.map(|raw| decoder.item(0, 0, raw));
-        return item.is_some_and(|item| supervisor_bits(decoder, 0, &item) != 0);
+        return item.is_some_and(|item| narrowed_bits(decoder, 0, &item, &[*narrowing]) != 0);
     }
     let others: Vec<char> = LETTERS.into_iter().filter(|other| *other != letter).collect();
     let leaves = |prot: Prot| -> Vec<Option<u64>> {

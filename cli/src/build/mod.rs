@@ -3,10 +3,10 @@
 pub mod args;
 mod error;
 mod letters;
+mod narrow;
 mod output;
 mod refusal;
 mod spec;
-mod supervisor;
 mod tables;
 
 pub use error::BuildError;

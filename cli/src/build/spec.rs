@@ -1,6 +1,7 @@
 //! What is to be built: a list of mappings, and what the tables are.
 
 use super::BuildError;
+use super::narrow::Narrowing;
 use crate::decode::Options;
 use crate::human;
 use crate::number::Hex;
@@ -50,17 +51,14 @@ pub struct Mapping {
     pub pages: Option<Hex>,
 }
 
-/// A protection in letters: r, w and x; u for memory that is not cached; m for device registers; s for what users may not use. By
-/// default `rw`.
+/// A protection in letters: r, w and x; u for memory that is not cached; m for device registers; s for what users may not use; n for
+/// what nobody may execute. By default `rw`.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Permission(BTreeSet<char>);
 
 /// The letters of a protection.
-pub const LETTERS: [char; 6] = ['r', 'w', 'x', 'u', 'm', SUPERVISOR];
-
-/// The letter of pages that users may not use, which no protection of the library says.
-pub const SUPERVISOR: char = 's';
+pub const LETTERS: [char; 7] = ['r', 'w', 'x', 'u', 'm', 's', 'n'];
 
 impl Permission {
     /// Whether it has a letter.
@@ -71,6 +69,11 @@ impl Permission {
     /// All of its letters, as `rw`.
     pub fn letters(&self) -> String {
         LETTERS.into_iter().filter(|letter| self.has(*letter)).collect()
+    }
+
+    /// What the pages are not to permit, which the library's protections do not say.
+    pub fn narrowings(&self) -> Vec<Narrowing> {
+        Narrowing::ALL.into_iter().filter(|(letter, _)| self.has(*letter)).map(|(_, narrowing)| narrowing).collect()
     }
 
     /// What the library maps with.
@@ -102,13 +105,16 @@ impl TryFrom<String> for Permission {
 
     fn try_from(text: String) -> Result<Self, String> {
         let letters: BTreeSet<char> = text.chars().filter(|letter| *letter != '-').collect();
-        if letters.iter().all(|letter| LETTERS.contains(letter)) {
-            Ok(Self(letters))
-        } else {
-            Err(format!(
-                "`{text}`: a protection has the letters r, w, x, u (not cached), m (device) and s (supervisor)"
-            ))
+        if !letters.iter().all(|letter| LETTERS.contains(letter)) {
+            return Err(format!(
+                "`{text}`: a protection has the letters r, w, x, u (not cached), m (device), s (supervisor) and n (never \
+                 executed)"
+            ));
         }
+        if letters.contains(&'x') && letters.contains(&'n') {
+            return Err(format!("`{text}`: x is to be executed, n never is"));
+        }
+        Ok(Self(letters))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::BuildError;
 use super::letters::{IgnoredLetter, ignored_letters};
+use super::narrow::{Image, narrow};
 use super::refusal::refusal;
-use super::spec::{SUPERVISOR, Spec};
-use super::supervisor::{Image, make_supervisor};
+use super::spec::Spec;
 use crate::decode::{Options, decoder, table_config};
 use crate::formats::Shape;
 use crate::image::{Contents, Manifest, Register};
@@ -168,8 +168,11 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     memory.truncate(usize::try_from(end - plan.base).unwrap_or(usize::MAX));
     let decoder = decoder::<F>(shape, &Options { top_level: Some(top_level), ..plan.options.clone() })?;
     let mut image = Image { bytes: &mut memory, base: plan.base, root };
-    for mapping in plan.spec.map.iter().filter(|mapping| mapping.prot.has(SUPERVISOR) && mapping.len.0 > 0) {
-        make_supervisor(&*decoder, &mut image, mapping.va.0, mapping.va.0 + (mapping.len.0 - 1));
+    for mapping in plan.spec.map.iter().filter(|mapping| mapping.len.0 > 0) {
+        let narrowings = mapping.prot.narrowings();
+        if !narrowings.is_empty() {
+            narrow(&*decoder, &mut image, mapping.va.0, mapping.va.0 + (mapping.len.0 - 1), &narrowings);
+        }
     }
     Ok(Built {
         bytes: memory,
