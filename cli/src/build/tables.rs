@@ -166,7 +166,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     std::mem::forget(table);
     memory.drain(..skip);
     memory.truncate(usize::try_from(end - plan.base).unwrap_or(usize::MAX));
-    let decoder = decoder::<F>(shape, &Options { top_level: Some(top_level), ..plan.options.clone() })?;
+    let decoder = decoder::<F>(shape, &Options::of(&manifest))?;
     let mut image = Image { bytes: &mut memory, base: plan.base, root };
     for mapping in plan.spec.map.iter().filter(|mapping| mapping.len.0 > 0) {
         let narrowings = mapping.prot.narrowings();
