@@ -96,6 +96,21 @@ fn manual_pages() {
     assert!(pages.join("genpt.1").exists());
 }
 
+/// What can be written and executed stands out in `dump`; CSV has no colours.
+#[test]
+fn a_dump_has_colours() {
+    let image = Bench::new(SPEC, &[]);
+    let dump = |options: &[&str]| {
+        let output = with_environment(&[], &[&["dump", &image.text("image")], options].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (plain, coloured) = (dump(&[]), dump(&["--color", "always"]));
+    assert!(plain.contains("  rwx RW") && !plain.contains('\u{1b}'), "{plain}");
+    assert!(coloured.contains("  \u{1b}[1m\u{1b}[33mrwx\u{1b}[0m RW"), "{coloured:?}");
+    assert_eq!(anstream::adapter::strip_str(&coloured).to_string(), plain);
+    assert!(!dump(&["--color", "always", "--output", "csv"]).contains('\u{1b}'));
+}
+
 /// Severities of `check` have colours where they are wanted, and never in JSON.
 #[test]
 fn a_check_has_colours() {

@@ -326,7 +326,7 @@ fn accesses_that_cannot_be_asked_for() {
         assert!(code == 2 && text.contains("r (read), w (write) and x (execute)"), "{text}");
     }
     let (text, code) = page.text("walk", &["0x100000", "--access", "rw"]);
-    assert!(code == 4 && text.contains("w is not permitted: nothing is mapped"), "{text}");
+    assert!(code == 4 && text.contains("w is not permitted: there is no page"), "{text}");
 }
 
 /// Of every format, what `walk` says of a page in letters is what it says of each access, of users or of others.

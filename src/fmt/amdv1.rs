@@ -118,6 +118,10 @@ crate::define_pt_format!(
 
         impl PtFormat for Format {
             const SECTIONS: &'static [(SpecRule, &'static str)] = &[
+                (
+                    SpecRule::Levels,
+                    "AMD I/O Virtualization Technology (IOMMU) Specification, 2.2.3 \"I/O Page Tables for Host Translations\" (Next Level)",
+                ),
                 (SpecRule::Present, "AMD I/O Virtualization Technology (IOMMU) Specification, \"IO_PAGE_FAULT event\""),
                 (
                     SpecRule::Reserved,

@@ -170,7 +170,7 @@ impl std::fmt::Display for Verdict {
             return write!(f, "{} is permitted", self.access);
         }
         if self.refusals.is_empty() {
-            return write!(f, "{} is not permitted: nothing is mapped", self.access);
+            return write!(f, "{} is not permitted: there is no page", self.access);
         }
         let refusals: Vec<String> = self.refusals.iter().map(ToString::to_string).collect();
         write!(f, "{} is not permitted: {}", self.access, refusals.join(", "))

@@ -8,6 +8,8 @@ use super::source::Source;
 use crate::decode::{Attributes, Shape, letters};
 use crate::human;
 use crate::number::Hex;
+use crate::style::{self, styled};
+use anstream::{AutoStream, ColorChoice};
 use serde::Serialize;
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -158,10 +160,39 @@ impl<W: Fn(&Run) -> io::Result<String>> Tail<W> {
     }
 }
 
+/// How the text looks. Lines are not worth looking through for what has to be taken out again: there are millions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Plain,
+    Coloured,
+}
+
+impl Look {
+    fn of_stdout() -> Self {
+        match AutoStream::choice(&io::stdout()) {
+            ColorChoice::Never => Self::Plain,
+            _ => Self::Coloured,
+        }
+    }
+
+    fn heading(self, text: &str) -> String {
+        if self == Self::Plain { text.to_owned() } else { styled(style::HEADING, text) }
+    }
+
+    /// Permissions: what can be written and executed stands out.
+    fn access(self, letters: &str) -> String {
+        match self {
+            Self::Coloured if letters.contains('w') && letters.contains('x') => styled(style::ODD, letters),
+            _ => letters.to_owned(),
+        }
+    }
+}
+
 fn text(shape: &Shape, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Write) -> io::Result<Seen> {
-    let (va_digits, pa_digits) = (va_digits(shape), pa_digits(shape));
+    let (va_digits, pa_digits, look) = (va_digits(shape), pa_digits(shape), Look::of_stdout());
     let mut tail = Tail::new(|run: &Run| {
-        let (length, access) = (human::bytes(run.len()), letters(run.attributes.access, shape.permissions));
+        let (length, access) =
+            (human::bytes(run.len()), look.access(&letters(run.attributes.access, shape.permissions)));
         let text = format!("  {length:>10}  {:>16}  {access} {}", sizes(run.sizes), run.attributes);
         Ok(format!("{}\n", text.trim_end()))
     });
@@ -172,7 +203,8 @@ fn text(shape: &Shape, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Write
         }
         if printed.printed.runs == 1 {
             let (va_width, pa_width) = (2 * va_digits + 3, pa_digits);
-            writeln!(out, "{:va_width$}  {:pa_width$}  {:>10}  {:>16}  access", "VA", "PA", "length", "pages")?;
+            let heading = format!("{:va_width$}  {:pa_width$}  {:>10}  {:>16}  access", "VA", "PA", "length", "pages");
+            writeln!(out, "{}", look.heading(&heading))?;
         }
         line.clear();
         Hex(run.va.first).push(va_digits, &mut line);

@@ -106,7 +106,13 @@ byId("find").addEventListener("submit", (event) => {
   const found = isNumber && (byId("space").value === "VA" ? goTo(address) : goToPa(address));
   input.classList.toggle("wrong", !found);
   input.setAttribute("aria-invalid", String(!found));
+  const elsewhere = byId("space").value === "VA" ? "is outside of what the tables decode" : "is no table, and nothing is mapped to it";
+  input.setCustomValidity(found ? "" : isNumber ? `0x${address.toString(16)} ${elsewhere}.` : "Up to 16 hexadecimal digits, with 0x or without.");
+  input.reportValidity();
 });
+// A browser does not send what it was told is invalid: until it is asked again.
+byId("address").addEventListener("input", (event) => event.target.setCustomValidity(""));
+byId("find").noValidate = true;
 byId("colours").addEventListener("change", (event) => {
   document.body.dataset.colours = event.target.value;
   drawAll();
