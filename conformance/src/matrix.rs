@@ -65,10 +65,13 @@ pub struct Counts {
 impl Counts {
     /// What the row claims and did not show, as a sentence.
     pub fn gap(&self) -> Option<String> {
-        let (missing, not_replaced) = (self.leaves.missing(), self.leaves.not_replaced());
+        let (missing, half_missing) = (self.leaves.missing(), self.leaves.half_missing());
+        let not_replaced = self.leaves.not_replaced();
         let empty: Vec<_> = self.cells.missing().collect();
         if !missing.is_empty() {
             Some(format!("no leaf of {missing} was walked: {}", self.leaves))
+        } else if !half_missing.is_empty() {
+            Some(format!("of no leaf of {half_missing} were both halves walked: {}", self.leaves))
         } else if !not_replaced.is_empty() {
             Some(format!("no leaf of {not_replaced} took the place of tables: {}", self.leaves))
         } else if let [(prot, (access, privilege)), ..] = empty[..] {
