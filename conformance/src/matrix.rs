@@ -317,9 +317,12 @@ mod tests {
     fn an_avoided_fault_has_to_be_asked_for() {
         let mut of_mode = matrix(&[]);
         let mut counts = Counts::default();
-        for fault in [Fault::BeyondMode, Fault::ForgetsDomain, Fault::Interrupts, Fault::NoRecords] {
+        for fault in
+            [Fault::BeyondMode, Fault::ForgetsDomain, Fault::Interrupts, Fault::NoRecords, Fault::PresentIgnored]
+        {
             counts.met.count(fault);
         }
+        counts.asked_for.count(Fault::PresentIgnored);
         let config = "mode 3: no gaps".to_owned();
         let row = |counts| Row { format: "amdv1", config: config.clone(), walker: "q".to_owned(), result: Ok(counts) };
         of_mode.rows = vec![row(counts)];
