@@ -157,20 +157,18 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
     /// A large page takes the place of a table that holds nothing any more: the library syncs by itself.
     fn a_page_in_the_place_of_a_table(&mut self, at: u64) -> io::Result<()> {
         let bytes = self.lowest_table;
-        if bytes > DATA_BYTES / 2 {
-            // No room for it in RAM.
-            return Ok(());
-        }
         let mut gather = self.table.gather(GatherMode::Immediate);
         self.map(at, self.data_pa(1))?;
         self.reaches(at, self.data_pa(1))?;
         self.table.unmap_range(at, self.granule, &mut gather);
         gather.sync();
         self.domain.driver.take_told();
-        let pa = self.ram.data_pa().next_multiple_of(bytes);
+        // The data are a part of what it leads to, or the other way round.
+        let pa = self.ram.data_pa() & !(bytes - 1);
         self.table.map_range(at, pa, bytes, PROT).map_err(|error| wrong(format!("map at {at:#x}: {error}")))?;
         self.was_told(&[VaRange { va: at, last: at + (bytes - 1) }], 1)?;
-        for offset in [0, self.granule, bytes - 8] {
+        let first = self.ram.data_pa() - pa;
+        for offset in [first, first + self.granule, bytes.min(first + DATA_BYTES) - 8] {
             self.reaches(at + offset, pa + offset)?;
         }
         Ok(())
