@@ -9,10 +9,23 @@ use crate::ram::{DATA_BYTES, Ram};
 use crate::scenario::wrong;
 use crate::walker::{Access, Outcome, Privilege, Reason, Request, Told, UNTOLD};
 use generic_pt::iommu::Walkers;
-use generic_pt::{Features, GatherMode, Invalidation, Prot, PtIommu, VaRange};
+use generic_pt::{Features, GatherMode, Invalidation, LevelSet, Prot, PtIommu, VaRange};
 use std::io;
 
 const PROT: Prot = Prot::READ.union(Prot::WRITE);
+
+/// What was removed between two syncs.
+#[derive(Clone, Copy)]
+struct Removed {
+    /// Levels of leaves.
+    leaf_levels: LevelSet,
+    /// Levels of pointers to tables.
+    table_levels: LevelSet,
+    /// How many tables.
+    tables: u64,
+}
+
+const PAGES: Removed = Removed { leaf_levels: LevelSet::of(0), table_levels: LevelSet::NONE, tables: 0 };
 
 /// A table that hardware walks already.
 #[derive(Debug)]
@@ -102,7 +115,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         let no_gaps = self.table.common().has(Features::FLUSH_RANGE_NO_GAPS);
         let (early, late) =
             if no_gaps { (vec![of(first, first)], vec![of(last, last)]) } else { (vec![], vec![of(first, last)]) };
-        self.was_told(&early, 0)?;
+        self.was_told(&early, PAGES)?;
         if no_gaps {
             // What comes next is not adjacent, so it was synced before.
             self.misses(first)?;
@@ -114,7 +127,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             }
         }
         gather.sync();
-        self.was_told(&late, 0)?;
+        self.was_told(&late, PAGES)?;
         self.misses(first)?;
         self.misses(last)?;
         self.reaches(between, self.data_pa(4))?;
@@ -143,7 +156,10 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             self.may_reach(va, pa)?;
         }
         gather.sync();
-        self.was_told(&[VaRange { va: at, last: at + (self.lowest_table - 1) }], 1)?;
+        self.was_told(
+            &[VaRange { va: at, last: at + (self.lowest_table - 1) }],
+            Removed { leaf_levels: LevelSet::of(0), table_levels: LevelSet::of(1), tables: 1 },
+        )?;
         for (va, _) in places {
             self.misses(va)?;
         }
@@ -154,7 +170,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         Ok(())
     }
 
-    /// A large page takes the place of a table that holds nothing any more: the library syncs by itself.
+    /// A large page takes the place of a table that holds nothing any more: the library syncs by itself. Then it goes, too.
     fn a_page_in_the_place_of_a_table(&mut self, at: u64) -> io::Result<()> {
         let bytes = self.lowest_table;
         let mut gather = self.table.gather(GatherMode::Immediate);
@@ -166,12 +182,21 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         // The data are a part of what it leads to, or the other way round.
         let pa = self.ram.data_pa() & !(bytes - 1);
         self.table.map_range(at, pa, bytes, PROT).map_err(|error| wrong(format!("map at {at:#x}: {error}")))?;
-        self.was_told(&[VaRange { va: at, last: at + (bytes - 1) }], 1)?;
+        let range = VaRange { va: at, last: at + (bytes - 1) };
+        let table = Removed { leaf_levels: LevelSet::NONE, table_levels: LevelSet::of(1), tables: 1 };
+        self.was_told(&[range], table)?;
         let first = self.ram.data_pa() - pa;
         for offset in [first, first + self.granule, bytes.min(first + DATA_BYTES) - 8] {
             self.reaches(at + offset, pa + offset)?;
         }
-        Ok(())
+        if self.table.unmap_range(at, bytes, &mut gather) != bytes {
+            return Err(wrong(format!("unmap of {at:#x} did not remove one page of {bytes:#x} bytes")));
+        }
+        self.may_reach(at + first, pa + first)?;
+        gather.sync();
+        let page = Removed { leaf_levels: LevelSet::of(1), table_levels: LevelSet::NONE, tables: 0 };
+        self.was_told(&[range], page)?;
+        self.misses(at + first)
     }
 
     /// A map beyond the top, while the device uses the one that there is.
@@ -246,15 +271,18 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         }
     }
 
-    /// Whether just these ranges were asked for, each with so many tables to forget.
-    fn was_told(&self, ranges: &[VaRange], tables: u64) -> io::Result<()> {
+    /// Whether just these ranges were asked for, in each of which that was removed.
+    fn was_told(&self, ranges: &[VaRange], removed: Removed) -> io::Result<()> {
         let told = self.domain.driver.take_told();
-        let is_so = |told: &Invalidation, range: &VaRange| {
-            (told.va, told.last, told.unlinked_tables) == (range.va, range.last, tables)
-        };
-        if told.len() == ranges.len() && told.iter().zip(ranges).all(|(told, range)| is_so(told, range)) {
+        let Removed { mut leaf_levels, mut table_levels, tables: unlinked_tables } = removed;
+        if !self.table.common().has(Features::DETAILED_GATHER) {
+            (leaf_levels, table_levels) = (LevelSet::NONE, LevelSet::NONE);
+        }
+        let of_range = |&VaRange { va, last }| Invalidation { va, last, leaf_levels, table_levels, unlinked_tables };
+        let expected: Vec<Invalidation> = ranges.iter().map(of_range).collect();
+        if told == expected {
             return Ok(());
         }
-        Err(wrong(format!("syncs of {ranges:x?} with {tables} tables were expected, and {told:x?} were asked for")))
+        Err(wrong(format!("syncs were expected as {expected:x?}, and asked for as {told:x?}")))
     }
 }
