@@ -8,6 +8,7 @@ use crate::plan::{FirstTop, Plan};
 use crate::ram::{DATA_BYTES, Ram};
 use crate::scenario::wrong;
 use crate::walker::{Access, Outcome, Privilege, Reason, Request, Told, UNTOLD};
+use generic_pt::format::{Common, item_size_lg2};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, GatherMode, Invalidation, LevelSet, Prot, PtIommu, VaRange};
 use std::io;
@@ -74,6 +75,11 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         self.table.hw_info()
     }
 
+    /// What is the same for every top of the table.
+    pub fn common(&self) -> &Common<F> {
+        self.table.common()
+    }
+
     /// Changes the table in all ways, and looks at it through the device before and after each sync.
     ///
     /// # Errors
@@ -86,7 +92,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         self.a_whole_table(at + self.lowest_table)?;
         self.a_page_in_the_place_of_a_table(at + 2 * self.lowest_table)?;
         if self.top == FirstTop::Grows {
-            self.a_higher_top()?;
+            self.higher_tops(at + 3 * self.lowest_table)?;
         }
         let met = self.domain.driver.walker()?.take_met();
         self.counts.met += met;
@@ -199,15 +205,36 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         self.misses(at + first)
     }
 
-    /// A map beyond the top, while the device uses the one that there is.
-    fn a_higher_top(&mut self) -> io::Result<()> {
-        let at = self.table.info().aperture.last / 2 + 1;
+    /// Maps beyond the top, while the device uses the one that there is: each needs one level more, up to the highest. After each
+    /// the device forgets everything, and finds what was mapped below every top before.
+    fn higher_tops(&mut self, first_va: u64) -> io::Result<()> {
+        let mut mapped = vec![(first_va, self.data_pa(2))];
+        self.map(first_va, self.data_pa(2))?;
+        self.reaches(first_va, self.data_pa(2))?;
         self.domain.driver.take_tops();
-        self.map(at, self.data_pa(3))?;
-        if self.domain.driver.take_tops().is_empty() {
-            return Err(wrong(format!("a map of {at:#x} did not need a higher top")));
+        let (first_top, max_va_lg2) = (self.table.top_level(), self.table.common().max_va_lg2);
+        let levels =
+            (first_top + 1..=F::GEOMETRY.max_top_level).take_while(|level| item_size_lg2::<F>(*level) < max_va_lg2);
+        for level in levels {
+            // The first that a table of the level below does not decode.
+            let (at, pa) = (1 << item_size_lg2::<F>(level), self.data_pa(3 + u64::from(level)));
+            self.map(at, pa)?;
+            let tops: Vec<u32> = self.domain.driver.take_tops().iter().map(|top| top.level).collect();
+            if tops != [level] {
+                return Err(wrong(format!(
+                    "a map of {at:#x} needs a top of level {level}, and the tops became {tops:?}"
+                )));
+            }
+            mapped.push((at, pa));
+            self.domain.driver.walker()?.invalidate(&Invalidation::EVERYTHING)?;
+            for (va, pa) in &mapped {
+                self.reaches(*va, *pa)?;
+            }
         }
-        self.reaches(at, self.data_pa(3))
+        if mapped.len() == 1 {
+            return Err(wrong(format!("there is no top above level {first_top} to grow to")));
+        }
+        Ok(())
     }
 
     fn data_pa(&self, n: u64) -> u64 {

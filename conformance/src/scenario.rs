@@ -12,6 +12,7 @@ use crate::plan::{Plan, Window};
 use crate::ram::Ram;
 use crate::rng::Rng;
 use crate::walker::{Reach, Walker};
+use generic_pt::format::Common;
 use generic_pt::iommu::Walkers;
 use generic_pt::{GatherMode, Prot, PtIommu, TableConfig};
 use std::collections::BTreeMap;
@@ -101,6 +102,11 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     /// What the machine is told.
     pub fn hw_info(&self) -> F::HwInfo {
         self.table.hw_info()
+    }
+
+    /// What is the same for every top of the table.
+    pub fn common(&self) -> &Common<F> {
+        self.table.common()
     }
 
     fn is_window(&self, va: u64) -> bool {

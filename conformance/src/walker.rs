@@ -1,8 +1,8 @@
 //! What every walker can do.
 
 use crate::known::{Fault, Met};
-use generic_pt::format::Top;
 use generic_pt::{Invalidation, Prot};
+use std::any::Any;
 use std::io;
 
 /// What is tried at an address.
@@ -178,12 +178,12 @@ pub trait Walker {
     /// The machine does not work.
     fn invalidate(&mut self, what: &Invalidation) -> io::Result<()>;
 
-    /// Points it to a higher top of the same table.
+    /// Points it to a higher top of the same table, by the `HwInfo` of the format.
     ///
     /// # Errors
     /// The machine does not work, or its top cannot grow.
-    fn change_top(&mut self, top: Top) -> io::Result<()> {
-        Err(io::Error::other(format!("the top grew to level {}, and this walker has a fixed one", top.level)))
+    fn change_top(&mut self, _info: &dyn Any) -> io::Result<()> {
+        Err(io::Error::other("the top grew, and this walker has a fixed one"))
     }
 
     /// Whether [`translate`](Self::translate) sees a mapping with that protection: some walkers translate only for reading.

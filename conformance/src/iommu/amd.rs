@@ -10,8 +10,9 @@ use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::vm;
 use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
-use generic_pt::format::Top;
+use generic_pt::fmt::amdv1::HwInfo;
 use generic_pt::{Invalidation, Prot};
+use std::any::Any;
 use std::io;
 use std::path::Path;
 
@@ -75,11 +76,11 @@ enum Present {
 }
 
 impl<'r> Amd<'r> {
-    /// An IOMMU with a table: its top and paging mode.
+    /// An IOMMU with a table.
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &Path, root: u64, mode: u32, ram: &'r Ram) -> io::Result<Self> {
+    pub fn new(program: &Path, info: &HwInfo, ram: &'r Ram) -> io::Result<Self> {
         let (device, present) = match vm::major(program)? {
             ..=9 => ("amd-iommu", Present::Ignored),
             10 => ("amd-iommu,pt=off", Present::Ignored),
@@ -87,7 +88,7 @@ impl<'r> Amd<'r> {
         };
         let board = Board::new(program, &PC, &["-device", device], 0, ram)?;
         let commands = Queue::new(COMMANDS, 1 << QUEUE_LG2, 16);
-        let mut amd = Self { board, commands, waits: 0, va_bits: 0, top: (root, mode), present, met: Met::default() };
+        let mut amd = Self { board, commands, waits: 0, va_bits: 0, top: (0, 0), present, met: Met::default() };
         ram.write(DEVICES + 32 * edu::REQUESTER + 8, &DOMAIN.to_le_bytes())?;
         for (register, value) in [
             (0x00, DEVICES),
@@ -97,13 +98,14 @@ impl<'r> Amd<'r> {
         ] {
             amd.board.qtest.write_u64(REGISTERS + register, value)?;
         }
-        amd.install(root, mode)?;
+        amd.install(info)?;
         amd.invalidate(&Invalidation::EVERYTHING)?;
         Ok(amd)
     }
 
     /// Points the device to a table.
-    fn install(&mut self, root: u64, mode: u32) -> io::Result<()> {
+    fn install(&mut self, info: &HwInfo) -> io::Result<()> {
+        let HwInfo { host_pt_root: root, mode } = *info;
         self.va_bits = 12 + 9 * mode;
         self.top = (root, mode);
         // Valid, with a table that may be read and written.
@@ -242,8 +244,8 @@ impl Walker for Amd<'_> {
         }
         self.wait()
     }
-    fn change_top(&mut self, top: Top) -> io::Result<()> {
-        // Modes count levels.
-        self.install(top.pa, top.level + 1)
+    fn change_top(&mut self, info: &dyn Any) -> io::Result<()> {
+        let info = info.downcast_ref::<HwInfo>().ok_or_else(|| io::Error::other("this is not a top of amdv1"))?;
+        self.install(info)
     }
 }
