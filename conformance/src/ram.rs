@@ -243,6 +243,16 @@ impl Ram {
         self.file().read_exact_at(bytes, self.offset(pa, bytes.len())?)
     }
 
+    /// What is in a range of physical addresses, with the first of them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn copy_of(&self, range: Range<u64>) -> io::Result<(u64, Vec<u8>)> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        self.read(range.start, &mut bytes)?;
+        Ok((range.start, bytes))
+    }
+
     /// The byte at a physical address.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use crate::known::{Fault, Met};
 use generic_pt::{Invalidation, Prot};
 use std::any::Any;
 use std::io;
+use std::ops::Range;
 
 /// What is tried at an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -200,6 +201,12 @@ pub trait Walker {
     /// Whether it tells why it refuses an access that ends there: then it has to tell it of each refusal.
     fn reasons_told(&self, _last_va: u64) -> Told {
         Told::Always
+    }
+
+    /// Memory beside the data in which nothing changes while accesses are tried: of a walker that does not tell what it refuses,
+    /// where a write that should have been refused may have gone.
+    fn keeps(&self) -> Vec<Range<u64>> {
+        Vec::new()
     }
 
     /// Whether a mapping with that protection permits the access.

@@ -7,13 +7,14 @@ use super::queue::Queue;
 use super::record::{Record, with_record};
 use crate::edu;
 use crate::known::{Fault, Met};
-use crate::ram::Ram;
+use crate::ram::{Ram, TABLES_BYTES};
 use crate::vm;
 use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
 use generic_pt::fmt::amdv1::HwInfo;
 use generic_pt::{Invalidation, Prot};
 use std::any::Any;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 const REGISTERS: u64 = 0xfed8_0000;
@@ -230,6 +231,12 @@ impl Walker for Amd<'_> {
     }
     fn reasons_told(&self, _last_va: u64) -> Told {
         Told::Faulty(Fault::NoRecords)
+    }
+    /// The tables, in which the model sets no bits; the device table; and the window, but for the page of the exchange.
+    fn keeps(&self) -> Vec<Range<u64>> {
+        let tables_pa = self.board.ram.tables_pa();
+        let [before, behind] = self.board.around_exchange();
+        Vec::from([tables_pa..tables_pa + TABLES_BYTES as u64, DEVICES..COMMANDS, before, behind])
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         permits_each(prot, access)
