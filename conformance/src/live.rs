@@ -225,6 +225,8 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
                     "a map of {at:#x} needs a top of level {level}, and the tops became {tops:?}"
                 )));
             }
+            // It needs no sync.
+            self.reaches(at, pa)?;
             mapped.push((at, pa));
             self.domain.driver.walker()?.invalidate(&Invalidation::EVERYTHING)?;
             for (va, pa) in &mapped {
