@@ -4,6 +4,7 @@ use crate::walker::Walker;
 use generic_pt::format::Top;
 use generic_pt::memory::Arena;
 use generic_pt::{Domain, Driver, Invalidation};
+use std::any::Any;
 use std::cell::{RefCell, RefMut};
 use std::fmt;
 use std::io;
@@ -11,10 +12,14 @@ use std::io;
 /// The domain of a table in a machine's memory.
 pub type VmDomain<'r> = Domain<Arena<'r>, Hardware<'r>>;
 
+/// What the library says for the hardware of a top, of the format's own type.
+pub type InfoOf = Box<dyn Fn(Top) -> Box<dyn Any>>;
+
 /// Tells a walker of changes. Before one is attached, there is nothing to tell.
 #[derive(Default)]
 pub struct Hardware<'r> {
     walker: RefCell<Option<Box<dyn Walker + 'r>>>,
+    info_of: RefCell<Option<InfoOf>>,
     told: RefCell<Vec<Invalidation>>,
     tops: RefCell<Vec<Top>>,
     /// The first error: the library has no use for one.
@@ -22,9 +27,10 @@ pub struct Hardware<'r> {
 }
 
 impl<'r> Hardware<'r> {
-    /// Tells this walker from now on.
-    pub fn attach(&self, walker: Box<dyn Walker + 'r>) {
+    /// Tells this walker from now on, of higher tops by what `info_of` makes of them.
+    pub fn attach(&self, walker: Box<dyn Walker + 'r>, info_of: InfoOf) {
         *self.walker.borrow_mut() = Some(walker);
+        *self.info_of.borrow_mut() = Some(info_of);
     }
 
     /// The walker.
@@ -70,7 +76,9 @@ impl Driver for Hardware<'_> {
 
     fn change_top(&self, top: Top) {
         self.tops.borrow_mut().push(top);
-        self.tell(|walker| walker.change_top(top));
+        if let Some(info_of) = &*self.info_of.borrow() {
+            self.tell(|walker| walker.change_top(&*info_of(top)));
+        }
     }
 }
 

@@ -35,6 +35,8 @@ pub enum Fault {
     NoEventBeyondIpa,
     /// Addresses beyond 48 bits do not get to the SMMU.
     NarrowSpace,
+    /// Leaves that are not present translate.
+    PresentIgnored,
 }
 
 /// How often each fault was come across.
@@ -217,6 +219,13 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         what: "records no event of addresses beyond 48 bits; refusals are judged by what was moved",
         shown: Shown::ByTheWay,
         is_of: |row| row.config.starts_with("SMMU, stage 1") && major(row) < 10,
+    },
+    KnownFault {
+        fault: Fault::PresentIgnored,
+        letter: 'o',
+        what: "translates by leaves without PR; the vectors show that the library sets it",
+        shown: Shown::OnPurpose,
+        is_of: |row| row.format == "amdv1" && major(row) < 11,
     },
 ];
 

@@ -21,6 +21,43 @@ const NO_ROOM: [(NoRoom, &str); 3] = [
     (NoRoom::Machine, "the machine does not have it"),
 ];
 
+/// Halves of a leaf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Halves(u8);
+
+impl Halves {
+    /// None.
+    pub const NONE: Self = Self(0);
+    /// Both.
+    pub const BOTH: Self = Self(3);
+
+    /// The one that an offset into a leaf of that size is in.
+    pub const fn at(offset: u64, size_lg2: u32) -> Self {
+        Self(1 << (offset >> (size_lg2 - 1) & 1))
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn union(self, more: Self) -> Self {
+        Self(self.0 | more.0)
+    }
+
+    const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// What a walker has to go through of the leaves of a size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Extent {
+    /// Any place: they are one item each.
+    OneItem,
+    /// Both halves: they are several items.
+    BothHalves,
+    /// They are several items, and there is RAM for one half.
+    BeyondRam,
+}
+
 /// One number for each size, as a power of two.
 type OfSizes = [u64; u64::BITS as usize];
 
@@ -29,12 +66,18 @@ type OfSizes = [u64; u64::BITS as usize];
 pub struct Leaves {
     /// Translations and accesses that succeeded.
     walked: OfSizes,
+    /// Halves of the leaves that these went through.
+    halves: [Halves; u64::BITS as usize],
     /// How often a leaf took the place of tables that the walker had used, and tables that of the leaf.
     replaced: OfSizes,
     /// Sizes that the row claims, one bit each.
     claimed: u64,
     /// Those of them that are above the lowest level, so that tables can have their place.
     above: u64,
+    /// Those that have to be walked in both halves.
+    whole: u64,
+    /// Those that would have to, and for which RAM is too small.
+    beyond_ram: u64,
     /// Sizes that are not tried, by the reason.
     without: [u64; NO_ROOM.len()],
 }
@@ -42,14 +85,28 @@ pub struct Leaves {
 impl Default for Leaves {
     fn default() -> Self {
         let none = [0; u64::BITS as usize];
-        Self { walked: none, replaced: none, claimed: 0, above: 0, without: [0; NO_ROOM.len()] }
+        Self {
+            walked: none,
+            halves: [Halves::NONE; u64::BITS as usize],
+            replaced: none,
+            claimed: 0,
+            above: 0,
+            whole: 0,
+            beyond_ram: 0,
+            without: [0; NO_ROOM.len()],
+        }
     }
 }
 
 impl Leaves {
     /// Claims a size; a leaf of it has the place of tables, or only of other leaves.
-    pub fn claim(&mut self, size: u64, is_above: bool) {
+    pub fn claim(&mut self, size: u64, is_above: bool, extent: Extent) {
         self.claimed |= size;
+        match extent {
+            Extent::OneItem => {}
+            Extent::BothHalves => self.whole |= size,
+            Extent::BeyondRam => self.beyond_ram |= size,
+        }
         self.above |= if is_above { size } else { 0 };
     }
 
@@ -58,9 +115,11 @@ impl Leaves {
         self.without[reason as usize] |= sizes;
     }
 
-    /// The walker went through one of that size, as a power of two.
-    pub fn count(&mut self, size_lg2: u32) {
+    /// The walker went through one of that size, as a power of two, at that offset.
+    pub fn count(&mut self, offset: u64, size_lg2: u32) {
         self.walked[size_lg2 as usize] += 1;
+        let halves = &mut self.halves[size_lg2 as usize];
+        *halves = halves.union(Halves::at(offset, size_lg2));
     }
 
     /// A leaf of that size took the place of tables, and tables took its place.
@@ -76,6 +135,15 @@ impl Leaves {
     /// Sizes that are claimed, and through which the walker never went.
     pub fn missing(&self) -> Sizes {
         Sizes(bits(self.claimed).filter(|size| of(&self.walked, *size) == 0).sum())
+    }
+
+    /// Sizes of several items of which the walker went through one half only, though there is RAM for both.
+    pub fn half_missing(&self) -> Sizes {
+        self.in_one_half(self.whole & !self.missing().0)
+    }
+
+    fn in_one_half(&self, sizes: u64) -> Sizes {
+        Sizes(bits(sizes).filter(|size| !self.halves[size.ilog2() as usize].contains(Halves::BOTH)).sum())
     }
 
     /// Sizes that never took the place of tables, though they could.
@@ -95,11 +163,16 @@ impl AddAssign for Leaves {
                 *count += more;
             }
         }
+        for (halves, more) in self.halves.iter_mut().zip(more.halves) {
+            *halves = halves.union(more);
+        }
         for (sizes, more) in self.without.iter_mut().zip(more.without) {
             *sizes |= more;
         }
         self.claimed |= more.claimed;
         self.above |= more.above;
+        self.whole |= more.whole;
+        self.beyond_ram |= more.beyond_ram;
     }
 }
 
@@ -109,6 +182,10 @@ impl fmt::Display for Leaves {
         write!(f, "walked leaves of {}", Sizes(self.claimed))?;
         if let Some(rarest) = bits(self.claimed).min_by_key(|size| of(&self.walked, *size)) {
             write!(f, "; fewest {} of {}", of(&self.walked, rarest), Sizes(rarest))?;
+        }
+        let halves = self.in_one_half(self.beyond_ram);
+        if !halves.is_empty() {
+            write!(f, "; one half of {halves}: larger than RAM")?;
         }
         for ((_, reason), sizes) in NO_ROOM.iter().zip(self.without) {
             if sizes != 0 {
@@ -187,10 +264,10 @@ mod tests {
     #[test]
     fn a_claimed_size_that_was_not_walked_is_missing() {
         let mut leaves = Leaves::default();
-        leaves.claim(0x1000, false);
-        leaves.claim(0x20_0000, true);
+        leaves.claim(0x1000, false, Extent::OneItem);
+        leaves.claim(0x20_0000, true, Extent::OneItem);
         leaves.leave_out(0x4000_0000, NoRoom::Va);
-        leaves.count(12);
+        leaves.count(0x800, 12);
         assert_eq!(leaves.missing().to_string(), "2M");
         assert_eq!(
             leaves.to_string(),
@@ -198,11 +275,28 @@ mod tests {
              in the place of tables and back 2M, fewest 0"
         );
         let mut more = Leaves::default();
-        more.count(21);
+        more.count(0, 21);
         leaves += more;
         assert!(leaves.missing().is_empty());
         assert_eq!(leaves.not_replaced().to_string(), "2M");
         leaves.count_replaced(0x20_0000);
         assert!(leaves.not_replaced().is_empty());
+    }
+
+    #[test]
+    fn several_items_have_to_be_walked_in_both_halves() {
+        let mut leaves = Leaves::default();
+        leaves.claim(0x1_0000, false, Extent::BothHalves);
+        leaves.claim(1 << 40, true, Extent::BeyondRam);
+        leaves.count(0x7fff, 16);
+        leaves.count(0, 40);
+        assert!(leaves.missing().is_empty());
+        assert_eq!(leaves.half_missing().to_string(), "64K");
+        let mut more = Leaves::default();
+        more.count(0x8000, 16);
+        leaves += more;
+        assert!(leaves.half_missing().is_empty());
+        let text = "walked leaves of 64K 1T; fewest 1 of 1T; one half of 1T: larger than RAM; in the place of";
+        assert!(leaves.to_string().starts_with(text), "{leaves}");
     }
 }

@@ -8,11 +8,25 @@ use crate::plan::{FirstTop, Plan};
 use crate::ram::{DATA_BYTES, Ram};
 use crate::scenario::wrong;
 use crate::walker::{Access, Outcome, Privilege, Reason, Request, Told, UNTOLD};
+use generic_pt::format::{Common, item_size_lg2};
 use generic_pt::iommu::Walkers;
-use generic_pt::{Features, GatherMode, Invalidation, Prot, PtIommu, VaRange};
+use generic_pt::{Features, GatherMode, Invalidation, LevelSet, Prot, PtIommu, VaRange};
 use std::io;
 
 const PROT: Prot = Prot::READ.union(Prot::WRITE);
+
+/// What was removed between two syncs.
+#[derive(Clone, Copy)]
+struct Removed {
+    /// Levels of leaves.
+    leaf_levels: LevelSet,
+    /// Levels of pointers to tables.
+    table_levels: LevelSet,
+    /// How many tables.
+    tables: u64,
+}
+
+const PAGES: Removed = Removed { leaf_levels: LevelSet::of(0), table_levels: LevelSet::NONE, tables: 0 };
 
 /// A table that hardware walks already.
 #[derive(Debug)]
@@ -61,6 +75,11 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         self.table.hw_info()
     }
 
+    /// What is the same for every top of the table.
+    pub fn common(&self) -> &Common<F> {
+        self.table.common()
+    }
+
     /// Changes the table in all ways, and looks at it through the device before and after each sync.
     ///
     /// # Errors
@@ -73,7 +92,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         self.a_whole_table(at + self.lowest_table)?;
         self.a_page_in_the_place_of_a_table(at + 2 * self.lowest_table)?;
         if self.top == FirstTop::Grows {
-            self.a_higher_top()?;
+            self.higher_tops(at + 3 * self.lowest_table)?;
         }
         let met = self.domain.driver.walker()?.take_met();
         self.counts.met += met;
@@ -102,7 +121,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         let no_gaps = self.table.common().has(Features::FLUSH_RANGE_NO_GAPS);
         let (early, late) =
             if no_gaps { (vec![of(first, first)], vec![of(last, last)]) } else { (vec![], vec![of(first, last)]) };
-        self.was_told(&early, 0)?;
+        self.was_told(&early, PAGES)?;
         if no_gaps {
             // What comes next is not adjacent, so it was synced before.
             self.misses(first)?;
@@ -114,7 +133,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             }
         }
         gather.sync();
-        self.was_told(&late, 0)?;
+        self.was_told(&late, PAGES)?;
         self.misses(first)?;
         self.misses(last)?;
         self.reaches(between, self.data_pa(4))?;
@@ -143,7 +162,10 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             self.may_reach(va, pa)?;
         }
         gather.sync();
-        self.was_told(&[VaRange { va: at, last: at + (self.lowest_table - 1) }], 1)?;
+        self.was_told(
+            &[VaRange { va: at, last: at + (self.lowest_table - 1) }],
+            Removed { leaf_levels: LevelSet::of(0), table_levels: LevelSet::of(1), tables: 1 },
+        )?;
         for (va, _) in places {
             self.misses(va)?;
         }
@@ -154,37 +176,67 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         Ok(())
     }
 
-    /// A large page takes the place of a table that holds nothing any more: the library syncs by itself.
+    /// A large page takes the place of a table that holds nothing any more: the library syncs by itself. Then it goes, too.
     fn a_page_in_the_place_of_a_table(&mut self, at: u64) -> io::Result<()> {
         let bytes = self.lowest_table;
-        if bytes > DATA_BYTES / 2 {
-            // No room for it in RAM.
-            return Ok(());
-        }
         let mut gather = self.table.gather(GatherMode::Immediate);
         self.map(at, self.data_pa(1))?;
         self.reaches(at, self.data_pa(1))?;
         self.table.unmap_range(at, self.granule, &mut gather);
         gather.sync();
         self.domain.driver.take_told();
-        let pa = self.ram.data_pa().next_multiple_of(bytes);
+        // The data are a part of what it leads to, or the other way round.
+        let pa = self.ram.data_pa() & !(bytes - 1);
         self.table.map_range(at, pa, bytes, PROT).map_err(|error| wrong(format!("map at {at:#x}: {error}")))?;
-        self.was_told(&[VaRange { va: at, last: at + (bytes - 1) }], 1)?;
-        for offset in [0, self.granule, bytes - 8] {
+        let range = VaRange { va: at, last: at + (bytes - 1) };
+        let table = Removed { leaf_levels: LevelSet::NONE, table_levels: LevelSet::of(1), tables: 1 };
+        self.was_told(&[range], table)?;
+        let first = self.ram.data_pa() - pa;
+        for offset in [first, first + self.granule, bytes.min(first + DATA_BYTES) - 8] {
             self.reaches(at + offset, pa + offset)?;
         }
-        Ok(())
+        if self.table.unmap_range(at, bytes, &mut gather) != bytes {
+            return Err(wrong(format!("unmap of {at:#x} did not remove one page of {bytes:#x} bytes")));
+        }
+        self.may_reach(at + first, pa + first)?;
+        gather.sync();
+        let page = Removed { leaf_levels: LevelSet::of(1), table_levels: LevelSet::NONE, tables: 0 };
+        self.was_told(&[range], page)?;
+        self.misses(at + first)
     }
 
-    /// A map beyond the top, while the device uses the one that there is.
-    fn a_higher_top(&mut self) -> io::Result<()> {
-        let at = self.table.info().aperture.last / 2 + 1;
+    /// Maps beyond the top, while the device uses the one that there is: each needs one level more, up to the highest. After each
+    /// the device forgets everything, and finds what was mapped below every top before.
+    fn higher_tops(&mut self, first_va: u64) -> io::Result<()> {
+        let mut mapped = vec![(first_va, self.data_pa(2))];
+        self.map(first_va, self.data_pa(2))?;
+        self.reaches(first_va, self.data_pa(2))?;
         self.domain.driver.take_tops();
-        self.map(at, self.data_pa(3))?;
-        if self.domain.driver.take_tops().is_empty() {
-            return Err(wrong(format!("a map of {at:#x} did not need a higher top")));
+        let (first_top, max_va_lg2) = (self.table.top_level(), self.table.common().max_va_lg2);
+        let levels =
+            (first_top + 1..=F::GEOMETRY.max_top_level).take_while(|level| item_size_lg2::<F>(*level) < max_va_lg2);
+        for level in levels {
+            // The first that a table of the level below does not decode.
+            let (at, pa) = (1 << item_size_lg2::<F>(level), self.data_pa(3 + u64::from(level)));
+            self.map(at, pa)?;
+            let tops: Vec<u32> = self.domain.driver.take_tops().iter().map(|top| top.level).collect();
+            if tops != [level] {
+                return Err(wrong(format!(
+                    "a map of {at:#x} needs a top of level {level}, and the tops became {tops:?}"
+                )));
+            }
+            // It needs no sync.
+            self.reaches(at, pa)?;
+            mapped.push((at, pa));
+            self.domain.driver.walker()?.invalidate(&Invalidation::EVERYTHING)?;
+            for (va, pa) in &mapped {
+                self.reaches(*va, *pa)?;
+            }
         }
-        self.reaches(at, self.data_pa(3))
+        if mapped.len() == 1 {
+            return Err(wrong(format!("there is no top above level {first_top} to grow to")));
+        }
+        Ok(())
     }
 
     fn data_pa(&self, n: u64) -> u64 {
@@ -248,15 +300,18 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         }
     }
 
-    /// Whether just these ranges were asked for, each with so many tables to forget.
-    fn was_told(&self, ranges: &[VaRange], tables: u64) -> io::Result<()> {
+    /// Whether just these ranges were asked for, in each of which that was removed.
+    fn was_told(&self, ranges: &[VaRange], removed: Removed) -> io::Result<()> {
         let told = self.domain.driver.take_told();
-        let is_so = |told: &Invalidation, range: &VaRange| {
-            (told.va, told.last, told.unlinked_tables) == (range.va, range.last, tables)
-        };
-        if told.len() == ranges.len() && told.iter().zip(ranges).all(|(told, range)| is_so(told, range)) {
+        let Removed { mut leaf_levels, mut table_levels, tables: unlinked_tables } = removed;
+        if !self.table.common().has(Features::DETAILED_GATHER) {
+            (leaf_levels, table_levels) = (LevelSet::NONE, LevelSet::NONE);
+        }
+        let of_range = |&VaRange { va, last }| Invalidation { va, last, leaf_levels, table_levels, unlinked_tables };
+        let expected: Vec<Invalidation> = ranges.iter().map(of_range).collect();
+        if told == expected {
             return Ok(());
         }
-        Err(wrong(format!("syncs of {ranges:x?} with {tables} tables were expected, and {told:x?} were asked for")))
+        Err(wrong(format!("syncs were expected as {expected:x?}, and asked for as {told:x?}")))
     }
 }

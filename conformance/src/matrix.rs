@@ -65,10 +65,13 @@ pub struct Counts {
 impl Counts {
     /// What the row claims and did not show, as a sentence.
     pub fn gap(&self) -> Option<String> {
-        let (missing, not_replaced) = (self.leaves.missing(), self.leaves.not_replaced());
+        let (missing, half_missing) = (self.leaves.missing(), self.leaves.half_missing());
+        let not_replaced = self.leaves.not_replaced();
         let empty: Vec<_> = self.cells.missing().collect();
         if !missing.is_empty() {
             Some(format!("no leaf of {missing} was walked: {}", self.leaves))
+        } else if !half_missing.is_empty() {
+            Some(format!("of no leaf of {half_missing} were both halves walked: {}", self.leaves))
         } else if !not_replaced.is_empty() {
             Some(format!("no leaf of {not_replaced} took the place of tables: {}", self.leaves))
         } else if let [(prot, (access, privilege)), ..] = empty[..] {
@@ -314,9 +317,12 @@ mod tests {
     fn an_avoided_fault_has_to_be_asked_for() {
         let mut of_mode = matrix(&[]);
         let mut counts = Counts::default();
-        for fault in [Fault::BeyondMode, Fault::ForgetsDomain, Fault::Interrupts, Fault::NoRecords] {
+        for fault in
+            [Fault::BeyondMode, Fault::ForgetsDomain, Fault::Interrupts, Fault::NoRecords, Fault::PresentIgnored]
+        {
             counts.met.count(fault);
         }
+        counts.asked_for.count(Fault::PresentIgnored);
         let config = "mode 3: no gaps".to_owned();
         let row = |counts| Row { format: "amdv1", config: config.clone(), walker: "q".to_owned(), result: Ok(counts) };
         of_mode.rows = vec![row(counts)];

@@ -21,8 +21,11 @@ pub const DATA_AT: u64 = 32 << 20;
 /// Bytes of them. (At the end of RAM some machines have a device tree.)
 pub const DATA_BYTES: u64 = 24 << 20;
 
-/// Bytes of data near the other end of RAM, if it has one above 4 GiB.
+/// Bytes of each of the other areas of data, if RAM reaches above 4 GiB.
 pub const HIGH_DATA_BYTES: u64 = 8 << 20;
+/// One of them has its middle there, 32 MiB below 64 GiB: in the upper half of aligned leaves of 128 MiB to 64 GiB, in both
+/// halves of one of 64 MiB. The first area is in their lower half.
+const UPPER_HALF_PA: u64 = (64 << 30) - (32 << 20);
 
 /// Of the data, that are compared at a time: a part of every area.
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -136,13 +139,16 @@ impl Ram {
         self.layout.base_pa + DATA_AT
     }
 
-    /// All addresses of the data: behind the tables, and at the other end of RAM.
+    /// All addresses of the data: behind the tables, and above 4 GiB in the upper half of large leaves, and at the other end of RAM.
     pub fn data(&self) -> Vec<Range<u64>> {
         let low = self.data_pa()..self.data_pa() + DATA_BYTES;
         let end_pa = self.layout.end_pa();
         // Some machines have a device tree behind it.
         let high = end_pa - 2 * HIGH_DATA_BYTES..end_pa - HIGH_DATA_BYTES;
-        if end_pa >> 32 == 0 { Vec::from([low]) } else { Vec::from([low, high]) }
+        let upper = UPPER_HALF_PA - HIGH_DATA_BYTES / 2..UPPER_HALF_PA + HIGH_DATA_BYTES / 2;
+        let mut areas = Vec::from([low]);
+        areas.extend([upper, high].into_iter().filter(|area| area.start >> 32 != 0 && area.end <= end_pa));
+        areas
     }
 
     /// Whether an address is of the data.
@@ -235,6 +241,16 @@ impl Ram {
     /// The address is not in RAM, or the file cannot be read.
     pub fn read(&self, pa: u64, bytes: &mut [u8]) -> io::Result<()> {
         self.file().read_exact_at(bytes, self.offset(pa, bytes.len())?)
+    }
+
+    /// What is in a range of physical addresses, with the first of them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn copy_of(&self, range: Range<u64>) -> io::Result<(u64, Vec<u8>)> {
+        let mut bytes = vec![0; (range.end - range.start) as usize];
+        self.read(range.start, &mut bytes)?;
+        Ok((range.start, bytes))
     }
 
     /// The byte at a physical address.

@@ -2,7 +2,7 @@
 
 use crate::gdb::Gdb;
 use crate::ram::Ram;
-use crate::vm::{Channel, Vm};
+use crate::vm::{self, Channel, Vm};
 use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
@@ -61,7 +61,7 @@ impl Hart {
         ram.write(STORE_AT, &store.to_le_bytes())?;
         let name = if xlen == Xlen::Bits32 { "rv32" } else { "rv64" };
         // Without an entry PMP denies everything.
-        let cpu = [&[name, "pmp=false"], extensions].concat().join(",");
+        let cpu = [&[name, "pmp=false"], own_bits(program)?, extensions].concat().join(",");
         let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
         Ok(Self { _vm: vm, gdb: Gdb::new(channel)?, xlen, satp: 0 })
     }
@@ -156,6 +156,11 @@ impl Walker for Hart {
             (Privilege::Supervisor | Privilege::User, _) => permits(prot, access),
         }
     }
+}
+
+/// Extensions by which a hart sets neither A nor D, and refuses a leaf without them. Before 10.0 it sets them always.
+pub(crate) fn own_bits(program: &Path) -> io::Result<&'static [&'static str]> {
+    Ok(if vm::major(program)? < 10 { &[] } else { &["svade=on"] })
 }
 
 /// What an item with that protection permits, in either stage.

@@ -3,7 +3,7 @@
 use crate::gdb::Gdb;
 use crate::known::{Fault, Met};
 use crate::ram::Ram;
-use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen};
+use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen, own_bits};
 use crate::vm::{self, Channel, Vm};
 use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker};
 use generic_pt::{Invalidation, Prot};
@@ -75,7 +75,7 @@ impl Guest {
             // One bit, for the mode that `iohgatp` calls 8.
             Xlen::Bits32 => ("rv32", u64::from(mode == 8) << 31 | ppn, 34),
         };
-        let cpu = [&[name, "pmp=false", "h=true"], extensions].concat().join(",");
+        let cpu = [&[name, "pmp=false", "h=true"], own_bits(program)?, extensions].concat().join(",");
         let (vm, channel) = Vm::start(program, "virt", Channel::Debugger, &["-cpu", &cpu, "-bios", "none"], ram)?;
         // With 32 bits no address register reaches so far.
         let has_sign_fault = vm::major(program)? < 10 && xlen == Xlen::Bits64;

@@ -12,6 +12,7 @@ use crate::plan::{Plan, Window};
 use crate::ram::Ram;
 use crate::rng::Rng;
 use crate::walker::{Reach, Walker};
+use generic_pt::format::Common;
 use generic_pt::iommu::Walkers;
 use generic_pt::{GatherMode, Prot, PtIommu, TableConfig};
 use std::collections::BTreeMap;
@@ -103,6 +104,11 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         self.table.hw_info()
     }
 
+    /// What is the same for every top of the table.
+    pub fn common(&self) -> &Common<F> {
+        self.table.common()
+    }
+
     fn is_window(&self, va: u64) -> bool {
         va.wrapping_sub(self.table.info().aperture.va) < self.plan.window.bytes
     }
@@ -111,6 +117,18 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     fn sizes(&self) -> Vec<u64> {
         let sizes = self.table.info().page_sizes & self.plan.sizes;
         (0..u64::BITS).map(|bit| 1 << bit).filter(|size| sizes & size != 0).collect()
+    }
+
+    /// The last physical address that the table can have on the machine.
+    fn last_pa(&self) -> u64 {
+        u64::MAX >> (u64::BITS - self.plan.pa_bits.min(self.table.info().max_oa_lg2))
+    }
+
+    /// The data that pages of that size can lead to.
+    fn areas_for(&self, ram: &Ram, size: u64) -> Vec<Range<u64>> {
+        let (mut areas, last_pa) = (ram.data(), self.last_pa());
+        areas.retain(|area| area.end - 1 <= last_pa && (area.end >> 32 == 0 || size & self.plan.high_sizes != 0));
+        areas
     }
 
     /// Adds what is free of the range; a part of it may be in the way.
@@ -138,16 +156,16 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         let info = self.table.info();
         let granule = self.sizes()[0];
         let span = info.aperture.last - info.aperture.va;
-        let pa_last = u64::MAX >> (u64::BITS - self.plan.pa_bits.min(info.max_oa_lg2));
+        let pa_last = self.last_pa();
         // Those that leave room for others.
         let fits = |size: &u64| size - 1 <= span / 4 && *size <= pa_last / 8;
         let fitting: Vec<u64> = self.sizes().into_iter().filter(fits).collect();
         let of_each = if let Choice::Each(n) = choice { fitting.iter().rev().nth(n).copied() } else { None };
         let size = if let Some(size) = of_each { size } else { self.rng.one_of(&fitting) };
         // Half of all lead to RAM: they are a part of its data, or the data are a part of them.
-        let mut areas = ram.data();
-        areas.retain(|area| area.end - 1 <= pa_last && (area.end >> 32 == 0 || size & self.plan.high_sizes != 0));
-        let area = areas.into_iter().nth(self.rng.below(2) as usize).filter(|_| self.rng.below(2) == 0);
+        let areas = self.areas_for(ram, size);
+        let nth = self.rng.below(areas.len().max(1) as u64) as usize;
+        let area = areas.into_iter().nth(nth).filter(|_| self.rng.below(2) == 0);
         let is_around = area.as_ref().is_some_and(|area| size > (area.end - area.start) / 4);
         let bytes = size * if is_around || of_each.is_some() { 1 } else { 1 + self.rng.below(3) };
         // At the beginning, the end, or anywhere; with sign extension in the upper half, too.

@@ -1,9 +1,10 @@
 //! What every walker can do.
 
 use crate::known::{Fault, Met};
-use generic_pt::format::Top;
 use generic_pt::{Invalidation, Prot};
+use std::any::Any;
 use std::io;
+use std::ops::Range;
 
 /// What is tried at an address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -178,12 +179,12 @@ pub trait Walker {
     /// The machine does not work.
     fn invalidate(&mut self, what: &Invalidation) -> io::Result<()>;
 
-    /// Points it to a higher top of the same table.
+    /// Points it to a higher top of the same table, by the `HwInfo` of the format.
     ///
     /// # Errors
     /// The machine does not work, or its top cannot grow.
-    fn change_top(&mut self, top: Top) -> io::Result<()> {
-        Err(io::Error::other(format!("the top grew to level {}, and this walker has a fixed one", top.level)))
+    fn change_top(&mut self, _info: &dyn Any) -> io::Result<()> {
+        Err(io::Error::other("the top grew, and this walker has a fixed one"))
     }
 
     /// Whether [`translate`](Self::translate) sees a mapping with that protection: some walkers translate only for reading.
@@ -200,6 +201,12 @@ pub trait Walker {
     /// Whether it tells why it refuses an access that ends there: then it has to tell it of each refusal.
     fn reasons_told(&self, _last_va: u64) -> Told {
         Told::Always
+    }
+
+    /// Memory beside the data in which nothing changes while accesses are tried: of a walker that does not tell what it refuses,
+    /// where a write that should have been refused may have gone.
+    fn keeps(&self) -> Vec<Range<u64>> {
+        Vec::new()
     }
 
     /// Whether a mapping with that protection permits the access.

@@ -6,13 +6,15 @@ use super::permits_each;
 use super::queue::Queue;
 use super::record::{Record, with_record};
 use crate::edu;
-use crate::known::Fault;
-use crate::ram::Ram;
+use crate::known::{Fault, Met};
+use crate::ram::{Ram, TABLES_BYTES};
 use crate::vm;
 use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Reason, Reasons, Request, Told, Walker, Widths};
-use generic_pt::format::Top;
+use generic_pt::fmt::amdv1::HwInfo;
 use generic_pt::{Invalidation, Prot};
+use std::any::Any;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 const REGISTERS: u64 = 0xfed8_0000;
@@ -32,6 +34,10 @@ const QUEUE_LG2: u64 = 8;
 const EVENT_BYTES: u64 = 16;
 
 const DOMAIN: u64 = 1;
+
+/// Of an item: present; and the code of a next level that is none, but has the size in the address.
+const PR: u64 = 1;
+const SIZE_IN_ADDRESS: u64 = 7;
 
 /// Commands: the first word.
 const COMPLETION_WAIT: u64 = 1 << 60;
@@ -55,21 +61,35 @@ pub struct Amd<'r> {
     waits: u32,
     /// VA bits that the table decodes.
     va_bits: u32,
+    /// The top of the table, and its levels.
+    top: (u64, u32),
+    present: Present,
+    met: Met,
+}
+
+/// What PR of a leaf is to the model.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Present {
+    /// A leaf without it is none.
+    Read,
+    /// Whatever is not zero is a leaf.
+    Ignored,
 }
 
 impl<'r> Amd<'r> {
-    /// An IOMMU with a table: its top and paging mode.
+    /// An IOMMU with a table.
     ///
     /// # Errors
     /// The machine does not work.
-    pub fn new(program: &Path, root: u64, mode: u32, ram: &'r Ram) -> io::Result<Self> {
-        let device = match vm::major(program)? {
-            ..=9 => "amd-iommu",
-            10 => "amd-iommu,pt=off",
-            11.. => "amd-iommu,dma-remap=on",
+    pub fn new(program: &Path, info: &HwInfo, ram: &'r Ram) -> io::Result<Self> {
+        let (device, present) = match vm::major(program)? {
+            ..=9 => ("amd-iommu", Present::Ignored),
+            10 => ("amd-iommu,pt=off", Present::Ignored),
+            11.. => ("amd-iommu,dma-remap=on", Present::Read),
         };
         let board = Board::new(program, &PC, &["-device", device], 0, ram)?;
-        let mut amd = Self { board, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16), waits: 0, va_bits: 0 };
+        let commands = Queue::new(COMMANDS, 1 << QUEUE_LG2, 16);
+        let mut amd = Self { board, commands, waits: 0, va_bits: 0, top: (0, 0), present, met: Met::default() };
         ram.write(DEVICES + 32 * edu::REQUESTER + 8, &DOMAIN.to_le_bytes())?;
         for (register, value) in [
             (0x00, DEVICES),
@@ -79,19 +99,51 @@ impl<'r> Amd<'r> {
         ] {
             amd.board.qtest.write_u64(REGISTERS + register, value)?;
         }
-        amd.install(root, mode)?;
+        amd.install(info)?;
         amd.invalidate(&Invalidation::EVERYTHING)?;
         Ok(amd)
     }
 
     /// Points the device to a table.
-    fn install(&mut self, root: u64, mode: u32) -> io::Result<()> {
+    fn install(&mut self, info: &HwInfo) -> io::Result<()> {
+        let HwInfo { host_pt_root: root, mode } = *info;
         self.va_bits = 12 + 9 * mode;
+        self.top = (root, mode);
         // Valid, with a table that may be read and written.
         let entry = 1 | 1 << 1 | u64::from(mode) << 9 | root | 1 << 61 | 1 << 62;
         self.board.ram.write(DEVICES + 32 * edu::REQUESTER, &entry.to_le_bytes())?;
         self.command(INVALIDATE_DEVICE | edu::REQUESTER, 0)?;
         self.wait()
+    }
+
+    /// Where the item is that translates an address (48882, 2.2.3).
+    fn leaf_of(&self, va: u64) -> io::Result<u64> {
+        let (mut table, mut level) = self.top;
+        while level != 0 {
+            let item_pa = table + 8 * (va >> (12 + 9 * (level - 1)) & 0x1ff);
+            let item = self.board.ram.read_u64(item_pa)?;
+            match (item & PR, item >> 9 & 7) {
+                (0, _) => break,
+                (_, 0 | SIZE_IN_ADDRESS) => return Ok(item_pa),
+                (_, below) => (table, level) = (item & 0xf_ffff_ffff_f000, below as u32),
+            }
+        }
+        Err(io::Error::other(format!("there is no leaf of {va:#x}")))
+    }
+
+    /// Whether the model still translates by a leaf without PR.
+    fn still_ignores_present(&mut self, va: u64) -> io::Result<bool> {
+        let leaf_pa = self.leaf_of(va)?;
+        let leaf = self.board.ram.read_u64(leaf_pa)?;
+        let mut outcome = Outcome::Untold;
+        for item in [leaf & !PR, leaf] {
+            self.board.ram.write_u64s(leaf_pa, &[item])?;
+            self.invalidate(&Invalidation::EVERYTHING)?;
+            if item != leaf {
+                outcome = self.access(&read_of(va))?;
+            }
+        }
+        Ok(matches!(outcome, Outcome::Done(_)))
     }
 
     /// The last fault since this was asked last (48882, 2.5.3).
@@ -127,6 +179,10 @@ impl<'r> Amd<'r> {
     }
 }
 
+fn read_of(va: u64) -> Request {
+    Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 }
+}
+
 impl Walker for Amd<'_> {
     /// The model drops the bits of an address that the mode does not decode, where hardware would refuse it.
     fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
@@ -138,12 +194,29 @@ impl Walker for Amd<'_> {
     }
     fn avoids(&self) -> Vec<Fault> {
         // With more levels there are no such bits.
-        if self.va_bits < u64::BITS { vec![Fault::BeyondMode] } else { Vec::new() }
+        let bits = (self.va_bits < u64::BITS).then_some(Fault::BeyondMode);
+        let present = (self.present == Present::Ignored).then_some(Fault::PresentIgnored);
+        bits.into_iter().chain(present).collect()
     }
-    fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
-        let va = pages.data_va | 1 << self.va_bits;
-        let request = Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
-        Ok(matches!(self.access(&request)?, Outcome::Done(_)))
+    fn still_has(&mut self, fault: Fault, pages: &Pages) -> io::Result<bool> {
+        match fault {
+            Fault::BeyondMode => {
+                let request = read_of(pages.data_va | 1 << self.va_bits);
+                Ok(matches!(self.access(&request)?, Outcome::Done(_)))
+            }
+            Fault::PresentIgnored => {
+                let still_has = self.still_ignores_present(pages.data_va)?;
+                if still_has {
+                    // No other access comes across it: no leaf of the library is without PR.
+                    self.met.count(fault);
+                }
+                Ok(still_has)
+            }
+            other => Err(io::Error::other(format!("this walker does not avoid {other:?}"))),
+        }
+    }
+    fn take_met(&mut self) -> Met {
+        self.met.take()
     }
     fn widths(&self) -> Widths {
         Widths::Any
@@ -159,6 +232,12 @@ impl Walker for Amd<'_> {
     fn reasons_told(&self, _last_va: u64) -> Told {
         Told::Faulty(Fault::NoRecords)
     }
+    /// The tables, in which the model sets no bits; the device table; and the window, but for the page of the exchange.
+    fn keeps(&self) -> Vec<Range<u64>> {
+        let tables_pa = self.board.ram.tables_pa();
+        let [before, behind] = self.board.around_exchange();
+        Vec::from([tables_pa..tables_pa + TABLES_BYTES as u64, DEVICES..COMMANDS, before, behind])
+    }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         permits_each(prot, access)
     }
@@ -172,8 +251,8 @@ impl Walker for Amd<'_> {
         }
         self.wait()
     }
-    fn change_top(&mut self, top: Top) -> io::Result<()> {
-        // Modes count levels.
-        self.install(top.pa, top.level + 1)
+    fn change_top(&mut self, info: &dyn Any) -> io::Result<()> {
+        let info = info.downcast_ref::<HwInfo>().ok_or_else(|| io::Error::other("this is not a top of amdv1"))?;
+        self.install(info)
     }
 }

@@ -9,6 +9,7 @@ use crate::vm::{Channel, Vm};
 use crate::walker::{Access, Outcome, Reach, Request, UNTOLD};
 use generic_pt::Prot;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 
 /// What differs from machine to machine.
@@ -95,6 +96,7 @@ pub struct Board<'r> {
     /// Its memory.
     pub ram: &'r Ram,
     edu: Edu,
+    window: Window,
     interrupts_mib: Option<u64>,
 }
 
@@ -127,7 +129,15 @@ impl<'r> Board<'r> {
         let mut qtest = Qtest::new(channel);
         let exchange = Exchange { iova: window_va + EXCHANGE_OFFSET, pa: model.window_pa + EXCHANGE_OFFSET };
         let edu = Edu::new(&mut qtest, model.config, model.bar, exchange)?;
-        Ok(Self { _vm: vm, _firmware: firmware, qtest, ram, edu, interrupts_mib: model.interrupts_mib })
+        let (window, interrupts_mib) = (model.window(), model.interrupts_mib);
+        Ok(Self { _vm: vm, _firmware: firmware, qtest, ram, edu, window, interrupts_mib })
+    }
+
+    /// Its window, but for what the device brings data in and out by.
+    pub fn around_exchange(&self) -> [Range<u64>; 2] {
+        let Window { pa, bytes, .. } = self.window;
+        let exchange = pa + EXCHANGE_OFFSET;
+        [pa..exchange, exchange + 8..pa + bytes]
     }
 
     /// DMA, which tells no reasons.

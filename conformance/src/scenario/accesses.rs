@@ -21,6 +21,8 @@ impl<F: Walkers> Scene<'_, '_, F> {
     /// what was written may have changed.
     pub(super) fn check_accesses(&mut self, walker: &mut dyn Walker, ram: &Ram) -> io::Result<()> {
         let bytes = self.plan.access_bytes;
+        let kept: Vec<(u64, Vec<u8>)> =
+            walker.keeps().into_iter().map(|area| ram.copy_of(area)).collect::<io::Result<_>>()?;
         for (start, mapping) in self.mappings.clone() {
             for part in Self::data_of(mapping, ram) {
                 let inside = (part.start + self.rng.below(part.end - part.start)) & !(bytes - 1);
@@ -39,6 +41,16 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let last = self.table.info().aperture.last;
         for va in [last.wrapping_add(1), last.wrapping_mul(2).wrapping_add(1) & !7] {
             self.check_nothing(walker, va)?;
+        }
+        for (start, bytes) in kept {
+            let (_, now) = ram.copy_of(start..start + bytes.len() as u64)?;
+            if let Some(offset) = bytes.iter().zip(&now).position(|(before, now)| before != now) {
+                let pa = start + offset as u64;
+                return Err(wrong(format!(
+                    "accesses changed {pa:#x}, which is not of the data, to {:#x}",
+                    now[offset]
+                )));
+            }
         }
         match ram.first_changed()? {
             None => Ok(()),

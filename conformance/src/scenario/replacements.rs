@@ -4,15 +4,22 @@ use super::accesses::Place;
 use super::{Mapping, Scene, wrong};
 use crate::cells::PROTECTIONS;
 use crate::known::KNOWN_FAULTS;
-use crate::leaves::NoRoom;
+use crate::leaves::{Extent, Halves, NoRoom};
 use crate::ram::{DATA_BYTES, Ram};
 use crate::walker::{Access, Outcome, Pages, Privilege, Reason, Request};
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::Walkers;
 use generic_pt::{GatherMode, Prot};
 use std::io;
+use std::ops::Range;
 
 const PROT: Prot = Prot::READ.union(Prot::WRITE);
+
+/// A leaf's address, and the data that it shows.
+struct Sight {
+    pa: u64,
+    data: Range<u64>,
+}
 
 /// Where the pages with every protection are, in granules: behind the window.
 const PROTECTED_AT: u64 = 32;
@@ -32,8 +39,13 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let of_machine = self.table.info().page_sizes;
         self.counts.leaves.leave_out(of_machine & !self.plan.sizes, NoRoom::Machine);
         for size in self.sizes() {
-            match self.room_for(ram, size) {
-                Ok(place) => self.replace_by(ram, size, place)?,
+            match self.va_for(size).and_then(|va| Ok((va, self.sights_of(ram, size)?))) {
+                Ok((va, (extent, sights))) => {
+                    self.counts.leaves.claim(size, Self::is_above(size), extent);
+                    for sight in sights {
+                        self.replace_by(ram, size, va, &sight)?;
+                    }
+                }
                 Err(reason) => self.counts.leaves.leave_out(size, reason),
             }
         }
@@ -44,27 +56,58 @@ impl<F: Walkers> Scene<'_, '_, F> {
         Ok(())
     }
 
-    /// Where a leaf of that size can be: VA behind the window, and an address of which the data are a part, or the other way round.
-    fn room_for(&self, ram: &Ram, size: u64) -> Result<(u64, u64), NoRoom> {
-        let info = self.table.info();
-        let aperture = info.aperture;
+    /// Whether leaves of that size can have the place of tables.
+    fn is_above(size: u64) -> bool {
+        size >> item_size_lg2::<F>(1) != 0
+    }
+
+    /// Whether leaves of that size are one item each.
+    fn is_one_item(size: u64) -> bool {
+        (0..=F::GEOMETRY.max_top_level).any(|level| 1 << item_size_lg2::<F>(level) == size)
+    }
+
+    /// Where a leaf of that size can be: behind the window.
+    fn va_for(&self, size: u64) -> Result<u64, NoRoom> {
+        let aperture = self.table.info().aperture;
         // Aligned, and not at the first VA even without a window.
         let va = aperture.va.checked_add(self.plan.window.bytes.max(1).next_multiple_of(size));
         let fits = |va: &u64| aperture.last.checked_sub(*va).is_some_and(|rest| rest >= size - 1);
-        let va = va.filter(fits).ok_or(NoRoom::Va)?;
-        let last_pa = u64::MAX >> (u64::BITS - self.plan.pa_bits.min(info.max_oa_lg2));
-        let pa = ram.data_pa() & !(size - 1);
-        if last_pa - pa < size - 1 { Err(NoRoom::Pa) } else { Ok((va, pa)) }
+        va.filter(fits).ok_or(NoRoom::Va)
+    }
+
+    /// What leaves of that size can show of the data: as many of them as there have to be so that of several items those in both
+    /// halves are seen.
+    fn sights_of(&self, ram: &Ram, size: u64) -> Result<(Extent, Vec<Sight>), NoRoom> {
+        let last_pa = self.last_pa();
+        let (mut seen, mut sights) = (Halves::NONE, Vec::new());
+        for area in self.areas_for(ram, size) {
+            let pa = area.start & !(size - 1);
+            let data = area.start..area.end.min(pa.saturating_add(size));
+            let halves = [data.start, data.end - 1].map(|data_pa| Halves::at(data_pa - pa, size.ilog2()));
+            let more = seen.union(halves[0]).union(halves[1]);
+            let is_needed = sights.is_empty() || (!Self::is_one_item(size) && more != seen);
+            if last_pa - pa >= size - 1 && is_needed {
+                seen = more;
+                sights.push(Sight { pa, data });
+            }
+        }
+        let extent = if Self::is_one_item(size) {
+            Extent::OneItem
+        } else if seen == Halves::BOTH {
+            Extent::BothHalves
+        } else {
+            Extent::BeyondRam
+        };
+        if sights.is_empty() { Err(NoRoom::Pa) } else { Ok((extent, sights)) }
     }
 
     /// Small pages at both ends of what a leaf of that size shows of the data, then the leaf, then small pages again; the walker uses
     /// each, and misses it when it is gone.
-    fn replace_by(&mut self, ram: &Ram, size: u64, (va, pa): (u64, u64)) -> io::Result<()> {
-        let granule = self.sizes()[0];
-        let is_above = size >> item_size_lg2::<F>(1) != 0;
-        self.counts.leaves.claim(size, is_above);
-        let first_offset = ram.data_pa() - pa;
-        let last_offset = first_offset + size.min(DATA_BYTES) - granule;
+    fn replace_by(&mut self, ram: &Ram, size: u64, va: u64, Sight { pa, data }: &Sight) -> io::Result<()> {
+        let (granule, pa) = (self.sizes()[0], *pa);
+        let is_above = Self::is_above(size);
+        let first_offset = data.start - pa;
+        let last_offset = data.end - granule - pa;
         // They lead elsewhere than the leaf does there.
         let elsewhere = ram.data_pa() + DATA_BYTES / 2;
         let small = [(va + first_offset, elsewhere + granule), (va + last_offset, elsewhere + 3 * granule)];

@@ -45,11 +45,11 @@ impl<F: Walkers> Scene<'_, '_, F> {
 
     /// Counts the leaf through which the walker went to what it found. Returns its size, as a power of two.
     pub(super) fn went_through(&mut self, va: u64) -> io::Result<u32> {
-        let before = self.leaves.range(..=va).next_back();
-        let size_lg2 =
-            before.filter(|(first, size_lg2)| (va - **first) >> **size_lg2 == 0).map(|(_, size_lg2)| *size_lg2);
-        let size_lg2 = size_lg2.ok_or_else(|| wrong(format!("{va:#x} is reached, and no leaf of the table has it")))?;
-        self.counts.leaves.count(size_lg2);
+        let before = self.leaves.range(..=va).next_back().map(|(first, size_lg2)| (va - first, *size_lg2));
+        let inside = before.filter(|(offset, size_lg2)| offset >> size_lg2 == 0);
+        let (offset, size_lg2) =
+            inside.ok_or_else(|| wrong(format!("{va:#x} is reached, and no leaf of the table has it")))?;
+        self.counts.leaves.count(offset, size_lg2);
         Ok(size_lg2)
     }
 

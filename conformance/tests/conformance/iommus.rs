@@ -116,7 +116,7 @@ fn amdv1(jobs: &mut Jobs) {
             jobs,
             Subject { format: "amdv1", name, needs: Needs::any(X86), model: &PC, pa_bits: 48, top },
             move |policy| config(amdv1::FORCED | policy, va, 48, amdv1::Config { starting_level, encryption_mask: 0 }),
-            move |program, ram, info| Ok(Box::new(Amd::new(program, info.host_pt_root, info.mode, ram)?)),
+            move |program, ram, info| Ok(Box::new(Amd::new(program, &info, ram)?)),
         );
     }
 }

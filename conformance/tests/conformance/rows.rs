@@ -1,6 +1,6 @@
 //! How a row of the matrix comes to be.
 
-use conformance::hardware::Hardware;
+use conformance::hardware::{Hardware, InfoOf};
 use conformance::live::Live;
 use conformance::matrix::{Counts, Matrix, Row, Trouble};
 use conformance::plan::Plan;
@@ -9,6 +9,7 @@ use conformance::scenario::Scene;
 use conformance::seeds;
 use conformance::vm;
 use conformance::walker::Walker;
+use generic_pt::format::Common;
 use generic_pt::iommu::Walkers;
 use generic_pt::memory::Arena;
 use generic_pt::{Domain, Features, PtIommu, TableConfig};
@@ -156,7 +157,7 @@ pub fn check<F: Walkers>(
     let arena = Arena::new(&mut tables, ram.tables_pa()).map_err(io::Error::other)?;
     let domain = Domain::new(arena, Hardware::default());
     let mut scene = Scene::<F>::new(&domain, config, &ram, plan)?;
-    domain.driver.attach(machine(&ram, scene.hw_info())?);
+    domain.driver.attach(machine(&ram, scene.hw_info())?, info_of::<F>(*scene.common()));
     let counts = scene.check(&ram).and_then(|()| scene.change(&ram)).and_then(|()| scene.check(&ram));
     let counts = counts.and_then(|()| scene.replace(&ram));
     counts.map(|()| scene.counts()).map_err(|error| with_messages(error, &ram))
@@ -175,8 +176,13 @@ pub fn check_live<F: Walkers>(
     let domain = Domain::new(arena, Hardware::default());
     let table = PtIommu::<F, _>::new(&domain, config).map_err(io::Error::other)?;
     let live = Live::new(&domain, table, &plan, &ram)?;
-    domain.driver.attach(machine(&ram, live.hw_info())?);
+    domain.driver.attach(machine(&ram, live.hw_info())?, info_of::<F>(*live.common()));
     live.check().map_err(|error| with_messages(error, &ram))
+}
+
+/// What the library says of every top of that table.
+fn info_of<F: Walkers>(common: Common<F>) -> InfoOf {
+    Box::new(move |top| Box::new(F::hw_info(&common, top)))
 }
 
 /// With what the machine said, which may tell why.
