@@ -4,7 +4,7 @@ use crate::gdb::Gdb;
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -175,6 +175,10 @@ fn reasons(status: u64) -> io::Result<Reasons> {
 impl Walker for Cpu {
     fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
         Some(self.translates.gdb.physical(va))
+    }
+
+    fn reaches(&self, va: u64, _: Option<u64>) -> Reach {
+        Reach::of_32_bits(va)
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {

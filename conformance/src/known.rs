@@ -35,6 +35,8 @@ pub enum Fault {
     NoEventBeyondIpa,
     /// Addresses beyond 48 bits do not get to the SMMU.
     NarrowSpace,
+    /// The cause of a refusal is that of a guest's page.
+    CauseOfGuest,
 }
 
 /// How often each fault was come across.
@@ -217,6 +219,13 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         what: "records no event of addresses beyond 48 bits; refusals are judged by what was moved",
         shown: Shown::ByTheWay,
         is_of: |row| row.config.starts_with("SMMU, stage 1") && major(row) < 10,
+    },
+    KnownFault {
+        fault: Fault::CauseOfGuest,
+        letter: 'p',
+        what: "refuses addresses beyond those of Sv32 with the causes of guest page faults, which are taken for the others",
+        shown: Shown::ByTheWay,
+        is_of: |row| row.format == "riscv_32" && row.config.starts_with("IOMMU"),
     },
 ];
 
