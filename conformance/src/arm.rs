@@ -55,9 +55,11 @@ const SVC_BYTES: [u8; 4] = SVC.to_le_bytes();
 /// ldr x3, [x2]; str x3, [x2].
 const LOAD: u32 = 0xf940_0043;
 const STORE: u32 = 0xf900_0043;
-/// Class of an exception: svc; refused instruction fetch of a lower level; refused data access of a lower level, and of the same.
+/// Class of an exception: svc; refused instruction fetch of a lower level, and of the same; refused data access of a lower level,
+/// and of the same.
 const CLASS_SVC: u64 = 0x15;
 const CLASS_FETCH: u64 = 0x20;
+const CLASS_FETCH_OF_SAME: u64 = 0x21;
 const CLASS_DATA: u64 = 0x24;
 const CLASS_DATA_OF_SAME: u64 = 0x25;
 /// Of the syndrome of a data access.
@@ -233,7 +235,9 @@ impl Cpu {
         match (access, syndrome >> 26) {
             (Access::Read | Access::Write, _) if was_done => Ok(Outcome::Done(read)),
             (Access::Execute, CLASS_SVC) => Ok(Outcome::Done(0)),
-            (Access::Execute, CLASS_FETCH) if address == va => Ok(Outcome::Fault(reasons(syndrome & 0x3f)?)),
+            (Access::Execute, CLASS_FETCH | CLASS_FETCH_OF_SAME) if address == va => {
+                Ok(Outcome::Fault(reasons(syndrome & 0x3f)?))
+            }
             (Access::Read | Access::Write, CLASS_DATA | CLASS_DATA_OF_SAME)
                 if address == va && is_write == (access == Access::Write) =>
             {
@@ -264,16 +268,12 @@ impl Walker for Cpu {
         match access {
             Access::Read => self.execute(request, self.window_va + loads, state),
             Access::Write => self.execute(request, self.window_va + stores, state),
-            Access::Execute => self.execute(request, va, EL0),
+            Access::Execute => self.execute(request, va, state),
         }
     }
 
-    fn privileges(&self, access: Access) -> &'static [Privilege] {
-        match access {
-            Access::Read | Access::Write => &[Privilege::Supervisor, Privilege::User],
-            // In EL0 only.
-            Access::Execute => &[Privilege::User],
-        }
+    fn privileges(&self, _: Access) -> &'static [Privilege] {
+        &[Privilege::Supervisor, Privilege::User]
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {
@@ -285,13 +285,17 @@ impl Walker for Cpu {
         self.run(FORGET_AT, 3)
     }
 
-    fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
+    fn permits(&self, prot: Prot, access: Access, privilege: Privilege) -> bool {
         match (self.stage, access) {
             (_, Access::Write) => prot.contains(Prot::WRITE),
             (Stage::Second, Access::Read) => prot.contains(Prot::READ),
             // What can be written can be read.
             (_, Access::Read) => true,
-            (_, Access::Execute) => !prot.contains(Prot::NOEXEC),
+            (Stage::Second, Access::Execute) => !prot.contains(Prot::NOEXEC),
+            // EL1 never executes what EL0 may write.
+            (_, Access::Execute) => {
+                !prot.contains(Prot::NOEXEC) && (privilege == Privilege::User || !prot.contains(Prot::WRITE))
+            }
         }
     }
 }

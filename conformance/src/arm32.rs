@@ -4,7 +4,7 @@ use crate::gdb::Gdb;
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -14,8 +14,8 @@ const INSTALL_AT: u64 = crate::arm::RAM_PA + 0x10_0000;
 const FORGET_AT: u64 = INSTALL_AT + 4 * 6;
 const ASK_AT: u64 = crate::arm::RAM_PA + 0x10_1000;
 const ASK_BYTES: u64 = 12;
-/// Where the instructions are that go to User mode.
-const ENTER_AT: u64 = ASK_AT + 2 * ASK_BYTES;
+/// Where the instructions are that go to User mode and Supervisor mode.
+const ENTER_AT: u64 = ASK_AT + ASKS.len() as u64 * ASK_BYTES;
 /// What the tables have to map, executable: the vectors.
 pub const WINDOW: Window = Window { pa: crate::arm::RAM_PA + 0x11_0000, bytes: 64 << 10, prot: Prot::READ };
 /// Vectors: svc and refused fetches; of Hyp mode, hvc.
@@ -59,6 +59,14 @@ const fn mcr((op1, crn, crm, op2): SystemRegister, from: u32) -> u32 {
 const fn mrc(register: SystemRegister, to: u32) -> u32 {
     mcr(register, to) | 1 << 20
 }
+
+/// Ways to ask, and op2 of the operation: ATS12NSOPR, ATS12NSOPW, ATS12NSOUR, ATS12NSOUW.
+const ASKS: [(Access, Privilege, u32); 4] = [
+    (Access::Read, Privilege::Supervisor, 4),
+    (Access::Write, Privilege::Supervisor, 5),
+    (Access::Read, Privilege::User, 6),
+    (Access::Write, Privilege::User, 7),
+];
 
 /// A table and what goes with it, as the library tells.
 #[derive(Clone, Copy, Debug)]
@@ -106,9 +114,9 @@ impl Cpu {
         let mut install: Vec<u32> = values.iter().zip(0..).map(|((register, _), from)| mcr(*register, from)).collect();
         install.extend([mcr(TLBIALLNSNH, 0), DSB, ISB]);
         ram.write_words(INSTALL_AT, &install)?;
-        for (access, op2) in [(Access::Read, 4), (Access::Write, 5)] {
-            // ATS12NSOPR, ATS12NSOPW, of r0.
-            ram.write_words(ask_at(access), &[mcr((0, 7, 8, op2), 0), ISB, mrc(PAR, 1)])?;
+        for (at, (.., op2)) in (ASK_AT..).step_by(ASK_BYTES as usize).zip(ASKS) {
+            // Of r0.
+            ram.write_words(at, &[mcr((0, 7, 8, op2), 0), ISB, mrc(PAR, 1)])?;
         }
         ram.write_words(ENTER_AT, &ENTER)?;
         ram.write_words(WINDOW.pa + SVC_VECTOR, &[HVC, HVC])?;
@@ -132,11 +140,11 @@ impl Cpu {
         Ok(Self { asks, translates })
     }
 
-    /// Executes what is at `va` in User mode: it ends at a vector, from which there is a way back to Hyp mode.
-    fn execute(&mut self, va: u64) -> io::Result<Outcome> {
+    /// Executes what is at `va` in a mode: it ends at a vector, from which there is a way back to Hyp mode.
+    fn execute(&mut self, va: u64, mode: u64) -> io::Result<Outcome> {
         let gdb = &mut self.asks.gdb;
         gdb.set("r0", va)?;
-        gdb.set("r1", USER)?;
+        gdb.set("r1", mode)?;
         gdb.set("pc", ENTER_AT)?;
         for _ in 0..=ENTER.len() {
             gdb.step()?;
@@ -147,14 +155,11 @@ impl Cpu {
             (SVC_VECTOR, HVC_VECTOR) => Ok(Outcome::Done(0)),
             (FETCH_VECTOR, HVC_VECTOR) => Ok(Outcome::Fault(reasons(status)?)),
             (vector, pc) => {
-                Err(io::Error::other(format!("execution at {va:#x}: went to {vector:#x}, and then {pc:#x}")))
+                let what = format!("execution at {va:#x} in mode {mode:#x}");
+                Err(io::Error::other(format!("{what}: went to {vector:#x}, and then {pc:#x}")))
             }
         }
     }
-}
-
-fn ask_at(access: Access) -> u64 {
-    ASK_AT + if access == Access::Read { 0 } else { ASK_BYTES }
 }
 
 /// What the status of a fault says, in PAR and in IFSR: of the first level, and of the second. There is no page where the table does
@@ -172,13 +177,19 @@ impl Walker for Cpu {
         Some(self.translates.gdb.physical(va))
     }
 
+    fn reaches(&self, va: u64, _: Option<u64>) -> Reach {
+        Reach::of_32_bits(va)
+    }
+
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
-        let Request { va, access, .. } = *request;
-        if access == Access::Execute {
-            return self.execute(va);
-        }
+        let Request { va, access, privilege, .. } = *request;
+        let way = (ASK_AT..).step_by(ASK_BYTES as usize).zip(ASKS);
+        let way = way.into_iter().find(|(_, (of, by, _))| (*of, *by) == (access, privilege));
+        let Some((at, _)) = way else {
+            return self.execute(va, if privilege == Privilege::User { USER } else { SUPERVISOR });
+        };
         self.asks.gdb.set("r0", va)?;
-        self.asks.gdb.run(ask_at(access), 3)?;
+        self.asks.gdb.run(at, 3)?;
         let par = self.asks.gdb.get("r1")?;
         let inside = if par & 2 == 0 { 0xfff } else { 0xff_ffff };
         Ok(if par & 1 == 0 {
@@ -188,12 +199,8 @@ impl Walker for Cpu {
         })
     }
 
-    fn privileges(&self, access: Access) -> &'static [Privilege] {
-        match access {
-            Access::Read | Access::Write => &[Privilege::Supervisor],
-            // In User mode only.
-            Access::Execute => &[Privilege::User],
-        }
+    fn privileges(&self, _: Access) -> &'static [Privilege] {
+        &[Privilege::Supervisor, Privilege::User]
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {

@@ -37,6 +37,8 @@ pub enum Fault {
     NarrowSpace,
     /// Leaves that are not present translate.
     PresentIgnored,
+    /// The cause of a refusal is that of a guest's page.
+    CauseOfGuest,
 }
 
 /// How often each fault was come across.
@@ -226,6 +228,13 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         what: "translates by leaves without PR; the vectors show that the library sets it",
         shown: Shown::OnPurpose,
         is_of: |row| row.format == "amdv1" && major(row) < 11,
+    },
+    KnownFault {
+        fault: Fault::CauseOfGuest,
+        letter: 'p',
+        what: "refuses addresses beyond those of Sv32 with the causes of guest page faults, which are taken for the others",
+        shown: Shown::ByTheWay,
+        is_of: |row| row.format == "riscv_32" && row.config.starts_with("IOMMU"),
     },
 ];
 

@@ -3,7 +3,7 @@
 use crate::gdb::Gdb;
 use crate::ram::Ram;
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -99,6 +99,10 @@ impl Hart {
 impl Walker for Hart {
     fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
         Some(self.gdb.physical(va))
+    }
+
+    fn reaches(&self, va: u64, _: Option<u64>) -> Reach {
+        if self.xlen == Xlen::Bits32 { Reach::of_32_bits(va) } else { Reach::Asked }
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {

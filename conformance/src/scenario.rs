@@ -1,6 +1,7 @@
 //! Tables with pages of every size, and what has to be true of them, whoever walks.
 
 mod accesses;
+mod outside;
 mod replacements;
 mod transfers;
 mod translations;
@@ -15,6 +16,7 @@ use crate::walker::{Reach, Walker};
 use generic_pt::format::Common;
 use generic_pt::iommu::Walkers;
 use generic_pt::{GatherMode, Prot, PtIommu, TableConfig};
+use outside::Decoy;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -32,6 +34,7 @@ struct Mapping {
 pub struct Scene<'d, 'r, F: Walkers> {
     domain: &'d VmDomain<'r>,
     table: PtIommu<F, &'d VmDomain<'r>>,
+    decoy: Decoy,
     mappings: BTreeMap<u64, Mapping>,
     /// The leaves of the table: size of each, as a power of two.
     leaves: BTreeMap<u64, u32>,
@@ -71,9 +74,11 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     /// The library refuses what it must not refuse.
     pub fn new(domain: &'d VmDomain<'r>, config: &TableConfig<F::Config>, ram: &Ram, plan: Plan) -> io::Result<Self> {
         let table = PtIommu::<F, _>::new(domain, config).map_err(|error| wrong(format!("init: {error}")))?;
+        let decoy = Decoy::new(domain, &table)?;
         let mut scene = Self {
             domain,
             table,
+            decoy,
             mappings: BTreeMap::new(),
             leaves: BTreeMap::new(),
             counts: Counts { tables: 1, high_tables: ram.layout().has_high_tables().into(), ..Counts::default() },
@@ -262,11 +267,6 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
     /// What was compared so far.
     pub fn counts(&self) -> Counts {
         self.counts
-    }
-
-    /// VA beyond 32 bits are not asked of machines that have none.
-    fn can_be_asked(&self, va: u64) -> bool {
-        self.table.common().max_va_lg2 > 32 || va >> 32 == 0
     }
 
     /// What `va` has to translate to, from what was mapped.

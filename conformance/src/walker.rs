@@ -127,6 +127,13 @@ pub struct Pages {
     pub last_va: u64,
 }
 
+impl Reach {
+    /// Of a machine whose addresses have 32 bits.
+    pub fn of_32_bits(va: u64) -> Self {
+        if va >> 32 == 0 { Self::Asked } else { Self::Elsewhere }
+    }
+}
+
 /// A machine with a table.
 pub trait Walker {
     /// The physical address that `va` translates to, where the machine can be asked without an access. Of others a read tells, as
@@ -150,7 +157,7 @@ pub trait Walker {
         Widths::OfThePlan
     }
 
-    /// Whether it can be asked about an address that goes there, or nowhere.
+    /// Whether it can be asked about an address that goes there, or nowhere. A machine of 32 bits has no others.
     fn reaches(&self, _va: u64, _pa: Option<u64>) -> Reach {
         Reach::Asked
     }

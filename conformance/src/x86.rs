@@ -5,7 +5,7 @@ use crate::known::{Fault, Met};
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -188,6 +188,10 @@ impl<'r> Cpu<'r> {
 impl Walker for Cpu<'_> {
     fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
         Some(self.gdb.physical(va))
+    }
+
+    fn reaches(&self, va: u64, _: Option<u64>) -> Reach {
+        if self.is_pae { Reach::of_32_bits(va) } else { Reach::Asked }
     }
 
     fn take_met(&mut self) -> Met {

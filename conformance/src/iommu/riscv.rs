@@ -121,6 +121,11 @@ impl<'r> Iommu<'r> {
             (Table::First(..), 13 | 15) | (Table::Second(..), 21 | 23) => {
                 Ok(Some(Record { reasons: PAGE_FAULT, device: what >> 40, va, multiple: 1 }))
             }
+            // Beyond 32 bits a page fault is due, and nothing of a guest is there.
+            (Table::First(Xlen::Bits32, ..), 21 | 23) if va >> 32 != 0 => {
+                self.met.count(Fault::CauseOfGuest);
+                Ok(Some(Record { reasons: PAGE_FAULT, device: what >> 40, va, multiple: 1 }))
+            }
             _ => Err(io::Error::other(format!("fault with cause {cause}"))),
         }
     }

@@ -39,7 +39,8 @@ impl<F: Walkers> Scene<'_, '_, F> {
         }
         // What lies outside of the tables' reach.
         let last = self.table.info().aperture.last;
-        for va in [last.wrapping_add(1), last.wrapping_mul(2).wrapping_add(1) & !7] {
+        let fixed = [last.wrapping_add(1), last.wrapping_mul(2).wrapping_add(1) & !7];
+        for va in fixed.into_iter().chain(self.outside(ram)) {
             self.check_nothing(walker, va)?;
         }
         for (start, bytes) in kept {
@@ -107,7 +108,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
 
     /// Tries everything at an address, if nothing is mapped there.
     fn check_nothing(&mut self, walker: &mut dyn Walker, va: u64) -> io::Result<()> {
-        if !self.can_be_asked(va) || self.expected(va).is_some() || !self.reaches(walker, va, None) {
+        if self.expected(va).is_some() || !self.reaches(walker, va, None) {
             return Ok(());
         }
         for access in accesses_of(walker) {

@@ -53,7 +53,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
             let mapped = self.mapping_of(va).map(|(start, mapping)| (mapping.pa + (va - start), mapping.prot));
             let pa = mapped.map(|(pa, _)| pa);
             // The plan's alignment is not asked for here.
-            let is_asked = self.can_be_asked(va) && self.reaches(walker, va & !7, pa.map(|pa| pa & !7));
+            let is_asked = self.reaches(walker, va & !7, pa.map(|pa| pa & !7));
             let permitted = mapped.is_some_and(|(_, prot)| walker.permits(prot, access, Privilege::Supervisor));
             let reason = if pa.is_some() { Reason::NotPermitted } else { self.reason(va) };
             let refused_as = (!permitted).then_some(reason);
