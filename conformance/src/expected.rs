@@ -6,6 +6,9 @@ use std::collections::BTreeMap;
 /// A row on each line: format, configuration, program, and the fewest translations and accesses, with bars between.
 pub const ROWS: &str = include_str!("../rows.txt");
 
+/// The list has one of so many parts of what a row had when it was listed.
+const LISTED_PART: u64 = 2;
+
 /// What names a row, whatever the version of its walker.
 type Name<'a> = (&'a str, &'a str, &'a str);
 
@@ -38,7 +41,7 @@ pub fn differences(matrix: &Matrix, list: &str) -> Vec<String> {
         let (format, config, program) = name(row);
         let counts = row.result.as_ref().map(|counts| [counts.translations, counts.accesses]).ok();
         let Some(least) = limits.remove(&name(row)) else {
-            let [translations, accesses] = counts.unwrap_or_default().map(|count| count / 2);
+            let [translations, accesses] = counts.unwrap_or_default().map(|count| count / LISTED_PART);
             let line = format!("{format} | {config} | {program} | {translations} | {accesses}");
             sentences.push(format!("a row is not listed in rows.txt, where it would be: {line}"));
             continue;

@@ -10,7 +10,7 @@
 //! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
 //! * [`plan`], [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
-//! * [`seeds`]: a configuration with several seeds; [`matrix`]: who agreed with what; [`leaves`]: through which leaves; [`cells`]: with
+//! * [`processor_time`]: what a run takes of processors; [`seeds`]: a configuration with several seeds; [`matrix`]: who agreed with what; [`leaves`]: through which leaves; [`cells`]: with
 //!   which protections; [`known`]: faults of the models; [`expected`]: what a whole run
 //!   has.
 
@@ -32,6 +32,7 @@ pub mod leaves;
 pub mod live;
 pub mod matrix;
 pub mod plan;
+pub mod processor_time;
 pub mod qtest;
 #[allow(unsafe_code, reason = "maps a file that another process maps, too")]
 pub mod ram;
