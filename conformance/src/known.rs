@@ -161,7 +161,7 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         letter: 'f',
         what: "its cache drops address bits from 56 on; it is made to forget around accesses there",
         shown: Shown::OnPurpose,
-        is_of: |row| row.format.starts_with("riscv_64") && row.config.starts_with("IOMMU"),
+        is_of: |row| row.format.starts_with("riscv_") && row.config.starts_with("IOMMU"),
     },
     KnownFault {
         fault: Fault::BeyondMode,

@@ -6,7 +6,7 @@ use super::source::Source;
 use crate::decode::{Inherited, Item, Meaning, letters};
 use crate::human;
 use crate::number::Hex;
-use generic_pt::field::{FieldInfo, FieldKind};
+use generic_pt::field::{FieldInfo, FieldKind, ItemKind};
 use generic_pt::lg2;
 use serde::Serialize;
 use std::fmt::{self, Write};
@@ -193,9 +193,14 @@ impl Source {
 
     fn step(&self, level: u32, index: u64, at: u64, item: &Item) -> Step {
         let shape = self.decoder.shape();
-        let kind = self.decoder.kind_of(level, item.raw);
+        // What is neither a pointer nor a page is shown as either.
+        let kinds = match self.decoder.kind_of(level, item.raw) {
+            Some(kind) => vec![kind],
+            None if item.meaning == Meaning::Foreign => vec![ItemKind::Table, ItemKind::PlainLeaf],
+            None => Vec::new(),
+        };
         let applies = |info: &&FieldInfo| {
-            info.scope.allows(shape.features) && kind.is_some_and(|kind| info.scope.contains(level, kind))
+            info.scope.allows(shape.features) && kinds.iter().any(|kind| info.scope.contains(level, *kind))
         };
         let (meaning, leads_to) = match item.meaning {
             Meaning::Empty => ("empty", None),

@@ -153,8 +153,7 @@ impl Walker for Iommu<'_> {
         self.met.take()
     }
     fn avoids(&self) -> Vec<Fault> {
-        // Nothing is asked of Sv32 that is so high.
-        if matches!(self.table, Table::First(Xlen::Bits32, ..)) { Vec::new() } else { vec![Fault::CacheAliases] }
+        vec![Fault::CacheAliases]
     }
     fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
         // In the other half of Sv57, where nothing is, and beyond what the other modes reach; a guest's addresses have no halves.
