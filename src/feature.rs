@@ -122,8 +122,8 @@ bitflags::bitflags! {
 bitflags::bitflags! {
     /// What may be done with the memory behind a leaf, by privileged software and by users.
     ///
-    /// What a format has no bits for is permitted. Where the state of a CPU decides, too (SMAP and SMEP of x86, SUM and MXR of
-    /// RISC-V, PAN of Arm), what some state permits is.
+    /// What a format has no bits for is permitted. Where the state of a CPU takes away more (SMAP and SMEP of x86, PAN of Arm, SUM
+    /// of RISC-V clear), that is not counted; nor is what some state gives in spite of the bits (MXR of RISC-V, CR0.WP of x86 clear).
     #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
     pub struct Access: u8 {
         /// Reading, by the privileged.

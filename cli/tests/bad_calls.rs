@@ -146,6 +146,11 @@ fn a_bad_call_has_a_hint(#[case] words: &str, #[case] code: i32, #[case] error: 
     "`u` permits nothing",
     "here: ru, wu, rwu, rxu, wxu, rwxu"
 )]
+#[case::nothing_and_never_executed(
+    "[[map]]\nva = 0\npa = 0\nlen = 4096\nprot = 'n'",
+    "`n` permits nothing",
+    "here: rn, wn, rwn"
+)]
 #[case::overlap(
     "[[map]]\nva = '3M'\npa = 0\nlen = 4096",
     "VA 0x300000 is mapped already by mapping 1",

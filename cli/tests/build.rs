@@ -235,6 +235,22 @@ fn pages_of_the_supervisor(#[case] format: &str, #[case] field: &str, #[case] pr
     assert!(users.lines().count() == 2 && users.contains("0x10000000,"), "{users}");
 }
 
+/// AP of ARMv7 has the access flag, too: it went together with the users' permission.
+#[rstest]
+#[case::pages("64K")]
+#[case::sections("1M")]
+fn supervisor_pages_of_armv7_keep_the_access_flag(#[case] bytes: &str) {
+    let spec = format!(
+        "format = \"armv7s\"\nbase = \"1M\"\n[[map]]\nva = \"16M\"\npa = \"16M\"\nlen = \"{bytes}\"\nprot = \"rwxs\"\n"
+    );
+    let bench = Bench::new(&spec, &[]);
+    let walk = |access: &str| on("walk", &bench.path("image"), &["0x1000000", "--access", access]);
+    let (text, code) = walk("rwx");
+    assert!(code == 0 && !text.contains("not-accessed"), "{text}");
+    let (text, code) = walk("ru");
+    assert!(code == 4 && text.contains("ru is not permitted"), "{text}");
+}
+
 /// `rw` was executable in x86_64, and there was no way to say otherwise.
 #[rstest]
 #[case::as_the_library("rw", "rwx RW U A D")]

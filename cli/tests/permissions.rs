@@ -273,6 +273,10 @@ fn dirty_below_a_pointer_that_forbids_writing() {
 #[case::xu_by_uxntable("armv8_4k", &[], "rwx", (2, 1 << 60, 0), "xu", "2 any UXN_TABLE=0x1")]
 #[case::x_of_what_users_write("armv8_4k", &[], "rwx", (0, 0, 0), "x", "0 any AP_EL0=0x1 AP_RO=0x0")]
 #[case::x_by_pxn("armv8_4k", &[], "rwx", (0, 1 << 53, 1 << 6), "x", "0 any PXN=0x1")]
+#[case::stage_2_of_el0("armv8_4k", STAGE_2, "rwx", (0, 1 << 53, 0), "x", "0 any XN=0x1")]
+#[case::stage_2_of_el0_xu("armv8_4k", STAGE_2, "rwx", (0, 1 << 53, 0), "xu", "[]")]
+#[case::stage_2_of_el1("armv8_4k", STAGE_2, "rwx", (0, 3 << 53, 0), "x", "[]")]
+#[case::stage_2_of_el1_xu("armv8_4k", STAGE_2, "rwx", (0, 3 << 53, 0), "xu", "0 any XN=0x3")]
 #[case::armv7_xu("armv7s", &[], "rwx", (1, 1 << 2, 0), "xu", "[]")]
 #[case::armv7_xu_unreadable("armv7s", &[], "rwx", (0, 0, 1 << 5), "xu", "0 any AP=0x1")]
 // Supervisors of RISC-V never execute what is for users, but read it with SUM.

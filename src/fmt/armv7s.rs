@@ -131,7 +131,8 @@ crate::define_pt_format!(
         pub struct HwInfo {
             /// TTBR0 (or TTBR1): address of the top, walks write-back, inner shareable.
             pub ttbr: u32,
-            /// TTBCR: N, and with N above 0 no walks of TTBR1.
+            /// TTBCR: N, and with N above 0 no walks of TTBR1 (PD1, which needs the Security Extensions: without them TTBR1 has to
+            /// hold an empty table).
             pub ttbcr: u32,
             /// PRRR: device memory at 1, normal memory at 4 and 7; shareable as S says.
             pub prrr: u32,

@@ -260,9 +260,11 @@ crate::define_pt_format!(
                 let hardware_permits = DBM.is_set(raw) && common.has(DIRTY_TRACKING);
                 if common.has(STAGE_2) {
                     let writable = S2AP_W.is_set(raw) || hardware_permits;
-                    let executable = XN.get(raw) != 0b10;
-                    let access = Access::READ.when(S2AP_R.is_set(raw)) | Access::WRITE.when(writable);
-                    return (access | Access::EXECUTE.when(executable)).for_all();
+                    let data = Access::READ.when(S2AP_R.is_set(raw)) | Access::WRITE.when(writable);
+                    // As FEAT_XNX has it: 0 is for both, 1 for EL0 alone, 3 for EL1 alone.
+                    let (el1, el0) =
+                        [(true, true), (false, true), (false, false), (true, false)][XN.get(raw) as usize & 3];
+                    return data.for_all() | Access::EXECUTE.when(el1) | Access::USER_EXECUTE.when(el0);
                 }
                 let writable = !AP_RO.is_set(raw) || hardware_permits;
                 let data = Access::READ | Access::WRITE.when(writable);

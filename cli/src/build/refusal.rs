@@ -1,6 +1,6 @@
 //! Why a mapping is refused, in the letters and sizes of the specification.
 
-use super::spec::{LETTERS, Mapping, prot_of};
+use super::spec::{LETTERS, Mapping, Permission, prot_of};
 use crate::error::setup_help;
 use crate::human;
 use generic_pt::format::{Common, Groups};
@@ -54,7 +54,8 @@ fn protection<F: Groups>(common: &Common<F>, mapping: &Mapping) -> (String, Stri
     let (asked, letters) = (mapping.prot.prot(), mapping.prot.letters());
     let is_valid = |letters: &String| {
         let prot = prot_of(letters.chars());
-        prot.intersects(Prot::READ | Prot::WRITE) && F::attrs(common, prot).is_ok()
+        let is_accepted = Permission::try_from(letters.clone()).is_ok();
+        is_accepted && prot.intersects(Prot::READ | Prot::WRITE) && F::attrs(common, prot).is_ok()
     };
     let others: String = letters.chars().filter(|letter| !"rwx".contains(*letter)).collect();
     let valid_with = |others: &str| -> Vec<String> {

@@ -15,17 +15,23 @@ fn changed_fields(decoder: &dyn Decoder, level: u32, item: &Item) -> Vec<&'stati
     shape.fields.iter().filter(is_changed).collect()
 }
 
-/// An item with each other value of a field of one piece.
+/// An item with each other value of a field of one piece, those with fewest other bits first.
 fn changes(field: &'static FieldInfo, raw: u64) -> impl Iterator<Item = u64> {
     let pieces = field.pieces.iter().take(1);
     let values = pieces.flat_map(|piece| (0..=lg2::low_mask(piece.hi - piece.lo + 1)).map(|value| value << piece.lo));
-    values.map(move |bits| raw & !field.mask() | bits).filter(move |changed| *changed != raw)
+    let mut changed: Vec<u64> =
+        values.map(|bits| raw & !field.mask() | bits).filter(|changed| *changed != raw).collect();
+    changed.sort_by_key(|changed| (changed ^ raw).count_ones());
+    changed.into_iter()
 }
 
-/// Whether the item, with these bits, still is a pointer to the same table, or the same page, and hardware takes it.
+/// Whether the item, with these bits, still is a pointer to the same table, or the same page, and hardware takes it and faults for
+/// no flag that was set before.
 fn leads_to_same(decoder: &dyn Decoder, level: u32, item: &Item, changed: u64) -> bool {
     let what = |item: &Item| (item.meaning, item.pa, item.entry_lg2, item.below);
-    item.meaning != Meaning::Foreign && what(&decoder.item(level, item.index.into(), changed)) == what(item)
+    let faults = decoder.faulting_flags(level, changed) & !decoder.faulting_flags(level, item.raw);
+    let is_same = what(&decoder.item(level, item.index.into(), changed)) == what(item);
+    item.meaning != Meaning::Foreign && is_same && faults == 0
 }
 
 /// An item with other values in one field or two.
