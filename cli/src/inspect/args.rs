@@ -52,6 +52,25 @@ pub enum Output {
     Csv,
 }
 
+/// How to print what there is much of.
+#[derive(Debug, Args)]
+pub struct PrintArgs {
+    /// How to print them
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+
+    /// Print JSON, as with the other commands: `--output json`
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+impl PrintArgs {
+    /// How to print it.
+    pub fn output(&self) -> Output {
+        if self.json { Output::Json } else { self.output }
+    }
+}
+
 /// `genpt walk`.
 #[derive(Debug, Args)]
 pub struct WalkArgs {
@@ -116,9 +135,9 @@ pub struct DumpArgs {
     #[arg(long, value_name = "SIZE", default_value = "0")]
     pub min: Hex,
 
-    /// How to print them
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    /// How they are printed.
+    #[command(flatten)]
+    pub print: PrintArgs,
 
     /// What the image is.
     #[command(flatten)]
@@ -172,9 +191,9 @@ pub struct DiffArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
 
-    /// How to print the changes
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    /// How they are printed.
+    #[command(flatten)]
+    pub print: PrintArgs,
 
     /// What the images are.
     #[command(flatten)]

@@ -97,8 +97,8 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
     let mut out = out();
     let seen = status::written(dump::dump(&source, args, &mut out)?)?;
     status::written(out.flush())?;
-    let missing = seen.missing();
-    if args.output != Output::Text {
+    let missing = seen.missing(&source.image);
+    if args.print.output() != Output::Text {
         // What programs read has no place for it.
         let mut stderr = anstream::stderr();
         for what in &missing {
@@ -149,7 +149,7 @@ pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     let before = Source::open(&args.before, &args.source)?;
     let after = Source::open_at(&args.after, &args.source, args.root_b)?;
     warn_of_formats(&before, &after);
-    let shown = if args.output == Output::Text {
+    let shown = if args.print.output() == Output::Text {
         // Colours are taken out where none are wanted.
         let mut out = BufWriter::new(anstream::stdout().lock());
         diff::diff(&before, &after, args, &mut out)?.and_then(|verdict| out.flush().map(|()| verdict))
