@@ -29,11 +29,12 @@ fn json_has_one_name() {
     let bench = Bench::new(SPEC, &[]);
     let image = bench.text("image");
     let on = |command: &[&str], how: &[&str]| genpt(&[command, how].concat()).stdout;
-    for command in [&["dump", &image][..], &["diff", &image, &image]] {
+    for command in [&["dump", &image][..], &["diff", &image, &image], &["check", &image], &["walk", &image, "0x200000"]]
+    {
         let json = on(command, &["--json"]);
         assert!(serde_json::from_slice::<Value>(&json).is_ok());
         assert_eq!(json, on(command, &["--output", "json"]));
-        let (code, error) = failure(&genpt(&[command, &["--json", "-o", "csv"]].concat()));
+        let (code, error) = failure(&genpt(&[command, &["--json", "-o", "text"]].concat()));
         assert!(code == 2 && error.contains("cannot be used with"), "{error}");
     }
 }

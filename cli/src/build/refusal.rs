@@ -1,7 +1,7 @@
 //! Why a mapping is refused, in the letters and sizes of the specification.
 
 use super::Plan;
-use super::reach::reach_hint;
+use super::reach::{reach_hint, width_hint};
 use super::spec::{LETTERS, Mapping, Permission, prot_of};
 use crate::formats::Shape;
 use crate::human;
@@ -42,7 +42,11 @@ pub fn refusal<F: Groups>(
         }
         Error::PaRange { max_oa_lg2, .. } => (
             format!("its physical memory is not below 2^{max_oa_lg2}, where the addresses of the table end"),
-            format!("`--oa-bits` says how many bits an address has, of {} at most {}", F::NAME, F::GEOMETRY.max_oa_lg2),
+            width_hint::<F>(
+                shape,
+                &plan.options,
+                mappings[index].pa.0.saturating_add(mappings[index].len.0.saturating_sub(1)),
+            ),
         ),
         Error::OutOfMemory { pa_lg2, .. } if pa_lg2 < u64::BITS => (
             format!("its tables do not fit below the physical address 2^{pa_lg2}, to which items can point"),

@@ -59,7 +59,7 @@ pub struct PrintArgs {
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
 
-    /// Print JSON, as with the other commands: `--output json`
+    /// Print JSON: `--output json`
     #[arg(long, conflicts_with = "output")]
     json: bool,
 }
@@ -68,6 +68,34 @@ impl PrintArgs {
     /// How to print it.
     pub fn output(&self) -> Output {
         if self.json { Output::Json } else { self.output }
+    }
+}
+
+/// How a document is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Document {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How to print what is one document.
+#[derive(Debug, Args)]
+pub struct DocumentArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Document::Text)]
+    output: Document,
+
+    /// Print JSON: `--output json`
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+impl DocumentArgs {
+    /// How to print it.
+    pub fn output(&self) -> Document {
+        if self.json { Document::Json } else { self.output }
     }
 }
 
@@ -87,9 +115,9 @@ pub struct WalkArgs {
     #[arg(short, long, value_name = "ACCESS")]
     pub access: Option<Asked>,
 
-    /// Print JSON: a list of walks
-    #[arg(long)]
-    pub json: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    pub print: DocumentArgs,
 
     /// What the image is.
     #[command(flatten)]
@@ -159,9 +187,9 @@ pub struct CheckArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub most: usize,
 
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How they are printed.
+    #[command(flatten)]
+    pub print: DocumentArgs,
 
     /// What the image is.
     #[command(flatten)]
