@@ -25,9 +25,10 @@
 //! | [`.sets_below(X)`](sets_below) | set in a table pointer, the field `X` counts as set in all leaves below |
 //! | [`.clears_below(X)`](clears_below) | set in a table pointer, the field `X` counts as clear in all leaves below |
 //! | [`.limits_below()`](limits_below) | says something about all leaves below that they have no field for |
+//! | [`.denies_below(A)`](denies_below) | the same, and set in a table pointer it takes the access `A` from all leaves below |
 //! | [`.ignored()`](ignored) | hardware ignores it in a table pointer |
 //!
-//! The last six tell tools how pointers and leaves combine; the library's own operations never look at that.
+//! The last seven tell tools how pointers and leaves combine; the library's own operations never look at that.
 //!
 //! An item bit belongs to one field. Two fields may share it only if no item has both, which is what the limits to
 //! levels, kinds of item and features of the table are for, or if it is an address bit below the size of a plain leaf, which holds nothing:
@@ -49,7 +50,7 @@ mod place;
 
 pub use place::*;
 
-use crate::feature::Features;
+use crate::feature::{Access, Features};
 use crate::format::MAX_LEVELS;
 use crate::item::Item;
 use crate::lg2;
@@ -186,7 +187,10 @@ pub enum Below {
         clear: u64,
     },
     /// It says something about them that they have no field for.
-    Limits,
+    Limits {
+        /// What they do not permit if it is set; often nothing that [`Access`] has a word for.
+        denied: Access,
+    },
     /// Nothing, whatever it holds: hardware ignores it, though the format may take the pointer for foreign.
     Ignored,
 }

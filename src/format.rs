@@ -267,7 +267,7 @@ pub trait PtFormat: Description {
         None
     }
     /// Of a leaf, the flags that are clear and for which hardware of these features faults when it is used, instead of setting
-    /// them. By default none.
+    /// them; of a leaf that may be written also that for which it faults when it is. By default none.
     #[inline(always)]
     fn faulting_flags(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Self::Item {
         Self::Item::ZERO
@@ -309,8 +309,9 @@ pub mod prelude {
     pub use crate::error::{Errno, Error};
     pub use crate::feature::{Access, Features, Prot};
     pub use crate::field::{
-        Field, address, and, and_below, at_levels, bit, bits, clears_below, from_bit, ignored, in_contiguous_leaves,
-        in_leaves, in_plain_leaves, in_tables, limits_below, or_below, sets_below, with_feature, without_feature,
+        Field, address, and, and_below, at_levels, bit, bits, clears_below, denies_below, from_bit, ignored,
+        in_contiguous_leaves, in_leaves, in_plain_leaves, in_tables, limits_below, or_below, sets_below, with_feature,
+        without_feature,
     };
     pub use crate::lg2;
     pub use crate::testing::TestConfig;

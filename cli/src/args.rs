@@ -103,7 +103,7 @@ pub struct ManArgs {
 #[derive(Debug, Args)]
 pub struct FormatsArgs {
     /// Formats to show in full [default: a list of all]
-    #[arg(value_name = "NAME", value_parser = format_names())]
+    #[arg(value_name = "NAME", value_parser = format_names(), hide_possible_values = true)]
     pub names: Vec<String>,
 
     /// Print JSON: a list of formats with everything in it
@@ -263,8 +263,16 @@ fn named_formats() -> impl Iterator<Item = PossibleValue> {
 /// Formats, by name.
 #[derive(Debug, Args)]
 pub struct FormatChoice {
-    /// Formats, or `all`; they are shown in this order
-    #[arg(short, long, value_name = "NAME", value_delimiter = ',', default_value = ALL, value_parser = names())]
+    /// Formats (`genpt formats` lists them), or `all`; they are shown in this order
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        default_value = ALL,
+        value_parser = names(),
+        hide_possible_values = true
+    )]
     pub format: Vec<String>,
 }
 

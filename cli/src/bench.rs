@@ -3,11 +3,11 @@
 //! A row is as in the benchmark that comes with Linux's page tables: page size, average and minimum of many rounds, ns for each
 //! call. Everything is warm: the tables were there before, and were used just now.
 
-use crate::error::ReplayError;
 use crate::formats::Shape;
 use crate::human;
 use crate::low_memory::{self, LowMemory};
 use crate::machine::Machine;
+use crate::replay_error::ReplayError;
 use crate::style::{self, styled};
 use crate::table::{self, PROT};
 use crate::timing::{clock_cost_ns, tenths};

@@ -4,10 +4,10 @@ use crate::bench::{BenchJob, FormatBench, measure};
 use crate::build::{self, BuildError, Built, args::Arch, build};
 use crate::decode::{self, Decoder, Options};
 use crate::describe::{FormatInfo, describe};
-use crate::error::ReplayError;
 use crate::inspect::InspectError;
 use crate::plan::Plan;
 use crate::replay::{Job, replay};
+use crate::replay_error::ReplayError;
 use crate::report::FormatReport;
 use generic_pt::Features;
 

@@ -11,7 +11,7 @@ mod counting;
 mod decode;
 mod describe;
 mod draw;
-mod error;
+
 mod formats;
 mod html;
 mod human;
@@ -31,9 +31,11 @@ mod policies;
 mod progress;
 mod render;
 mod replay;
+mod replay_error;
 mod report;
 mod same_file;
 mod samples;
+mod setup;
 mod sparkline;
 mod status;
 mod style;
@@ -41,17 +43,18 @@ mod summary;
 mod table;
 mod timing;
 mod trace;
+mod usage;
 
 use args::{BenchArgs, Cli, Command, FormatsArgs, ManArgs, ReplayArgs};
 use bench::{BenchJob, BenchReport, Sizes};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use describe::FormatInfo;
-use error::{ReplayError, usage_failure};
 use formats::{FORMATS, FormatRow};
 use machine::Machine;
 use progress::Progress;
 use replay::{Check, Job, PASSES};
+use replay_error::ReplayError;
 use report::{PAGE_BYTES, Report, TraceReport};
 use same_file::is_same_file;
 use serde::Serialize;
@@ -63,6 +66,7 @@ use std::time::Duration;
 use style::styled;
 use summary::Summary;
 use trace::{OnMalformed, Source, Start, Trace};
+use usage::usage_failure;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

@@ -1,10 +1,10 @@
 //! What each way to invalidate would cost: the same operations again, once for each policy.
 
 use crate::counting::{CountingHost, Invalidations, Tally};
-use crate::error::ReplayError;
 use crate::intervals::Span;
 use crate::plan::{Action, Reason, Step};
 use crate::replay::Case;
+use crate::replay_error::ReplayError;
 use crate::table::PROT;
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, Gather, GatherMode, PtIommu};

@@ -1,13 +1,13 @@
 //! Replays a trace into tables of one format, a table for each domain, and gathers what that costs.
 
 use crate::counting::{CountingDriver, CountingHost, CountingMemory, Invalidations, Low, TablePages, Tally};
-use crate::error::ReplayError;
 use crate::formats::Shape;
 use crate::mix;
 use crate::plan::{Moment, Plan, Snapshot};
 use crate::planner::{self, Willing};
 use crate::policies::{self, Lane, OnDeviation, Outcome, Policy, PolicyCounts};
 use crate::progress::Progress;
+use crate::replay_error::ReplayError;
 use crate::report::{DomainReport, FormatReport, LiveReport};
 use crate::samples::{Sampling, TableSamples};
 use crate::summary::Summary;

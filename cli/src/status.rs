@@ -31,13 +31,27 @@ pub struct Failure {
     /// The exit status.
     pub code: u8,
     message: String,
-    hint: String,
+    hint: Hint,
+}
+
+/// What to do about an error: there is always something, so that nobody can forget it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Hint(String);
+
+impl Hint {
+    /// What to do if nothing better is known.
+    const ANY: &'static str = "`genpt --help` tells what there is";
+
+    /// A hint in words, made printable; without any, [`ANY`](Self::ANY).
+    fn new(text: &str) -> Self {
+        Self(printable(if text.trim().is_empty() { Self::ANY } else { text }))
+    }
 }
 
 impl Failure {
     /// An error in words. Names in it can be those of somebody else: they are made printable, each part on one line.
     pub fn new(code: u8, message: impl Display, hint: impl Display) -> Self {
-        Self { code, message: printable(&message.to_string()), hint: printable(&hint.to_string()) }
+        Self { code, message: printable(&message.to_string()), hint: Hint::new(&hint.to_string()) }
     }
 
     /// An error that knows what to do about it.
@@ -52,7 +66,7 @@ impl Failure {
 
     /// What to do about it.
     pub fn hint(&self) -> &str {
-        &self.hint
+        &self.hint.0
     }
 }
 
@@ -89,4 +103,18 @@ pub fn json(results: &(impl Serialize + ?Sized)) -> Result<String, Failure> {
     serde_json::to_string_pretty(results).map_err(|error| {
         Failure::new(INPUT, format!("the results cannot be made JSON: {error}"), "without `--json` they are text")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty hint was told as `hint:` and nothing.
+    #[test]
+    fn there_is_always_a_hint() {
+        for empty in ["", " \n"] {
+            assert_eq!(Failure::new(USAGE, "no", empty).hint(), Hint::ANY);
+        }
+        assert_eq!(Failure::new(USAGE, "no", "write\nelsewhere").hint(), "write\\nelsewhere");
+    }
 }

@@ -1,9 +1,9 @@
 //! Making tables for a replay, and looking at them.
 
-use crate::error::ReplayError;
 use crate::formats::Shape;
 use crate::intervals::Span;
 use crate::model::{Model, Placed};
+use crate::replay_error::ReplayError;
 use generic_pt::format::{Description, Kind, item_size_lg2};
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, Host, Prot, PtIommu, TableConfig};

@@ -1,9 +1,9 @@
 //! How long operations take on this machine: the same operations again, with nothing beside them.
 
-use crate::error::ReplayError;
 use crate::low_memory::{self, LowMemory};
 use crate::plan::{Action, Reason, Step};
 use crate::replay::Case;
+use crate::replay_error::ReplayError;
 use crate::table::PROT;
 use generic_pt::iommu::Walkers;
 use generic_pt::memory::TableMemory;

@@ -119,12 +119,71 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
     "no table can be made with 40 VA bits",
     "`genpt formats riscv_64`"
 )]
+#[case::bench_va_bits(
+    "bench -f riscv_64 --va-bits 40",
+    2,
+    "no table can be made with 40 VA bits",
+    "`genpt formats riscv_64`"
+)]
+#[case::base_out_of_reach("build SPEC -o OUT -f armv7s --base 4G", 2, "no armv7s table", "a smaller `--base` is valid")]
+#[case::help_of_nothing("help frob", 2, "unrecognized subcommand 'frob'", "commands: replay, formats, build, walk")]
 #[case::replay_none("replay --va-bits 12", 2, "no format can be set up as asked", "leave out `--va-bits`")]
 #[case::page_nowhere("replay -f vtdss --html OUT/x.html", 1, "cannot write the page", "in a directory that there is")]
 #[case::manual_nowhere("man --output-dir /dev/null/x", 1, "cannot write manual pages", "name a directory")]
 #[case::shell("completions tcsh", 2, "possible values: bash", "a similar value exists: 'zsh'")]
 fn a_bad_call_has_a_hint(#[case] words: &str, #[case] code: i32, #[case] error: &str, #[case] hint: &str) {
     refused(Place::new().call(words), code, error, hint);
+}
+
+/// The text of clap was split at blank lines, though it has the user's argument in it: that could be the hint.
+#[rstest]
+#[case::option(&["dump", "--zzz\n\ntip: x\n\nUsage: y"], "tip: x")]
+#[case::command(&["frob\n\ntip: x\n\nUsage: y"], "tip: x")]
+#[case::value(&["dump", "image", "--va-bits", "1\n\ntip: x\n\nUsage: y"], "--va-bits <N> is: VA bits of the tables")]
+#[case::own_value(&["walk", "image", "0\n\ntip: x\n\nUsage: y"], "<VA>... is: Addresses to translate")]
+#[case::choice(&["dump", "image", "-f", "\n\ntip: x"], "is: ")]
+fn an_argument_is_no_hint(#[case] words: &[&str], #[case] hint: &str) {
+    let output = genpt(words);
+    let text = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    assert!(lines.last().is_some_and(|line| !line.starts_with("hint: x")), "{text}");
+    let hint = if hint.starts_with("tip") { "" } else { hint };
+    refused((output.status.code().unwrap(), lines), 2, "\\n\\ntip: x", hint);
+}
+
+/// Hints named `--va-bits`, `--oa-bits`, SIGN_EXTEND and UPPER_HALF where formats have no such thing. Whatever is proposed has to be
+/// accepted, and nothing is proposed where no table of the format can do it.
+#[rstest]
+#[case::upper_half("0xffffffffff000000", "0", "", "outside of the VA of the table")]
+#[case::lower_half("0x00ffffffff000000", "0", "", "outside of the VA of the table")]
+#[case::beyond_32_bits("0x100000000", "0", "", "outside of the VA of the table")]
+#[case::beyond_48_bits("0x1000000000000", "0", "", "outside of the VA of the table")]
+#[case::oa_of_fewer_bits("16M", "1G", "--oa-bits 30", "is not below 2^30")]
+#[case::oa_of_49_bits("16M", "0x1000000000000", "", "is not below 2^")]
+#[case::oa_of_64_bits("16M", "0x8000000000000000", "", "is not below 2^")]
+fn hints_about_addresses_are_accepted(#[case] va: &str, #[case] pa: &str, #[case] options: &str, #[case] error: &str) {
+    let mut refusals = 0;
+    for name in common::images::format_names() {
+        let place = Place::new();
+        let spec = format!("[[map]]\nva = '{va}'\npa = '{pa}'\nlen = '16M'\n");
+        std::fs::write(place.0.path("spec.toml"), spec).unwrap();
+        let build = |more: &str| place.call(&format!("build SPEC -o OUT -f {name} {more}"));
+        let (code, lines) = build(options);
+        // Some formats have no table of these options at all.
+        if code == 0 || lines[0].contains(&format!("no {name} table can be made")) {
+            continue;
+        }
+        refusals += 1;
+        refused((code, lines.clone()), 2, error, "");
+        let mut quoted = lines[1].split('`').skip(1).step_by(2);
+        if lines[1].contains("no table of") {
+            assert!(quoted.all(|word| word == format!("genpt formats {name}")), "{lines:?}");
+        } else {
+            let (code, refusal) = build(&quoted.collect::<Vec<_>>().join(" "));
+            assert_eq!(code, 0, "{lines:?}: {refusal:?}");
+        }
+    }
+    assert!(refusals > 0);
 }
 
 /// Specifications that are wrong, and the same for mappings; the first mapping is 2 MiB from 2 MiB to 4 MiB on.
@@ -172,7 +231,11 @@ fn a_bad_call_has_a_hint(#[case] words: &str, #[case] code: i32, #[case] error: 
     "outside of the VA",
     "--features SIGN_EXTEND"
 )]
-#[case::physical("[[map]]\nva = 0\npa = '0x8000000000000000'\nlen = 4096", "not below 2^52", "`--oa-bits`")]
+#[case::physical(
+    "[[map]]\nva = 0\npa = '0x8000000000000000'\nlen = 4096",
+    "not below 2^52",
+    "no table of x86_64 holds an address of 64 bits"
+)]
 #[case::past_the_end("[[map]]\nva = '0xfffffffffffff000'\npa = 0\nlen = 8192", "runs past", "a smaller `len`")]
 #[case::pages(
     "[[map]]\nva = 0\npa = 0\nlen = 4096\npages = 64",

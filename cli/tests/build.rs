@@ -159,12 +159,34 @@ fn objects_are_for_the_cpu_of_the_format() {
     assert!(std::fs::read_to_string(output).unwrap().ends_with(".section .note.GNU-stack, \"\", %progbits\n"));
 }
 
+/// `w` alone can be read in most formats, and nothing said so: a warning comes exactly where `walk` says that it can be.
+#[test]
+fn written_and_read_without_being_asked() {
+    let mut warned = 0;
+    for name in common::images::format_names() {
+        let bench = Bench::of_format(&name);
+        let spec = "base = \"64K\"\n[[map]]\nva = \"16M\"\npa = \"32M\"\nlen = \"1M\"\nprot = \"w\"\n";
+        std::fs::write(bench.path("spec.toml"), spec).unwrap();
+        let output = bench.text("other");
+        let built = genpt(&["build", &bench.text("spec.toml"), "-o", &output, "--format", &name]);
+        let text = String::from_utf8(built.stderr).unwrap();
+        assert!(built.status.success(), "{name}: {text}");
+        let walk = genpt(&["walk", &output, "16M", "--json"]);
+        let walk: Value = serde_json::from_slice(&walk.stdout).unwrap();
+        let is_readable = walk[0]["page"]["access"].as_str().unwrap().starts_with('r');
+        let says = format!("warning: without `r` they can be read all the same: pages of {name} that can be written");
+        assert_eq!(text.contains(&says), is_readable, "{name}: {text}");
+        warned += usize::from(is_readable);
+    }
+    assert!(warned > 0);
+}
+
 #[test]
 fn the_upper_half_and_the_base_have_hints() {
     let bench = Bench::new(&SPEC.replace("0x10000000", "0x20000000"), &[]);
     std::fs::write(bench.path("spec.toml"), SPEC.replace("0x10000000", "0xffff800000000000")).unwrap();
     let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("other")]));
-    assert!(code == 2 && text.contains("\nhint: the upper half of the VA needs `--features SIGN_EXTEND`"), "{text}");
+    assert!(code == 2 && text.contains("\nhint: with `--features SIGN_EXTEND` the table has it"), "{text}");
     std::fs::remove_file(bench.path("image.json")).unwrap();
     let (code, text) = failure(&genpt(&["dump", &bench.text("image"), "-f", "x86_64", "--root", "1M"]));
     assert!(code == 2 && text.contains("\nhint: raw memory begins at 0 unless `--base` says where"), "{text}");

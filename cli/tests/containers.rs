@@ -160,6 +160,11 @@ fn a_table_behind_the_cut_of_a_core_file() {
         let (text, code) = on(command, &cut.path("image"), &[va, &["-f", "x86_64"]].concat());
         assert!(code == 5 && text.contains("is not in the image; the file is cut off: its headers tell"), "{text}");
     }
+    // It said that tables are missing, and not why.
+    let (text, code) = on("dump", &cut.path("image"), &["-f", "x86_64"]);
+    let says =
+        "\n  1 item that points to a table outside of the image (`genpt check` tells which)\n  the file is cut off: ";
+    assert!(code == 5 && text.contains(says), "{text}");
 }
 
 /// `--base` was proposed to those who had said it, and for files that have headers.

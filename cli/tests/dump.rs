@@ -23,6 +23,22 @@ fn what_was_built_is_dumped() {
     assert_eq!(on("check", &bench.path("image"), &[]).1, 0);
 }
 
+/// JSON was `--json` of some commands and `--output json` of others.
+#[test]
+fn json_has_one_name() {
+    let bench = Bench::new(SPEC, &[]);
+    let image = bench.text("image");
+    let on = |command: &[&str], how: &[&str]| genpt(&[command, how].concat()).stdout;
+    for command in [&["dump", &image][..], &["diff", &image, &image], &["check", &image], &["walk", &image, "0x200000"]]
+    {
+        let json = on(command, &["--json"]);
+        assert!(serde_json::from_slice::<Value>(&json).is_ok());
+        assert_eq!(json, on(command, &["--output", "json"]));
+        let (code, error) = failure(&genpt(&[command, &["--json", "-o", "text"]].concat()));
+        assert!(code == 2 && error.contains("cannot be used with"), "{error}");
+    }
+}
+
 #[test]
 fn filters_and_reverse_lookup() {
     let bench = Bench::new(SPEC, &[]);

@@ -221,6 +221,14 @@ fn a_cycle_is_told() {
     let (text, code) = on("walk", &bench.path("image"), &["0x8000000000"]);
     let line = "level 3: the table at 0x100000 is also one of level 3 on the way to itself: a cycle (cycle)";
     assert!(code == 0 && text.contains(line), "{text}");
+    // It is a rule of the tool alone: no section states it, and the whole specification was named.
+    let (text, _) = on("walk", &bench.path("image"), &["0x8000000000", "--json"]);
+    let walks: Value = serde_json::from_str(&text).unwrap();
+    let cycle = &walks[0]["oddities"][0];
+    assert_eq!((&cycle["rule"], &cycle["section"]), (&Value::from("cycle"), &Value::Null), "{text}");
+    // What follows from it is no finding of its own.
+    let (text, code) = on("check", &bench.path("image"), &[]);
+    assert!(code == 5 && text.contains(": 1 finding\n") && text.contains("a cycle (cycle)"), "{text}");
     let (text, code) = on("dump", &bench.path("image"), &["--limit", "4096"]);
     assert!(code == 5 && text.contains("to itself, a cycle (see `genpt check`)"), "{text}");
     let (text, code) = on("walk", &bench.path("image"), &["0x1ff000"]);

@@ -2,7 +2,7 @@
 
 use super::{Below, Field, FieldKind, Layout, Piece};
 use crate::check;
-use crate::feature::Features;
+use crate::feature::{Access, Features};
 use crate::format::Description;
 use core::marker::PhantomData;
 use core::ops::RangeInclusive;
@@ -229,7 +229,13 @@ pub const fn clears_below<S: Site>(field: Field<<S::Format as Description>::Item
 /// [`sets_below`].
 #[track_caller]
 pub const fn limits_below<S: Site>() -> Call<S> {
-    combine("limits_below()", Below::Limits)
+    combine("limits_below()", Below::Limits { denied: Access::empty() })
+}
+
+/// In table pointers: as [`limits_below`], and if the field is set, no leaf below permits `denied`, whatever the leaf says.
+#[track_caller]
+pub const fn denies_below<S: Site>(denied: Access) -> Call<S> {
+    combine("denies_below(..)", Below::Limits { denied })
 }
 
 /// In table pointers: hardware ignores the field; else as [`sets_below`].

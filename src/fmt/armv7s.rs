@@ -68,7 +68,7 @@ crate::define_pt_format!(
             /// Non-secure address of the table, and of small and large pages in it.
             NS_TABLE = bit(3).in_tables().limits_below(),
             /// Privileged execute never of all below. Never set.
-            PXN_TABLE = bit(2).in_tables().limits_below(),
+            PXN_TABLE = bit(2).in_tables().denies_below(Access::EXECUTE),
             /// Bufferable.
             B = bit(2).in_leaves(),
             /// Cacheable.

@@ -187,7 +187,7 @@ crate::define_pt_format!(
                 access | access.for_users().when(!PRIV.is_set(raw))
             }
             fn faulting_flags(common: &Common<Self>, _: u32, raw: u64) -> u64 {
-                if common.has(RC_UPDATES) { 0 } else { !raw & R.mask() }
+                if common.has(RC_UPDATES) { 0 } else { !raw & (R.mask() | C.when(WRITE.is_set(raw))) }
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 Error::check_range("hw_max_vasz_lg2", config.hw_max_vasz_lg2, 52..=52, Errno::EINVAL)?;

@@ -27,14 +27,8 @@ pub(super) const fn access(permissions: Access, is_for_users: bool, stage: Stage
 /// A rule, and where the architecture says it.
 type Section = (SpecRule, &'static str);
 
-/// How many of the sections do not speak of extensions for 64-bit items.
-const OF_ALL_WIDTHS: usize = 8;
-
-/// The sections for 32-bit items.
-pub(super) const SECTIONS_32: &[Section] = SECTIONS_64.split_at(OF_ALL_WIDTHS).0;
-
-/// The sections for 64-bit items.
-pub(super) const SECTIONS_64: &[Section] = &[
+/// The sections for 32-bit items: those that do not speak of extensions for 64-bit items.
+pub(super) const SECTIONS_32: &[Section] = &[
     (
         SpecRule::Canonical,
         "RISC-V privileged architecture, \"Addressing and memory protection\" of Sv32, Sv39, Sv48 and Sv57; \"Guest physical address translation\" of the G-stage",
@@ -67,6 +61,10 @@ pub(super) const SECTIONS_64: &[Section] = &[
         SpecRule::Dirty,
         "RISC-V privileged architecture, \"Virtual address translation process\", the step about pte.a and pte.d; Svade and Svadu",
     ),
+];
+
+/// Those that do.
+const OF_64_BITS: &[Section] = &[
     (SpecRule::Contiguous, "RISC-V privileged architecture, \"Svnapot\" extension for NAPOT translation contiguity"),
     (SpecRule::Field("N"), "RISC-V privileged architecture, \"Svnapot\" extension for NAPOT translation contiguity"),
     (SpecRule::Field("PBMT"), "RISC-V privileged architecture, \"Svpbmt\" extension for page-based memory types"),
@@ -75,3 +73,17 @@ pub(super) const SECTIONS_64: &[Section] = &[
         "RISC-V privileged architecture, \"Svrsw60t59b\" extension for PTE reserved-for-software bits 60-59",
     ),
 ];
+
+/// The sections for 64-bit items: all of them.
+pub(super) const SECTIONS_64: &[Section] = {
+    const ALL: [Section; SECTIONS_32.len() + OF_64_BITS.len()] = {
+        let mut all = [SECTIONS_32[0]; SECTIONS_32.len() + OF_64_BITS.len()];
+        let mut n = 0;
+        while n < all.len() {
+            all[n] = if n < SECTIONS_32.len() { SECTIONS_32[n] } else { OF_64_BITS[n - SECTIONS_32.len()] };
+            n += 1;
+        }
+        all
+    };
+    &ALL
+};

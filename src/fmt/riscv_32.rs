@@ -176,7 +176,7 @@ crate::define_pt_format!(
                 if R.is_set(raw) { 0 } else { raw & W.mask() }
             }
             fn faulting_flags(common: &Common<Self>, _: u32, raw: u32) -> u32 {
-                if common.has(SVADU) { 0 } else { !raw & A.mask() }
+                if common.has(SVADU) { 0 } else { !raw & (A.mask() | D.when(W.is_set(raw))) }
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let width = GEOMETRY.max_va_lg2;

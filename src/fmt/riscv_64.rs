@@ -239,7 +239,7 @@ crate::define_pt_format!(
                 A.mask()
             }
             fn faulting_flags(common: &Common<Self>, _: u32, raw: u64) -> u64 {
-                if common.has(SVADU) { 0 } else { !raw & A.mask() }
+                if common.has(SVADU) { 0 } else { !raw & (A.mask() | D.when(W.is_set(raw))) }
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = match config.hw_max_vasz_lg2.saturating_sub(CONCAT_LG2) {

@@ -173,5 +173,11 @@ macro_rules! __pt_place_doc {
             " *Clears `", $crate::__private::stringify!($field), "` below.*", $crate::__pt_place_doc!(@items $($rest)*)
         )
     };
+    (@items [denies_below $call:tt ($denied:expr)] $($rest:tt)*) => {
+        $crate::__private::concat!(
+            " *Set: no `", $crate::__private::stringify!($denied), "` in all below.*",
+            $crate::__pt_place_doc!(@items $($rest)*)
+        )
+    };
     (@items $other:tt $($rest:tt)*) => { $crate::__pt_place_doc!(@items $($rest)*) };
 }

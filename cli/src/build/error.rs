@@ -2,9 +2,9 @@
 
 use super::refusal::Refusal;
 use super::spec::COLUMNS;
-use crate::error::setup_help;
 use crate::human;
 use crate::inspect::{InspectError, as_options};
+use crate::setup::setup_help;
 use crate::status::Hinted;
 use generic_pt::memory::ArenaError;
 use generic_pt::{Error, MapError};
@@ -141,8 +141,8 @@ impl Hinted for BuildError {
                 "the first argument is the specification, a file of text; `genpt build --help` has an example"
             }
             Self::Syntax { .. } => {
-                "a specification has `format`, `base`, `va_bits`, `oa_bits`, `features`, `config`, and `map` with `va`, `pa`, `len`, \
-                 `prot`, `pages`; `genpt build --help` has an example"
+                "a specification has `format`, `base`, `va_bits`, `oa_bits`, `features`, `config`, and `map` with `va`, `pa`, \
+                 `len` (or `size`), `prot`, `pages`; `genpt build --help` has an example"
             }
             Self::Header { .. } => {
                 return format!("the first line has to be va,pa,len,prot (columns: {})", COLUMNS.join(", "));
@@ -151,6 +151,9 @@ impl Hinted for BuildError {
             Self::NoFormat => "say `--format NAME`, or `format` in the specification (formats: `genpt formats`)",
             Self::Format { .. } => "`genpt formats` lists those that there are",
             Self::Options(cause) => return cause.hint(),
+            Self::Table { cause: Error::OutOfMemory { .. }, .. } => {
+                "the tables have to be where items and registers can point: a smaller `--base` is valid"
+            }
             Self::Table { format, cause } => return setup_help(format, cause),
             Self::Base(_) => "a smaller `--base` is valid",
             Self::BaseMisaligned { align, .. } => return format!("`--base` has to be a multiple of {align}"),

@@ -22,11 +22,16 @@ const SHOWN: usize = 5;
 impl fmt::Display for IgnoredLetter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { letter, format, mappings } = self;
-        let numbers: Vec<String> = mappings.iter().take(SHOWN).map(ToString::to_string).collect();
-        let (plural, more) = (if mappings.len() > 1 { "s" } else { "" }, mappings.len().saturating_sub(SHOWN));
-        write!(f, "`{letter}` has no effect: pages of {format} are the same without it (mapping{plural} ")?;
-        write!(f, "{}{})", numbers.join(", "), if more > 0 { format!(" and {more} more") } else { String::new() })
+        write!(f, "`{letter}` has no effect: pages of {format} are the same without it ({})", numbers(mappings))
     }
+}
+
+/// Some mappings by their numbers, in words: `mappings 1, 2`.
+pub fn numbers(mappings: &[usize]) -> String {
+    let shown: Vec<String> = mappings.iter().take(SHOWN).map(ToString::to_string).collect();
+    let (plural, more) = (if mappings.len() > 1 { "s" } else { "" }, mappings.len().saturating_sub(SHOWN));
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("mapping{plural} {}{more}", shown.join(", "))
 }
 
 /// The letters of the mappings that are ignored in a table like this.

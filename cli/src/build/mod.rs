@@ -2,9 +2,11 @@
 
 pub mod args;
 mod error;
+mod implied;
 mod letters;
 mod narrow;
 mod output;
+mod reach;
 mod refusal;
 mod spec;
 mod tables;
@@ -68,9 +70,10 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     built.manifest.contents = contents;
     let manifest = status::json(&built.manifest)?;
     write_both(&args.output, &bytes, &manifest_path, (manifest + "\n").as_bytes())?;
-    for ignored in &built.ignored {
+    let warnings = built.ignored.iter().map(ToString::to_string);
+    for warning in warnings.chain(built.read_anyway.iter().map(ToString::to_string)) {
         // Nobody is left to hear of it if standard error is closed.
-        let _ = writeln!(anstream::stderr(), "{} {ignored}", styled(style::ODD, "warning:"));
+        let _ = writeln!(anstream::stderr(), "{} {warning}", styled(style::ODD, "warning:"));
     }
     status::written(io::stdout().write_all(text(&built).as_bytes()))?;
     Ok(status::OK)

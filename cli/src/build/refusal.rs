@@ -1,8 +1,11 @@
 //! Why a mapping is refused, in the letters and sizes of the specification.
 
+use super::Plan;
+use super::reach::{reach_hint, width_hint};
 use super::spec::{LETTERS, Mapping, Permission, prot_of};
-use crate::error::setup_help;
+use crate::formats::Shape;
 use crate::human;
+use crate::setup::setup_help;
 use generic_pt::format::{Common, Groups};
 use generic_pt::{Error, MapError, Prot};
 
@@ -16,7 +19,14 @@ pub struct Refusal {
 }
 
 /// Why the mapping with this index is refused in a table like this.
-pub fn refusal<F: Groups>(common: &Common<F>, mappings: &[Mapping], index: usize, cause: &MapError) -> Refusal {
+pub fn refusal<F: Groups>(
+    shape: &Shape<F::Config>,
+    plan: &Plan<'_>,
+    common: &Common<F>,
+    index: usize,
+    cause: &MapError,
+) -> Refusal {
+    let mappings = &plan.spec.map;
     let (what, hint) = match cause.error {
         Error::Protection { .. } => protection(common, &mappings[index]),
         Error::Alignment { page_sizes, .. } => alignment(page_sizes),
@@ -27,17 +37,16 @@ pub fn refusal<F: Groups>(common: &Common<F>, mappings: &[Mapping], index: usize
         }
         Error::VaRange { va, valid_first, valid_last, upper_first, .. } => {
             let upper = upper_first.map_or(String::new(), |first| format!(" and {first:#x}..={:#x}", u64::MAX));
-            let hint = if va >> 63 == 0 {
-                "`--va-bits` can make that more"
-            } else {
-                "the upper half of the VA needs `--features SIGN_EXTEND` or UPPER_HALF"
-            };
-            let more = format!("{hint} (`genpt formats {}` tells what there is)", F::NAME);
-            (format!("it is outside of the VA of the table: {valid_first:#x}..={valid_last:#x}{upper}"), more)
+            let what = format!("it is outside of the VA of the table: {valid_first:#x}..={valid_last:#x}{upper}");
+            (what, reach_hint::<F>(shape, &plan.options, va))
         }
         Error::PaRange { max_oa_lg2, .. } => (
             format!("its physical memory is not below 2^{max_oa_lg2}, where the addresses of the table end"),
-            format!("`--oa-bits` says how many bits an address has, of {} at most {}", F::NAME, F::GEOMETRY.max_oa_lg2),
+            width_hint::<F>(
+                shape,
+                &plan.options,
+                mappings[index].pa.0.saturating_add(mappings[index].len.0.saturating_sub(1)),
+            ),
         ),
         Error::OutOfMemory { pa_lg2, .. } if pa_lg2 < u64::BITS => (
             format!("its tables do not fit below the physical address 2^{pa_lg2}, to which items can point"),

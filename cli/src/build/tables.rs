@@ -1,6 +1,7 @@
 //! Building the tables, with the library's own map.
 
 use super::BuildError;
+use super::implied::{ReadAnyway, read_anyway};
 use super::letters::{IgnoredLetter, ignored_letters};
 use super::narrow::{Image, narrow};
 use super::refusal::refusal;
@@ -45,6 +46,8 @@ pub struct Built {
     pub align: u64,
     /// Letters of protections that the format ignores.
     pub ignored: Vec<IgnoredLetter>,
+    /// Mappings that can be read without having been asked for it.
+    pub read_anyway: Option<ReadAnyway>,
 }
 
 /// Bytes of the first attempt; each further one has twice as many.
@@ -127,7 +130,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
         }
         let (va, pa, len) = (mapping.va.0, mapping.pa.0, mapping.len.0);
         let refused = |cause| {
-            let refusal = Box::new(refusal::<F>(blueprint.common(), &plan.spec.map, index, &cause));
+            let refusal = Box::new(refusal::<F>(shape, plan, blueprint.common(), index, &cause));
             BuildError::Map { number, va, pa, len, cause, refusal }
         };
         table.map_range(va, pa, len, mapping.prot.prot()).map_err(refused)?;
@@ -181,6 +184,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
         is_big_endian: F::QUIRKS.endian == Endian::Big,
         align: 1 << blueprint.top_size_lg2(),
         ignored: ignored_letters::<F>(blueprint.common(), &*decoder, plan.spec),
+        read_anyway: read_anyway::<F>(blueprint.common(), &*decoder, plan.spec),
     })
 }
 

@@ -8,8 +8,8 @@ use clap::Args;
 /// What the tables are, but for where. What is not said here, a manifest or a specification says.
 #[derive(Debug, Args)]
 pub struct TableArgs {
-    /// Format of the tables [default: that of the manifest, or of the specification]
-    #[arg(short, long, value_name = "NAME", value_parser = format_names())]
+    /// Format of the tables (`genpt formats` lists them) [default: that of the manifest, or of the specification]
+    #[arg(short, long, value_name = "NAME", value_parser = format_names(), hide_possible_values = true)]
     pub format: Option<String>,
 
     /// VA bits of the tables [default: the usual ones of the format]

@@ -29,7 +29,7 @@ fn changes(field: &'static FieldInfo, raw: u64) -> impl Iterator<Item = u64> {
 /// no flag that was set before.
 fn leads_to_same(decoder: &dyn Decoder, level: u32, item: &Item, changed: u64) -> bool {
     let what = |item: &Item| (item.meaning, item.pa, item.entry_lg2, item.below);
-    let faults = decoder.faulting_flags(level, changed) & !decoder.faulting_flags(level, item.raw);
+    let faults = decoder.faulting_flags(level, changed) & item.raw;
     let is_same = what(&decoder.item(level, item.index.into(), changed)) == what(item);
     item.meaning != Meaning::Foreign && is_same && faults == 0
 }

@@ -34,12 +34,19 @@ pub struct Inherited {
     pub clear: u64,
     /// What they say in fields that leaves do not have, as bits of pointers, of all levels together.
     pub limits: u64,
+    /// What no leaf below permits because of them.
+    pub denied: Access,
 }
 
 impl Inherited {
     /// Both.
     pub const fn and(self, other: Self) -> Self {
-        Self { set: self.set | other.set, clear: self.clear | other.clear, limits: self.limits | other.limits }
+        Self {
+            set: self.set | other.set,
+            clear: self.clear | other.clear,
+            limits: self.limits | other.limits,
+            denied: self.denied.union(other.denied),
+        }
     }
 
     /// A leaf as hardware takes it.

@@ -228,8 +228,13 @@ impl<F: Groups> Decoder for Generic<F> {
         self.below[level as usize].iter().fold(above, |all, (mask, below)| match *below {
             Below::And => all.and(Inherited { clear: mask & !pointer, ..Inherited::default() }),
             Below::Or => all.and(Inherited { set: mask & pointer, ..Inherited::default() }),
-            Below::Forces { set, clear } if pointer & mask != 0 => all.and(Inherited { set, clear, limits: 0 }),
-            Below::Limits => all.and(Inherited { limits: mask & pointer, ..Inherited::default() }),
+            Below::Forces { set, clear } if pointer & mask != 0 => {
+                all.and(Inherited { set, clear, ..Inherited::default() })
+            }
+            Below::Limits { denied } => {
+                let denied = denied.when(pointer & mask != 0);
+                all.and(Inherited { limits: mask & pointer, denied, ..Inherited::default() })
+            }
             Below::Forces { .. } | Below::Ignored | Below::Nothing => all,
         })
     }
@@ -254,7 +259,8 @@ impl<F: Groups> Decoder for Generic<F> {
                 fields.push(FieldValue::new(field, info, value));
             }
         }
-        for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| info.below == Below::Limits) {
+        for (field, info) in F::FIELDS.iter().enumerate().filter(|(_, info)| matches!(info.below, Below::Limits { .. }))
+        {
             let value = if info.scope.allows(self.common.features) { info.get(inherited.limits) } else { 0 };
             if value != 0 {
                 fields.push(FieldValue::new(field, info, value));
@@ -263,7 +269,7 @@ impl<F: Groups> Decoder for Generic<F> {
         let access = match kind {
             // Is looked at in the leaves.
             ItemKind::Table => Access::all(),
-            _ => F::access(&self.common, level, F::Item::from_u64(raw)),
+            _ => F::access(&self.common, level, F::Item::from_u64(raw)).difference(inherited.denied),
         };
         Attributes { fields, access, way: Vec::new() }
     }

@@ -18,6 +18,9 @@ use file::ImageFile;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+/// What to do about memory that is not in the image because its file is cut off.
+pub const CUT_OFF: &str = "the file is cut off: its headers tell of memory behind its end";
+
 /// Most headers of segments or sections that are read: some 60 MiB of them.
 const MOST_HEADERS: usize = 1 << 20;
 

@@ -69,6 +69,11 @@ pub struct Verdict {
     pub access: String,
     /// Whether it is.
     pub is_permitted: bool,
+    /// Whether some item of such tables could forbid it.
+    pub can_be_forbidden: bool,
+    /// The format, for who asks why.
+    #[serde(skip)]
+    format: &'static str,
     /// The items that refuse it, from the top; none if nothing is mapped.
     pub refusals: Vec<Refusal>,
 }
@@ -96,12 +101,18 @@ pub enum LiftedBy {
 
 /// The verdicts on a page, with the items on the way to it: level and item, from the top. Without a page none is permitted.
 pub fn verdicts(decoder: &dyn Decoder, asked: Asked, way: Option<&[(u32, Item)]>) -> Vec<Verdict> {
-    let verdict = |(access, wanted)| match way.and_then(|way| way.split_last()) {
-        Some((page, pointers)) => {
-            let refusals = Question { decoder, page: *page, wanted }.refusals(pointers);
-            Verdict { access, is_permitted: refusals.is_empty(), refusals }
+    let shape = decoder.shape();
+    let verdict = |(access, wanted): (String, Access)| {
+        let refusals = way
+            .and_then(|way| way.split_last())
+            .map(|(page, pointers)| Question { decoder, page: *page, wanted }.refusals(pointers));
+        Verdict {
+            access,
+            is_permitted: refusals.as_ref().is_some_and(Vec::is_empty),
+            can_be_forbidden: shape.permissions.contains(wanted.by_any()),
+            format: shape.format,
+            refusals: refusals.unwrap_or_default(),
         }
-        None => Verdict { access, is_permitted: false, refusals: Vec::new() },
     };
     asked.each().map(verdict).collect()
 }
@@ -166,6 +177,9 @@ impl Question<'_> {
 
 impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.is_permitted && !self.can_be_forbidden {
+            return write!(f, "{} is permitted: items of {} cannot forbid it", self.access, self.format);
+        }
         if self.is_permitted {
             return write!(f, "{} is permitted", self.access);
         }

@@ -52,6 +52,53 @@ pub enum Output {
     Csv,
 }
 
+/// How to print what there is much of.
+#[derive(Debug, Args)]
+pub struct PrintArgs {
+    /// How to print them
+    #[arg(short, long, value_enum, default_value_t = Output::Text)]
+    output: Output,
+
+    /// Print JSON: `--output json`
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+impl PrintArgs {
+    /// How to print it.
+    pub fn output(&self) -> Output {
+        if self.json { Output::Json } else { self.output }
+    }
+}
+
+/// How a document is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Document {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+/// How to print what is one document.
+#[derive(Debug, Args)]
+pub struct DocumentArgs {
+    /// How to print it
+    #[arg(short, long, value_enum, default_value_t = Document::Text)]
+    output: Document,
+
+    /// Print JSON: `--output json`
+    #[arg(long, conflicts_with = "output")]
+    json: bool,
+}
+
+impl DocumentArgs {
+    /// How to print it.
+    pub fn output(&self) -> Document {
+        if self.json { Document::Json } else { self.output }
+    }
+}
+
 /// `genpt walk`.
 #[derive(Debug, Args)]
 pub struct WalkArgs {
@@ -68,9 +115,9 @@ pub struct WalkArgs {
     #[arg(short, long, value_name = "ACCESS")]
     pub access: Option<Asked>,
 
-    /// Print JSON: a list of walks
-    #[arg(long)]
-    pub json: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    pub print: DocumentArgs,
 
     /// What the image is.
     #[command(flatten)]
@@ -116,9 +163,9 @@ pub struct DumpArgs {
     #[arg(long, value_name = "SIZE", default_value = "0")]
     pub min: Hex,
 
-    /// How to print them
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    /// How they are printed.
+    #[command(flatten)]
+    pub print: PrintArgs,
 
     /// What the image is.
     #[command(flatten)]
@@ -140,9 +187,9 @@ pub struct CheckArgs {
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub most: usize,
 
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
+    /// How they are printed.
+    #[command(flatten)]
+    pub print: DocumentArgs,
 
     /// What the image is.
     #[command(flatten)]
@@ -172,9 +219,9 @@ pub struct DiffArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
 
-    /// How to print the changes
-    #[arg(short, long, value_enum, default_value_t = Output::Text)]
-    pub output: Output,
+    /// How they are printed.
+    #[command(flatten)]
+    pub print: PrintArgs,
 
     /// What the images are.
     #[command(flatten)]

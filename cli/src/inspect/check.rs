@@ -188,20 +188,23 @@ impl Check<'_> {
             rule: rule.id(),
             place: Place { about: About::Item, level: Some(table.level), at: Hex(at), va: Some(Hex(va)) },
             text: format!("{}; the item is {:#x}", rule.text(), item.raw),
-            section: Some(source.section(rule)),
+            section: source.section(rule),
         });
     }
 
-    /// Whether the table is to be looked at: it is no ancestor of itself, and was not looked at before.
+    /// Whether the table is to be looked at: it is no ancestor of itself, and was not looked at before. What is behind a cycle was
+    /// looked at on the way there; that it is at other levels, too, follows from the cycle and is not told.
     fn is_new(&mut self, at: &TableAt, ancestor: Option<&TableAt>) -> bool {
-        let met = self.seen.entry(at.pa).or_insert(Met { levels: 0, va: at.va });
-        let (before, bit) = (met.levels, 1u8 << at.level);
-        met.levels |= bit;
         if let Some(above) = ancestor {
             let rule = Rule::Cycle { pa: at.pa, level: above.level };
             // Hardware follows, so a walk only notes it; in the tables as a whole it is hardly meant.
             self.find(Severity::Error, rule.id(), at, rule.text());
-        } else if before & bit != 0 {
+            return false;
+        }
+        let met = self.seen.entry(at.pa).or_insert(Met { levels: 0, va: at.va });
+        let (before, bit) = (met.levels, 1u8 << at.level);
+        met.levels |= bit;
+        if before & bit != 0 {
             let text = "several pointers lead to the table: what one of them maps, the others do".to_owned();
             self.find(Severity::Warning, "shared-table", at, text);
         } else if before != 0 {

@@ -183,7 +183,7 @@ pub fn diff(
     let filters = [filter(before)?, filter(after)?];
     let shapes = [before, after].map(|source| source.decoder.shape());
     let mut changes = Changes::new(before, after, filters, args.limit.limit.0);
-    let count = match args.output {
+    let count = match args.print.output() {
         Output::Text => text(shapes, &mut changes, out),
         Output::Json => json(shapes, &mut changes, out),
         Output::Csv => csv(shapes, &mut changes, out),

@@ -7,6 +7,7 @@ use super::seen::Seen;
 use super::source::Source;
 use crate::decode::{Attributes, Shape, letters};
 use crate::human;
+use crate::image::Image;
 use crate::number::Hex;
 use crate::style::{self, styled};
 use anstream::{AutoStream, ColorChoice};
@@ -67,8 +68,8 @@ pub fn dump(source: &Source, args: &DumpArgs, out: &mut impl Write) -> Result<io
     let shape = source.decoder.shape();
     let filter = Filter::new(&args.filter, shape)?;
     let runs = Runs::new(source, filter, args.limit.limit.0);
-    Ok(match args.output {
-        Output::Text => text(shape, runs, args, out),
+    Ok(match args.print.output() {
+        Output::Text => text(source, runs, args, out),
         Output::Json => json(shape, runs, args.min.0, out),
         Output::Csv => csv(shape, runs, args.min.0, out),
     })
@@ -188,7 +189,8 @@ impl Look {
     }
 }
 
-fn text(shape: &Shape, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Write) -> io::Result<Seen> {
+fn text(source: &Source, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Write) -> io::Result<Seen> {
+    let shape = source.decoder.shape();
     let (va_digits, pa_digits, look) = (va_digits(shape), pa_digits(shape), Look::of_stdout());
     let mut tail = Tail::new(|run: &Run| {
         let (length, access) =
@@ -215,11 +217,11 @@ fn text(shape: &Shape, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Write
         line.extend(tail.of(&run)?);
         out.write_all(&line)?;
     }
-    summary(&printed, &runs.seen, args, out)?;
+    summary(&printed, &runs.seen, &source.image, args, out)?;
     Ok(runs.seen)
 }
 
-fn summary(printed: &Printed, seen: &Seen, args: &DumpArgs, out: &mut impl Write) -> io::Result<()> {
+fn summary(printed: &Printed, seen: &Seen, image: &Image, args: &DumpArgs, out: &mut impl Write) -> io::Result<()> {
     let words = |sum: &Sum| format!("{}, {}", human::count(sum.runs, "run"), human::bytes(sum.bytes));
     writeln!(out, "{}{}", if printed.printed.runs > 0 { "\n" } else { "" }, words(&printed.printed))?;
     if printed.short.runs > 0 {
@@ -235,7 +237,7 @@ fn summary(printed: &Printed, seen: &Seen, args: &DumpArgs, out: &mut impl Write
     for (level, count) in &seen.tables {
         writeln!(out, "  {} of level {level}{whose}", human::count(*count, "table"))?;
     }
-    for what in seen.missing() {
+    for what in seen.missing(image) {
         writeln!(out, "  {what}")?;
     }
     Ok(())

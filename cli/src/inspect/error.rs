@@ -1,7 +1,7 @@
 //! What can go wrong with an image, told so that the user can act.
 
-use crate::error::setup_help;
 use crate::image::{Contents, Packing};
+use crate::setup::setup_help;
 use crate::status::Hinted;
 use std::io;
 use thiserror::Error;

@@ -18,7 +18,7 @@ pub use error::{InspectError, as_options};
 use crate::decode::Users;
 use crate::status::{self, Failure};
 use crate::style::{self, styled};
-use args::{CheckArgs, DiffArgs, DumpArgs, Output, WalkArgs};
+use args::{CheckArgs, DiffArgs, Document, DumpArgs, Output, WalkArgs};
 use diff::Verdict;
 use rules::Severity;
 use source::Source;
@@ -55,12 +55,12 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         return Err(InspectError::NoUsers { format: shape.format }.into());
     }
     let walks: Vec<Walk> = args.va.iter().map(|va| walk::walk(&source, va.0, args.access)).collect();
-    let text = if args.json {
+    let text = if args.print.output() == Document::Json {
         status::json(&walks)? + "\n"
     } else {
         walks.iter().map(|walk| coloured(&source, walk)).collect::<Vec<_>>().join("\n")
     };
-    let shown = if args.json {
+    let shown = if args.print.output() == Document::Json {
         io::stdout().lock().write_all(text.as_bytes())
     } else {
         anstream::stdout().lock().write_all(text.as_bytes())
@@ -97,8 +97,8 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
     let mut out = out();
     let seen = status::written(dump::dump(&source, args, &mut out)?)?;
     status::written(out.flush())?;
-    let missing = seen.missing();
-    if args.output != Output::Text {
+    let missing = seen.missing(&source.image);
+    if args.print.output() != Output::Text {
         // What programs read has no place for it.
         let mut stderr = anstream::stderr();
         for what in &missing {
@@ -116,8 +116,12 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
 pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     let source = Source::open(&args.image, &args.source)?;
     let report = check::check(&source, args.most, args.limit.limit.0);
-    let text = if args.json { status::json(&report)? + "\n" } else { check::text(&source, &report) };
-    let shown = if args.json {
+    let text = if args.print.output() == Document::Json {
+        status::json(&report)? + "\n"
+    } else {
+        check::text(&source, &report)
+    };
+    let shown = if args.print.output() == Document::Json {
         io::stdout().lock().write_all(text.as_bytes())
     } else {
         anstream::stdout().lock().write_all(style::first_words(&text).as_bytes())
@@ -149,7 +153,7 @@ pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     let before = Source::open(&args.before, &args.source)?;
     let after = Source::open_at(&args.after, &args.source, args.root_b)?;
     warn_of_formats(&before, &after);
-    let shown = if args.output == Output::Text {
+    let shown = if args.print.output() == Output::Text {
         // Colours are taken out where none are wanted.
         let mut out = BufWriter::new(anstream::stdout().lock());
         diff::diff(&before, &after, args, &mut out)?.and_then(|verdict| out.flush().map(|()| verdict))

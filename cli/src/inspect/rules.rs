@@ -3,7 +3,7 @@
 use super::source::Source;
 use crate::decode::{Item, LevelSkip, Meaning, Nearest, Refusal};
 use crate::describe::plain;
-use crate::error::CUT_OFF;
+use crate::image::CUT_OFF;
 use generic_pt::field::FieldInfo;
 use generic_pt::format::SpecRule;
 use generic_pt::lg2;
@@ -224,7 +224,8 @@ impl Rule {
                  decodes, have to be zero"
             ),
             Self::NotAccessed { fields } => format!(
-                "the page is not marked as used: an access faults, unless hardware sets the flag by itself: {}",
+                "the page is not marked as used, or as written where it may be: hardware that does not set the flag by itself \
+                 faults then: {}",
                 texts(fields)
             ),
             Self::LevelSkip(LevelSkip { level, field, documentation, found, expected, of_level }) => {
@@ -345,16 +346,17 @@ impl Source {
     }
 
     /// The sections that state a rule: those about the fields that are to blame, else that about the rule, else what the format
-    /// as a whole names.
-    pub fn section(&self, rule: &Rule) -> String {
+    /// as a whole names. None if the rule is one of this tool, which no specification states.
+    pub fn section(&self, rule: &Rule) -> Option<String> {
+        let stated = rule.spec()?;
         let sections = self.decoder.shape().sections;
         let of = |what: SpecRule| sections.iter().find(|(stated, _)| *stated == what).map(|(_, section)| *section);
         let mut found: Vec<&str> = rule.fields().into_iter().filter_map(|name| of(SpecRule::Field(name))).collect();
         if found.is_empty() {
-            found.extend(rule.spec().and_then(of));
+            found.extend(of(stated));
         }
         found.dedup();
-        if found.is_empty() { self.specification() } else { found.join("; ") }
+        Some(if found.is_empty() { self.specification() } else { found.join("; ") })
     }
 
     /// The first paragraph of the format's documentation, on one line: it names the specification and its sections.

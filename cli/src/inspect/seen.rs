@@ -1,6 +1,7 @@
 //! What a dump comes to, counted.
 
 use crate::human;
+use crate::image::{CUT_OFF, Image};
 use generic_pt::lg2;
 use std::collections::BTreeMap;
 
@@ -62,7 +63,7 @@ pub struct Seen {
 
 impl Seen {
     /// What is not in the result, in words, if something is not.
-    pub fn missing(&self) -> Vec<String> {
+    pub fn missing(&self, image: &Image) -> Vec<String> {
         let items = [
             (self.foreign, ["that the format does not know"; 2]),
             (
@@ -79,13 +80,14 @@ impl Seen {
             let what = if count == 1 { one } else { many };
             format!("{} {what} (`genpt check` tells which)", human::count(count, "item"))
         });
+        let is_cut_off = self.outside > 0 && image.is_cut_off;
         let cycles = match self.cycles {
             0 => String::new(),
             1 => "; 1 pointer leads to a table on the way to itself, a cycle (see `genpt check`)".to_owned(),
             many => format!("; {many} pointers lead to a table on the way to itself, a cycle (see `genpt check`)"),
         };
         let cut = || format!("stopped: as many items as --limit allows were decoded, and there are more{cycles}");
-        unread.chain(self.is_cut.then(cut)).collect()
+        unread.chain(is_cut_off.then(|| CUT_OFF.to_owned())).chain(self.is_cut.then(cut)).collect()
     }
 
     /// Items that something may be mapped below, which was not looked at.

@@ -84,8 +84,8 @@ pub struct Broken {
     pub level: Option<u32>,
     /// In words.
     pub text: String,
-    /// The section of the specification that states it.
-    pub section: String,
+    /// The section of the specification that states it; none if it is a rule of this tool.
+    pub section: Option<String>,
 }
 
 impl Broken {
@@ -276,7 +276,8 @@ fn write_walk(out: &mut String, source: &Source, walk: &Walk) -> fmt::Result {
         writeln!(out, "{level}{} ({})", broken.text, broken.rule)?;
     }
     if walk.stop.is_some() || !walk.oddities.is_empty() {
-        let broken = walk.stop.iter().chain(&walk.oddities).map(|broken| (broken.rule, broken.section.as_str()));
+        let broken =
+            walk.stop.iter().chain(&walk.oddities).filter_map(|broken| Some((broken.rule, broken.section.as_deref()?)));
         for line in see(&walk.specification, broken) {
             writeln!(out, "{line}")?;
         }

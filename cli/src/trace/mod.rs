@@ -1,14 +1,15 @@
 //! Reads an ftrace text, or what `trace-cmd report` prints, with `iommu:map` and `iommu:unmap` events.
 
 mod domains;
+mod error;
 mod input;
 mod line;
 mod zstd;
 
+pub use error::TraceError;
 pub use input::Source;
 pub use line::{Malformed, Op};
 
-use crate::error::TraceError;
 use crate::human::printable;
 use crate::progress::Progress;
 use domains::Pairing;

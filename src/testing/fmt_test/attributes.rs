@@ -1,12 +1,13 @@
 //! Protections to attributes and back.
 
 use crate::feature::{Access, Prot};
+use crate::field::Below;
 use crate::format::{Common, Kind, LeafRequest, SpecRule, item_size_lg2};
 use crate::iommu::Walkers;
 use crate::item::Item;
 use crate::lg2;
 use crate::testing::levels::{Leaf, Level};
-use crate::testing::report::{TestResult, ensure, ensure_eq, show, skip};
+use crate::testing::report::{Stop, TestResult, ensure, ensure_eq, show, skip};
 use crate::testing::subject::{READ_WRITE, sizes_of};
 use crate::testing::suite::Test;
 use core::ops::Range;
@@ -34,17 +35,23 @@ pub(super) fn attr_from_entry<F: Walkers>(test: &mut Test<'_, F>) -> TestResult 
     Ok(())
 }
 
-/// What a leaf permits, as tools are told, is what its protection asked for.
+/// What a leaf permits, as tools are told, is what its protection asked for; and pointers deny nothing that no leaf permits.
 pub(super) fn access<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
     let subject = test.subject()?;
     let common = subject.common();
+    let mut permitted = Access::empty();
     for level in 0..=subject.highest_level() {
         for size_lg2 in sizes_of(F::possible_sizes(common, level)) {
             for prot in (0..=Prot::all().bits()).map(Prot::from_bits_truncate) {
                 if prot.intersects(READ_WRITE) {
-                    one_access::<F>(common, level, size_lg2, prot)?;
+                    permitted |= one_access::<F>(common, level, size_lg2, prot)?;
                 }
             }
+        }
+    }
+    for field in F::FIELDS.iter().filter(|field| field.scope.allows(common.features)) {
+        if let Below::Limits { denied } = field.below {
+            ensure!(permitted.contains(denied), "{} denies {denied:?}, but leaves permit {permitted:?}", field.name);
         }
     }
     Ok(())
@@ -66,12 +73,12 @@ pub(super) fn sections<F: Walkers>(_: &mut Test<'_, F>) -> TestResult {
     Ok(())
 }
 
-fn one_access<F: Walkers>(common: &Common<F>, level: u32, size_lg2: u32, prot: Prot) -> TestResult {
+fn one_access<F: Walkers>(common: &Common<F>, level: u32, size_lg2: u32, prot: Prot) -> Result<Access, Stop> {
     let leaf = |prot| {
         let attrs = F::attrs(common, prot).ok()?;
         Some(F::leaf_item(common, LeafRequest { level, size_lg2, oa: 0, attrs }))
     };
-    let Some(raw) = leaf(prot) else { return Ok(()) };
+    let Some(raw) = leaf(prot) else { return Ok(Access::empty()) };
     let found = F::access(common, level, raw);
     let what = std::format!("level {level}, size 2^{size_lg2}, {prot:?} ({raw:#x})");
     // Hardware may fetch instructions from nothing but memory.
@@ -93,7 +100,9 @@ fn one_access<F: Walkers>(common: &Common<F>, level: u32, size_lg2: u32, prot: P
     }
     let reserved = F::reserved_bits(common, level, raw);
     ensure_eq!(reserved, F::Item::ZERO, "{what}: bits that are reserved as they are");
-    Ok(())
+    let faulting = F::faulting_flags(common, level, raw);
+    ensure_eq!(faulting, F::Item::ZERO, "{what}: flags that are clear, for which hardware faults");
+    Ok(found)
 }
 
 fn one_entry<F: Walkers>(level: &Level<'_, F>, run: &Range<usize>, leaf: Leaf<F::Attrs>, prot: Prot) -> TestResult {
