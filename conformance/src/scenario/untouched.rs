@@ -50,7 +50,7 @@ mod tests {
             Ok(Outcome::Untold)
         }
         fn keeps(&self) -> Vec<Range<u64>> {
-            Vec::from([KEPT..KEPT + 16])
+            Vec::from([KEPT..KEPT + 8, KEPT + 8..KEPT + 16])
         }
         fn permits(&self, _: Prot, _: Access, _: Privilege) -> bool {
             true
