@@ -149,14 +149,14 @@ impl Cpu {
         for _ in 0..=ENTER.len() {
             gdb.step()?;
         }
-        let (vector, status) = (gdb.get("pc")?, gdb.get("IFSR")?);
+        let (vector, status, fault_va) = (gdb.get("pc")?, gdb.get("IFSR")?, gdb.get("IFAR")?);
         gdb.step()?;
         match (vector, gdb.get("pc")?) {
             (SVC_VECTOR, HVC_VECTOR) => Ok(Outcome::Done(0)),
-            (FETCH_VECTOR, HVC_VECTOR) => Ok(Outcome::Fault(reasons(status)?)),
+            (FETCH_VECTOR, HVC_VECTOR) if fault_va == va => Ok(Outcome::Fault(reasons(status)?)),
             (vector, pc) => {
                 let what = format!("execution at {va:#x} in mode {mode:#x}");
-                Err(io::Error::other(format!("{what}: went to {vector:#x}, and then {pc:#x}")))
+                Err(io::Error::other(format!("{what}: went to {vector:#x}, IFAR {fault_va:#x}, and then {pc:#x}")))
             }
         }
     }

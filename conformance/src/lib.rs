@@ -10,12 +10,13 @@
 //! * [`hardware`]: the driver of the tables, which tells the walker what to forget;
 //! * [`plan`], [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
-//! * [`processor_time`]: what a run takes of processors; [`seeds`]: a configuration with several seeds; [`matrix`]: who agreed with what; [`leaves`]: through which leaves; [`cells`]: with
-//!   which protections; [`known`]: faults of the models; [`expected`]: what a whole run
-//!   has.
+//! * [`arguments`]: what a run is told; [`processor_time`]: what it takes of processors; [`seeds`]: a configuration with several
+//!   seeds; [`matrix`]: who agreed with what; [`leaves`]: through which leaves; [`cells`]: with which protections; [`known`]:
+//!   faults of the models; [`expected`]: what a whole run has.
 
 #![deny(missing_debug_implementations, unsafe_code)]
 
+pub mod arguments;
 pub mod arm;
 pub mod arm32;
 pub mod cells;

@@ -19,6 +19,16 @@ pub fn of_all() -> io::Result<Duration> {
     parse(&stat).ok_or_else(|| io::Error::other(format!("no times in {stat:?}")))
 }
 
+/// What is wrong with a run that took so much and may take `most`, as a sentence: also that it is not known.
+pub fn fault(time: &io::Result<Duration>, most: Duration) -> Option<String> {
+    let most_seconds = most.as_secs();
+    match time {
+        Ok(time) if *time <= most => None,
+        Ok(time) => Some(format!("it took {} s of processors, and may take {most_seconds} s", time.as_secs())),
+        Err(error) => Some(format!("what it took of processors, at most {most_seconds} s, is not known: {error}")),
+    }
+}
+
 fn parse(stat: &str) -> Option<Duration> {
     // The name can hold blanks and parentheses.
     let (_, fields) = stat.rsplit_once(')')?;
@@ -30,6 +40,17 @@ fn parse(stat: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A system that does not tell was taken for one that took no time.
+    #[test]
+    fn a_time_that_is_not_known_is_a_fault() {
+        let most = Duration::from_secs(600);
+        assert_eq!(fault(&Ok(most), most), None);
+        let of_longer = fault(&Ok(Duration::from_secs(601)), most);
+        assert_eq!(of_longer.as_deref(), Some("it took 601 s of processors, and may take 600 s"));
+        let of_none = fault(&Err(io::Error::other("no /proc")), most);
+        assert_eq!(of_none.as_deref(), Some("what it took of processors, at most 600 s, is not known: no /proc"));
+    }
 
     #[test]
     fn times_of_the_process_and_its_children_are_added() {

@@ -5,6 +5,7 @@ mod outside;
 mod replacements;
 mod transfers;
 mod translations;
+mod untouched;
 
 use crate::cells::PROTECTIONS;
 use crate::hardware::VmDomain;

@@ -1,5 +1,6 @@
 //! What accesses do: by whom, with which protection, and why not.
 
+use super::untouched::Untouched;
 use super::{Scene, wrong};
 use crate::known::Fault;
 use crate::ram::Ram;
@@ -21,8 +22,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
     /// what was written may have changed.
     pub(super) fn check_accesses(&mut self, walker: &mut dyn Walker, ram: &Ram) -> io::Result<()> {
         let bytes = self.plan.access_bytes;
-        let kept: Vec<(u64, Vec<u8>)> =
-            walker.keeps().into_iter().map(|area| ram.copy_of(area)).collect::<io::Result<_>>()?;
+        let untouched = Untouched::new(walker, ram)?;
         for (start, mapping) in self.mappings.clone() {
             for part in Self::data_of(mapping, ram) {
                 let inside = (part.start + self.rng.below(part.end - part.start)) & !(bytes - 1);
@@ -43,20 +43,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         for va in fixed.into_iter().chain(self.outside(ram)) {
             self.check_nothing(walker, va)?;
         }
-        for (start, bytes) in kept {
-            let (_, now) = ram.copy_of(start..start + bytes.len() as u64)?;
-            if let Some(offset) = bytes.iter().zip(&now).position(|(before, now)| before != now) {
-                let pa = start + offset as u64;
-                return Err(wrong(format!(
-                    "accesses changed {pa:#x}, which is not of the data, to {:#x}",
-                    now[offset]
-                )));
-            }
-        }
-        match ram.first_changed()? {
-            None => Ok(()),
-            Some((pa, found)) => Err(wrong(format!("accesses changed {pa:#x}, where none should go, to {found:#x}"))),
-        }
+        untouched.check(ram)
     }
 
     fn request(&mut self, walker: &dyn Walker, va: u64, access: Access, value: u64) -> Request {

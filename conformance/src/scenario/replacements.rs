@@ -1,6 +1,7 @@
 //! On purpose: leaves of every size in the place of tables, and tables in the place of leaves; and every protection in every way.
 
 use super::accesses::Place;
+use super::untouched::Untouched;
 use super::{Mapping, Scene, wrong};
 use crate::cells::PROTECTIONS;
 use crate::known::KNOWN_FAULTS;
@@ -245,11 +246,13 @@ impl<F: Walkers> Scene<'_, '_, F> {
         }
         self.note_leaves();
         let walker = &mut **domain.driver.walker()?;
+        let untouched = Untouched::new(walker, ram)?;
         for (prot, (access, privilege)) in self.counts.cells.missing() {
             if let Some(place) = places.iter().find(|place| place.prot == prot) {
                 self.check_access(walker, ram, *place, access, privilege)?;
             }
         }
-        Ok(())
+        // Of the data also what the leaves of every size before these came to.
+        untouched.check(ram)
     }
 }

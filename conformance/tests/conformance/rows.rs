@@ -1,5 +1,6 @@
 //! How a row of the matrix comes to be.
 
+use conformance::arguments::Arguments;
 use conformance::hardware::{Hardware, InfoOf};
 use conformance::live::Live;
 use conformance::matrix::{Counts, Matrix, Row, Trouble};
@@ -79,18 +80,24 @@ impl Jobs {
         self.0.push(Job { format, config: config.to_owned(), needs, test: Box::new(test) });
     }
 
-    /// Runs all, as many at a time as there are processors, and prints the rows in their order.
-    pub fn run(mut self) -> Matrix {
-        // `GENERIC_PT_CONFORMANCE=armv7s` runs the rows of one format.
-        if let Ok(only) = std::env::var("GENERIC_PT_CONFORMANCE") {
-            self.0.retain(|job| job.format == only);
-        }
+    /// Format and configuration of each.
+    pub fn names(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
+        self.0.iter().map(|job| (job.format, job.config.as_str()))
+    }
+
+    /// Leaves only those that are to run.
+    pub fn select(&mut self, arguments: &Arguments) {
+        self.0.retain(|job| arguments.selects(job.format, &job.config));
+    }
+
+    /// Runs all, so many at a time, and prints the rows in their order.
+    pub fn run(self, threads: NonZero<usize>) -> Matrix {
         let next = AtomicUsize::new(0);
         let (sender, receiver) = mpsc::channel();
         let mut rows = BTreeMap::new();
         let mut matrix = Matrix::default();
         thread::scope(|scope| {
-            for _ in 0..thread::available_parallelism().map_or(1, NonZero::get) {
+            for _ in 0..threads.get() {
                 let (jobs, next, sender) = (&self.0, &next, sender.clone());
                 scope.spawn(move || {
                     while let n = next.fetch_add(1, Ordering::Relaxed)
