@@ -1,6 +1,7 @@
 //! Tables with pages of every size, and what has to be true of them, whoever walks.
 
 mod accesses;
+mod dirty;
 mod outside;
 mod replacements;
 mod transfers;

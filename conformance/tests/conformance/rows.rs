@@ -166,7 +166,7 @@ pub fn check<F: Walkers>(
     let mut scene = Scene::<F>::new(&domain, config, &ram, plan)?;
     domain.driver.attach(machine(&ram, scene.hw_info())?, info_of::<F>(*scene.common()));
     let counts = scene.check(&ram).and_then(|()| scene.change(&ram)).and_then(|()| scene.check(&ram));
-    let counts = counts.and_then(|()| scene.replace(&ram));
+    let counts = counts.and_then(|()| scene.check_dirty(&ram)).and_then(|()| scene.replace(&ram));
     counts.map(|()| scene.counts()).map_err(|error| with_messages(error, &ram))
 }
 
