@@ -117,6 +117,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
                 let (now, expected) =
                     if is_found { ("dirty", "nothing was written there") } else { ("clean", "the walker wrote there") };
                 let bytes = 1u128 << size_lg2;
+                self.tried_va = *va;
                 return Err(wrong(format!("the leaf of {bytes:#x} bytes at {va:#x} is {now}, and {expected}")));
             }
         }
