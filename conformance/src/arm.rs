@@ -1,10 +1,11 @@
 //! AArch64: the MMU of a CPU, stage 1 and stage 2.
 
 use crate::gdb::Gdb;
+use crate::known::Fault;
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Noting, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -279,6 +280,14 @@ impl Walker for Cpu {
     fn instruction(&self) -> Option<&'static [u8]> {
         // It leads back.
         Some(&SVC_BYTES)
+    }
+
+    fn notes_writes(&self) -> Noting {
+        Noting::Always
+    }
+
+    fn takes_clean_for_read_only(&self) -> Option<Fault> {
+        (self.stage != Stage::Second).then_some(Fault::CleanIsReadOnly)
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

@@ -89,7 +89,10 @@ impl Edu {
         self.copy(qtest, BUFFER, self.exchange.iova, 8, TO_RAM)?;
         let value = ram.read_u64(self.exchange.pa)?;
         if value == nothing {
-            return Err(io::Error::other("the device does not reach the memory that it exchanges data by"));
+            let Exchange { iova: from, pa } = self.exchange;
+            return Err(io::Error::other(format!(
+                "what the device read at {iova:#x} it cannot hand over: its write to {from:#x}, mapped to {pa:#x} for that, changed nothing"
+            )));
         }
         Ok(value & u64::MAX >> (u64::BITS - 8 * bytes as u32))
     }

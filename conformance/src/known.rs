@@ -39,6 +39,8 @@ pub enum Fault {
     PresentIgnored,
     /// The cause of a refusal is that of a guest's page.
     CauseOfGuest,
+    /// Clean pages are read-only to fetches.
+    CleanIsReadOnly,
 }
 
 /// How often each fault was come across.
@@ -235,6 +237,17 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
         what: "refuses addresses beyond those of Sv32 with the causes of guest page faults, which are taken for the others",
         shown: Shown::ByTheWay,
         is_of: |row| row.format == "riscv_32" && row.config.starts_with("IOMMU"),
+    },
+    KnownFault {
+        fault: Fault::CleanIsReadOnly,
+        letter: 'q',
+        what: "lets EL1 execute pages that EL0 may write until they were written; judged so while they are clean",
+        shown: Shown::ByTheWay,
+        is_of: |row| {
+            row.walker.starts_with("qemu-system-aarch64")
+                && row.config.starts_with("stage 1")
+                && row.config.ends_with("dirty")
+        },
     },
 ];
 

@@ -11,7 +11,7 @@
 //! * [`plan`], [`scenario`]: tables with pages of every size, and what has to be true of them; [`live`]: of a table that changes while it is
 //!   used;
 //! * [`arguments`]: what a run is told; [`processor_time`]: what it takes of processors; [`seeds`]: a configuration with several
-//!   seeds; [`matrix`]: who agreed with what; [`leaves`]: through which leaves; [`cells`]: with which protections; [`known`]:
+//!   seeds; [`matrix`]: who agreed with what; [`leaves`]: through which leaves; [`cells`]: with which protections; [`dirty`]: which pages were written; [`known`]:
 //!   faults of the models; [`expected`]: what a whole run has.
 
 #![deny(missing_debug_implementations, unsafe_code)]
@@ -20,6 +20,7 @@ pub mod arguments;
 pub mod arm;
 pub mod arm32;
 pub mod cells;
+pub mod dirty;
 pub mod edu;
 pub mod expected;
 pub mod gdb;

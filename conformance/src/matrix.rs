@@ -1,6 +1,7 @@
 //! Who agreed with what.
 
 use crate::cells::Cells;
+use crate::dirty::Dirty;
 use crate::known::{KNOWN_FAULTS, KnownFault, Met, Shown};
 use crate::leaves::Leaves;
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,6 +51,8 @@ pub struct Counts {
     pub tables: u64,
     /// Of these, the ones above 4 GiB.
     pub high_tables: u64,
+    /// Leaves that the walker wrote, where it notes that.
+    pub dirty: Dirty,
     /// Addresses that the walker cannot be asked about.
     pub elsewhere: u64,
     /// Faults of the model.
@@ -74,6 +77,8 @@ impl Counts {
             Some(format!("of no leaf of {half_missing} were both halves walked: {}", self.leaves))
         } else if !not_replaced.is_empty() {
             Some(format!("no leaf of {not_replaced} took the place of tables: {}", self.leaves))
+        } else if self.dirty.is_missing() {
+            Some("no page that was written, found dirty and made clean was written again".to_owned())
         } else if let [(prot, (access, privilege)), ..] = empty[..] {
             let others = empty.len() - 1;
             Some(format!(
@@ -94,6 +99,7 @@ impl AddAssign for Counts {
         self.reasons += more.reasons;
         self.of_users += more.of_users;
         self.stale += more.stale;
+        self.dirty += more.dirty;
         self.tables += more.tables;
         self.high_tables += more.high_tables;
         self.elsewhere += more.elsewhere;
@@ -191,6 +197,7 @@ impl fmt::Display for Row {
                 cells,
                 tables,
                 high_tables,
+                dirty,
                 elsewhere,
                 ..
             }) => {
@@ -205,6 +212,7 @@ impl fmt::Display for Row {
                 }
                 if leaves.is_claimed() {
                     write!(f, "\n{:11}{high_tables} of {tables} tables above 4 GiB; ", "")?;
+                    write!(f, "{dirty}")?;
                     if *elsewhere != 0 {
                         write!(f, "{elsewhere} places out of its reach; ")?;
                     }

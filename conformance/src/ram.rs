@@ -31,6 +31,8 @@ const UPPER_HALF_PA: u64 = (64 << 30) - (32 << 20);
 const CHUNK_BYTES: u64 = 1 << 20;
 /// Lines that are shown of what a machine said.
 const MOST_MESSAGES: usize = 3;
+/// A warning of machines that stand still, which is no reason for anything.
+const HARMLESS: &str = "icount sleep disabled and no active timers";
 
 /// Where RAM is. Its file is sparse, so a large one costs nothing.
 #[derive(Clone, Copy, Debug)]
@@ -120,7 +122,7 @@ impl Ram {
     pub fn last_messages(&self) -> String {
         let text = std::fs::read(self.messages.path()).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
+        let lines: Vec<&str> = text.lines().filter(|line| !line.contains(HARMLESS)).collect();
         lines[lines.len().saturating_sub(MOST_MESSAGES)..].join("; ")
     }
 

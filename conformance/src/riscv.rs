@@ -3,7 +3,7 @@
 use crate::gdb::Gdb;
 use crate::ram::Ram;
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Noting, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -26,6 +26,9 @@ const MPP_USER: u64 = USER << 11;
 const MPP_SUPERVISOR: u64 = SUPERVISOR << 11;
 const SUM: u64 = 1 << 18;
 const XLEN_64: u64 = 0xa_0000_0000;
+
+/// `menvcfg`: the hart sets A and D (ADUE); with 32 bits in `menvcfgh`.
+const ADUE: u64 = 1 << 61;
 
 /// A page fault, which is of one kind of access, tells no reason.
 pub(crate) const PAGE_FAULT: Reasons = &[Reason::NotMapped, Reason::NotPermitted, Reason::OutOfRange];
@@ -81,6 +84,14 @@ impl Hart {
 }
 
 impl Hart {
+    /// Has it set A and D: Svadu.
+    ///
+    /// # Errors
+    /// It has no Svadu.
+    pub fn enable_updates(&mut self) -> io::Result<()> {
+        enable_updates(&mut self.gdb, self.xlen)
+    }
+
     fn upper(&self) -> u64 {
         if self.xlen == Xlen::Bits64 { XLEN_64 } else { 0 }
     }
@@ -141,6 +152,10 @@ impl Walker for Hart {
         Ok(outcome)
     }
 
+    fn notes_writes(&self) -> Noting {
+        Noting::Always
+    }
+
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
         self.forget()
     }
@@ -159,6 +174,17 @@ impl Walker for Hart {
             (Privilege::Guarded, _) | (Privilege::Supervisor, Access::Execute) => false,
             (Privilege::Supervisor | Privilege::User, _) => permits(prot, access),
         }
+    }
+}
+
+/// Has a hart with `svadu=on` set A and D from now on.
+pub(crate) fn enable_updates(gdb: &mut Gdb, xlen: Xlen) -> io::Result<()> {
+    let (register, bit) = if xlen == Xlen::Bits64 { ("menvcfg", ADUE) } else { ("menvcfgh", ADUE >> 32) };
+    let before = gdb.get(register)?;
+    gdb.set(register, before | bit)?;
+    match gdb.get(register)? {
+        now if now & bit != 0 => Ok(()),
+        now => Err(io::Error::other(format!("{register} is {now:#x}: the hart has no Svadu"))),
     }
 }
 

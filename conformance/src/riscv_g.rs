@@ -3,9 +3,9 @@
 use crate::gdb::Gdb;
 use crate::known::{Fault, Met};
 use crate::ram::Ram;
-use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen, own_bits};
+use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen, enable_updates, own_bits};
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker};
+use crate::walker::{Access, Noting, Outcome, Pages, Privilege, Reach, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::ops::Range;
@@ -94,6 +94,14 @@ impl Guest {
         guest.gdb.set("vsatp", 0)?;
         guest.forget()?;
         Ok(guest)
+    }
+
+    /// Has it set A and D in the G-stage: Svadu.
+    ///
+    /// # Errors
+    /// It has no Svadu.
+    pub fn enable_updates(&mut self) -> io::Result<()> {
+        enable_updates(&mut self.gdb, self.xlen)
     }
 
     fn forget(&mut self) -> io::Result<()> {
@@ -198,6 +206,10 @@ impl Walker for Guest {
             (cause, gpa) if cause == cause_of_refusal && gpa == va >> 2 => Ok(Outcome::Fault(PAGE_FAULT)),
             (cause, gpa) => Err(io::Error::other(format!("{request:x?}: cause {cause}, at {gpa:#x} * 4"))),
         }
+    }
+
+    fn notes_writes(&self) -> Noting {
+        Noting::Always
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

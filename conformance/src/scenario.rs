@@ -1,6 +1,7 @@
 //! Tables with pages of every size, and what has to be true of them, whoever walks.
 
 mod accesses;
+mod dirty;
 mod outside;
 mod replacements;
 mod transfers;
@@ -14,8 +15,9 @@ use crate::plan::{Plan, Window};
 use crate::ram::Ram;
 use crate::rng::Rng;
 use crate::walker::{Reach, Walker};
-use generic_pt::format::Common;
+use generic_pt::format::{Common, item_size_lg2};
 use generic_pt::iommu::Walkers;
+use generic_pt::walk::ItemView;
 use generic_pt::{GatherMode, Prot, PtIommu, TableConfig};
 use outside::Decoy;
 use std::collections::BTreeMap;
@@ -40,6 +42,8 @@ pub struct Scene<'d, 'r, F: Walkers> {
     /// The leaves of the table: size of each, as a power of two.
     leaves: BTreeMap<u64, u32>,
     counts: Counts,
+    /// The address that was tried last.
+    tried_va: u64,
     rng: Rng,
     plan: Plan,
 }
@@ -83,6 +87,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             mappings: BTreeMap::new(),
             leaves: BTreeMap::new(),
             counts: Counts { tables: 1, high_tables: ram.layout().has_high_tables().into(), ..Counts::default() },
+            tried_va: 0,
             rng: Rng::new(plan.seed),
             plan,
         };
@@ -263,6 +268,26 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
                 false
             }
         }
+    }
+
+    /// What the walker had to go by, of the address that was tried last: for who looks for the reason of a disagreement.
+    pub fn context(&self) -> String {
+        let va = self.tried_va;
+        let mut path = Vec::new();
+        self.table.visit_tables(|table| {
+            let size_lg2 = item_size_lg2::<F>(table.level());
+            let covers = |item: &ItemView| item.va >> size_lg2 == va >> size_lg2;
+            path.extend(table.used().find(covers).map(|item| {
+                let ItemView { index, raw, kind, .. } = item;
+                format!("level {}, index {index}: {raw:#x} ({kind:?})", table.level())
+            }));
+        });
+        let path = if path.is_empty() { "no item".to_owned() } else { path.join("; ") };
+        let mapping = self.mapping_of(va).map_or("nothing is mapped there".to_owned(), |(start, mapping)| {
+            let Mapping { pa, prot, .. } = mapping;
+            format!("mapped to {:#x} with {prot:?}", pa + (va - start))
+        });
+        format!("tried was {va:#x}, {mapping}; items on the way: {path}; the library told: {:x?}", self.hw_info())
     }
 
     /// What was compared so far.

@@ -29,9 +29,24 @@ pub(crate) fn unanswered(error: io::Error, what: &str, channel: &UnixStream) -> 
     }
 }
 
-/// Where QEMU's program of that name is: in `GENERIC_PT_QEMU_DIR`, or where programs are.
-pub fn program(name: &str) -> Option<PathBuf> {
-    find(name, env::var_os("GENERIC_PT_QEMU_DIR").or_else(|| env::var_os("PATH")))
+/// The variable that is looked at instead of the path.
+const DIRECTORIES: &str = "GENERIC_PT_QEMU_DIR";
+
+/// Where QEMU's program of that name is: in `GENERIC_PT_QEMU_DIR` if that is set, else where programs are.
+///
+/// # Errors
+/// Nowhere: what to do.
+pub fn program(name: &str) -> Result<PathBuf, String> {
+    match env::var_os(DIRECTORIES) {
+        Some(directories) => {
+            let shown = directories.to_string_lossy().into_owned();
+            find(name, Some(directories))
+                .ok_or_else(|| format!("no {name} in {DIRECTORIES}={shown}, which is looked at instead of the path"))
+        }
+        None => find(name, env::var_os("PATH")).ok_or_else(|| {
+            format!("no {name} in the path: install it (docs/conformance.md names the packages), or set {DIRECTORIES}")
+        }),
+    }
 }
 
 fn find(name: &str, directories: Option<OsString>) -> Option<PathBuf> {

@@ -5,7 +5,7 @@ use crate::known::{Fault, Met};
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Noting, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -240,6 +240,10 @@ impl Walker for Cpu<'_> {
     fn privileges(&self, _: Access) -> &'static [Privilege] {
         // The instructions' own pages are those of users, so a guarded kernel could not execute them.
         &[Privilege::Supervisor, Privilege::User]
+    }
+
+    fn notes_writes(&self) -> Noting {
+        Noting::Always
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

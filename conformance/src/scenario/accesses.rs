@@ -130,6 +130,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         request: &Request,
         prot: Option<Prot>,
     ) -> io::Result<Outcome> {
+        self.tried_va = request.va;
         let outcome = walker.access(request)?;
         let permitted = prot.is_some_and(|prot| walker.permits(prot, request.access, request.privilege));
         if permitted || !has_to_tell(walker, request, outcome) {

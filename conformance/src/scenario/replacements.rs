@@ -152,6 +152,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
     fn reach(&mut self, places: &[(u64, u64)], bytes: u64) -> io::Result<()> {
         self.note_leaves();
         for (va, pa) in places {
+            self.tried_va = *va;
             let request = self.read_of(*va);
             let outcome = self.domain.driver.walker()?.access(&request)?;
             let mask = u64::MAX >> (u64::BITS - 8 * request.bytes as u32);
@@ -182,6 +183,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         }
         gather.sync();
         for (va, _) in leaves {
+            self.tried_va = *va;
             let request = self.read_of(*va);
             let domain = self.domain;
             let walker = &mut **domain.driver.walker()?;

@@ -82,6 +82,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
     }
 
     fn check_translation(&mut self, walker: &mut dyn Walker, va: u64) -> io::Result<()> {
+        self.tried_va = va;
         let (expected, ours) = (self.expected(va), self.table.iova_to_phys(va));
         if !self.reaches(walker, va, expected) {
             return Ok(());

@@ -27,6 +27,14 @@ pub fn all(jobs: &mut Jobs) {
     armv7s(jobs);
 }
 
+/// The extension by which a hart can be told to set A and D.
+const SVADU: &[&str] = &["svadu=on"];
+
+/// What a RISC-V row needs: harts do as they are told of A and D from QEMU 10.0 on.
+fn riscv(has_svadu: bool, program: &'static str) -> Needs {
+    Needs::Qemu { program, major: if has_svadu { 10 } else { 0 } }
+}
+
 fn riscv_64(jobs: &mut Jobs) {
     for (name, va, own, extensions) in [
         ("Sv39", 39, Features::empty(), &[][..]),
@@ -35,29 +43,49 @@ fn riscv_64(jobs: &mut Jobs) {
         ("Sv48, Svnapot, Svpbmt", 48, riscv_64::SVNAPOT_64K.union(riscv_64::SVPBMT), &["svnapot=on", "svpbmt=on"][..]),
         ("Sv57", 57, Features::empty(), &[][..]),
         ("Sv57, Svnapot", 57, riscv_64::SVNAPOT_64K, &["svnapot=on"][..]),
+        ("Sv39, Svadu", 39, riscv_64::SVADU, SVADU),
+        ("Sv48, Svadu, Svnapot", 48, riscv_64::SVADU.union(riscv_64::SVNAPOT_64K), &["svadu=on", "svnapot=on"][..]),
     ] {
-        jobs.add("riscv_64", name, Needs::any("qemu-system-riscv64"), move |program, seed| {
-            let config = config(riscv_64::FORCED | Features::SIGN_EXTEND | own, va, 56, riscv_64::Config {});
-            let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
-            check::<riscv_64::Format>(Layout::large(riscv::RAM_PA), &config, plan, |ram, info| {
-                let mut hart = Hart::new(program, Xlen::Bits64, extensions, ram)?;
-                hart.install(info.fsc_iosatp_mode, info.ppn)?;
-                Ok(Box::new(hart))
-            })
-        });
+        jobs.add(
+            "riscv_64",
+            name,
+            riscv(own.contains(riscv_64::SVADU), "qemu-system-riscv64"),
+            move |program, seed| {
+                let config = config(riscv_64::FORCED | Features::SIGN_EXTEND | own, va, 56, riscv_64::Config {});
+                let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
+                check::<riscv_64::Format>(Layout::large(riscv::RAM_PA), &config, plan, |ram, info| {
+                    let mut hart = Hart::new(program, Xlen::Bits64, extensions, ram)?;
+                    if own.contains(riscv_64::SVADU) {
+                        hart.enable_updates()?;
+                    }
+                    hart.install(info.fsc_iosatp_mode, info.ppn)?;
+                    Ok(Box::new(hart))
+                })
+            },
+        );
     }
 }
 
 fn riscv_32(jobs: &mut Jobs) {
-    jobs.add("riscv_32", "Sv32", Needs::any("qemu-system-riscv32"), move |program, seed| {
-        let config = config(riscv_32::FORCED, 32, 34, riscv_32::Config {});
-        let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
-        check::<riscv_32::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
-            let mut hart = Hart::new(program, Xlen::Bits32, &[], ram)?;
-            hart.install(info.fsc_iosatp_mode, info.ppn.into())?;
-            Ok(Box::new(hart))
-        })
-    });
+    for (name, own, extensions) in [("Sv32", Features::empty(), &[][..]), ("Sv32, Svadu", riscv_32::SVADU, SVADU)] {
+        jobs.add(
+            "riscv_32",
+            name,
+            riscv(own.contains(riscv_32::SVADU), "qemu-system-riscv32"),
+            move |program, seed| {
+                let config = config(riscv_32::FORCED | own, 32, 34, riscv_32::Config {});
+                let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
+                check::<riscv_32::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
+                    let mut hart = Hart::new(program, Xlen::Bits32, extensions, ram)?;
+                    if own.contains(riscv_32::SVADU) {
+                        hart.enable_updates()?;
+                    }
+                    hart.install(info.fsc_iosatp_mode, info.ppn.into())?;
+                    Ok(Box::new(hart))
+                })
+            },
+        );
+    }
 }
 
 fn riscv_64_g(jobs: &mut Jobs) {
@@ -70,27 +98,41 @@ fn riscv_64_g(jobs: &mut Jobs) {
             &["svnapot=on", "svpbmt=on"][..],
         ),
         ("Sv57x4", 59, Features::empty(), &[][..]),
+        ("Sv39x4, Svadu", 41, riscv_64_g::SVADU, SVADU),
     ] {
-        jobs.add("riscv_64_g", name, Needs::any("qemu-system-riscv64"), move |program, seed| {
+        let needs = riscv(own.contains(riscv_64_g::SVADU), "qemu-system-riscv64");
+        jobs.add("riscv_64_g", name, needs, move |program, seed| {
             let config = config(riscv_64_g::FORCED | own, va, 56, riscv_64_g::Config {});
             let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
             check::<riscv_64_g::Format>(Layout::large(riscv::RAM_PA), &config, plan, |ram, info| {
                 let top = (info.iohgatp_mode, info.ppn);
-                Ok(Box::new(Guest::new(program, Xlen::Bits64, extensions, top, ram)?))
+                let mut guest = Guest::new(program, Xlen::Bits64, extensions, top, ram)?;
+                if own.contains(riscv_64_g::SVADU) {
+                    guest.enable_updates()?;
+                }
+                Ok(Box::new(guest))
             })
         });
     }
 }
 
 fn riscv_32_g(jobs: &mut Jobs) {
-    jobs.add("riscv_32_g", "Sv32x4", Needs::any("qemu-system-riscv32"), |program, seed| {
-        let config = config(riscv_32_g::FORCED, 34, 34, riscv_32_g::Config {});
-        let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
-        check::<riscv_32_g::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
-            let top = (info.iohgatp_mode, info.ppn.into());
-            Ok(Box::new(Guest::new(program, Xlen::Bits32, &[], top, ram)?))
-        })
-    });
+    for (name, own, extensions) in [("Sv32x4", Features::empty(), &[][..]), ("Sv32x4, Svadu", riscv_32_g::SVADU, SVADU)]
+    {
+        let needs = riscv(own.contains(riscv_32_g::SVADU), "qemu-system-riscv32");
+        jobs.add("riscv_32_g", name, needs, move |program, seed| {
+            let config = config(riscv_32_g::FORCED | own, 34, 34, riscv_32_g::Config {});
+            let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
+            check::<riscv_32_g::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
+                let top = (info.iohgatp_mode, info.ppn.into());
+                let mut guest = Guest::new(program, Xlen::Bits32, extensions, top, ram)?;
+                if own.contains(riscv_32_g::SVADU) {
+                    guest.enable_updates()?;
+                }
+                Ok(Box::new(guest))
+            })
+        });
+    }
 }
 
 fn x86_64(jobs: &mut Jobs) {
@@ -160,8 +202,10 @@ fn armv8(jobs: &mut Jobs) {
         "stage 1, 39 bits" 0 Features::empty(), 39, 40;
         "stage 1, 30 bits" 0 Features::empty(), 30, 40;
         "stage 1 upper, 48 bits" 0 UPPER_HALF, 48, 48;
+        "stage 1, dirty" 10 DIRTY_TRACKING, 48, 48;
         "stage 1, LPA2" 0 LPA2, 52, 52;
         "stage 1 upper, LPA2" 0 UPPER_HALF | LPA2, 52, 52;
+        "stage 2, dirty" 10 STAGE_2 | DIRTY_TRACKING, 48, 48;
         "stage 2, 48 bits" 0 STAGE_2, 48, 48;
         "stage 2, 40 bits, 2 tops" 0 STAGE_2, 40, 40;
         "stage 2, 42 bits, 8 tops" 0 STAGE_2, 42, 42;
@@ -175,6 +219,7 @@ fn armv8(jobs: &mut Jobs) {
         "stage 1, 48 bits" 0 Features::empty(), 48, 48;
         "stage 1, 36 bits" 0 Features::empty(), 36, 40;
         "stage 1 upper, 47 bits" 0 UPPER_HALF, 47, 48;
+        "stage 1 upper, dirty" 10 UPPER_HALF | DIRTY_TRACKING, 47, 48;
         "stage 1, LPA2" 0 LPA2, 52, 52;
         "stage 1 upper, LPA2" 0 UPPER_HALF | LPA2, 52, 52;
         "stage 2, 47 bits" 0 STAGE_2, 47, 48;
@@ -195,6 +240,7 @@ fn armv8(jobs: &mut Jobs) {
         "stage 2, 45 bits, 8 tops" 0 STAGE_2, 45, 48;
         "stage 2, 42 bits" 0 STAGE_2, 42, 42;
         "stage 2, LPA" 0 STAGE_2 | LPA, 52, 52;
+        "stage 1, LVA, LPA, dirty" 10 LVA | LPA | DIRTY_TRACKING, 52, 52;
     }
 }
 

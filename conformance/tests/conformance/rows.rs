@@ -131,8 +131,9 @@ impl Job {
     }
 
     fn on_qemu(&self, program: &str, oldest: u32) -> (String, Result<Counts, Trouble>) {
-        let Some(path) = vm::program(program) else {
-            return (program.to_owned(), Err(Trouble::Skipped(format!("no {program}"))));
+        let path = match vm::program(program) {
+            Ok(path) => path,
+            Err(reason) => return (program.to_owned(), Err(Trouble::Skipped(reason))),
         };
         let version = vm::version(&path).unwrap_or_else(|error| error.to_string());
         let result = if vm::major(&path).is_ok_and(|major| major < oldest) {
@@ -166,7 +167,8 @@ pub fn check<F: Walkers>(
     let mut scene = Scene::<F>::new(&domain, config, &ram, plan)?;
     domain.driver.attach(machine(&ram, scene.hw_info())?, info_of::<F>(*scene.common()));
     let counts = scene.check(&ram).and_then(|()| scene.change(&ram)).and_then(|()| scene.check(&ram));
-    let counts = counts.and_then(|()| scene.replace(&ram));
+    let counts = counts.and_then(|()| scene.check_dirty(&ram)).and_then(|()| scene.replace(&ram));
+    let counts = counts.map_err(|error| io::Error::other(format!("{error}. {}", scene.context())));
     counts.map(|()| scene.counts()).map_err(|error| with_messages(error, &ram))
 }
 
