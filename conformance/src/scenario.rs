@@ -190,6 +190,10 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         if self.is_window(va) {
             va += size.max(self.plan.window.bytes);
         }
+        // A small table may have no room for it there.
+        if info.aperture.last.checked_sub(va).is_none_or(|rest| rest < bytes - 1) {
+            return Ok(Mapped::Part);
+        }
         if self.table.common().has(generic_pt::Features::SIGN_EXTEND) && self.rng.below(2) == 0 {
             // The halves mirror each other.
             va = (!va).wrapping_sub(bytes - 1);

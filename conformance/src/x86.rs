@@ -59,6 +59,15 @@ const OF_WRITE: u64 = 1 << 1;
 const OF_USER: u64 = 1 << 2;
 const OF_FETCH: u64 = 1 << 4;
 
+/// Whether pages can deny execution.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Execution {
+    /// By XD: EFER.NXE is set.
+    CanBeDenied,
+    /// No: EFER.NXE is clear, and XD is reserved.
+    AlwaysPermitted,
+}
+
 /// Which tables are walked, as the library tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Tables {
@@ -66,6 +75,8 @@ pub enum Tables {
     Pae {
         /// CR3.
         cr3: u32,
+        /// Whether the tables use XD.
+        execution: Execution,
     },
     /// Four levels or five.
     Long {
@@ -83,7 +94,8 @@ impl Tables {
     /// No paging has so many levels.
     fn registers(self) -> io::Result<[u64; 3]> {
         match self {
-            Self::Pae { cr3 } => Ok([cr3.into(), CR4_PAE, EFER_NX]),
+            Self::Pae { cr3, execution: Execution::CanBeDenied } => Ok([cr3.into(), CR4_PAE, EFER_NX]),
+            Self::Pae { cr3, execution: Execution::AlwaysPermitted } => Ok([cr3.into(), CR4_PAE, 0]),
             Self::Long { cr3, levels: 4 } => Ok([cr3, CR4_PAE, EFER_LONG_MODE_AND_NX]),
             Self::Long { cr3, levels: 5 } => Ok([cr3, CR4_PAE | CR4_LA57, EFER_LONG_MODE_AND_NX]),
             Self::Long { levels, .. } => {
@@ -99,6 +111,7 @@ pub struct Cpu<'r> {
     _vm: Vm,
     gdb: Gdb,
     is_pae: bool,
+    execution: Execution,
     ram: &'r Ram,
     met: Met,
 }
@@ -140,7 +153,12 @@ impl<'r> Cpu<'r> {
         ram.write(WRITE_AT, &[0x48, 0x89, 0x0b][skipped..])?;
         ram.write(LOAD_TASK_AT, LOAD_TASK)?;
         let (vm, channel) = Vm::start(program, "q35", Channel::Debugger, &["-cpu", "max,la57=on,phys-bits=52"], ram)?;
-        let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, is_pae, ram, met: Met::default() };
+        let execution = match tables {
+            Tables::Pae { execution, .. } => execution,
+            // The format has no such permission.
+            Tables::Long { .. } => Execution::AlwaysPermitted,
+        };
+        let mut cpu = Self { _vm: vm, gdb: Gdb::new(channel)?, is_pae, execution, ram, met: Met::default() };
         cpu.install(tables.registers()?)?;
         Ok(cpu)
     }
@@ -182,6 +200,22 @@ impl<'r> Cpu<'r> {
             }
         }
         Ok(())
+    }
+
+    /// What the error code of a page fault says. It has to tell what was tried, too.
+    fn reasons(&self, request: &Request, code: u64) -> io::Result<Reasons> {
+        let tried = match request.access {
+            Access::Read => 0,
+            Access::Write => OF_WRITE,
+            // Without EFER.NXE a fetch is not told from a read (SDM volume 3A, "Page-fault exceptions").
+            Access::Execute if self.is_pae && self.execution == Execution::AlwaysPermitted => 0,
+            Access::Execute => OF_FETCH,
+        } | if request.privilege == Privilege::User { OF_USER } else { 0 };
+        match code ^ tried {
+            PRESENT => Ok(&[Reason::NotPermitted]),
+            0 => Ok(&[Reason::NotMapped]),
+            _ => Err(io::Error::other(format!("{request:x?}: page fault with error code {code:#x}"))),
+        }
     }
 }
 
@@ -229,7 +263,7 @@ impl Walker for Cpu<'_> {
             Some(PAGE_FAULT) if gdb.get("cr2")? == va => {
                 // The stack is where it is mapped to.
                 let code = self.ram.read_u64(gdb.get("rsp")?)? & 0xffff_ffff;
-                reasons(request, code).map(Outcome::Fault)
+                self.reasons(request, code).map(Outcome::Fault)
             }
             // An address that is not canonical.
             Some(GENERAL_PROTECTION) => Ok(Outcome::Fault(&[Reason::OutOfRange])),
@@ -259,23 +293,8 @@ impl Walker for Cpu<'_> {
         match access {
             Access::Read => true,
             Access::Write => prot.contains(Prot::WRITE),
-            // The format of the others has no such permission.
-            Access::Execute => !self.is_pae || !prot.contains(Prot::NOEXEC),
+            Access::Execute => self.execution == Execution::AlwaysPermitted || !prot.contains(Prot::NOEXEC),
         }
-    }
-}
-
-/// What the error code of a page fault says. It has to tell what was tried, too.
-fn reasons(request: &Request, code: u64) -> io::Result<Reasons> {
-    let tried = match request.access {
-        Access::Read => 0,
-        Access::Write => OF_WRITE,
-        Access::Execute => OF_FETCH,
-    } | if request.privilege == Privilege::User { OF_USER } else { 0 };
-    match code ^ tried {
-        PRESENT => Ok(&[Reason::NotPermitted]),
-        0 => Ok(&[Reason::NotMapped]),
-        _ => Err(io::Error::other(format!("{request:x?}: page fault with error code {code:#x}"))),
     }
 }
 

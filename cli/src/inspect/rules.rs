@@ -199,7 +199,9 @@ impl Rule {
             }
             Self::NonCanonical { va_lg2, could_be, .. } => {
                 let hint = if *could_be { "; with `--features SIGN_EXTEND` there is an upper half" } else { "" };
-                format!("the VA is outside of the table: it decodes {va_lg2} bits, and those above are another{hint}")
+                format!(
+                    "the VA is outside of the table: it decodes {va_lg2} bits, and the bits above are not those of its addresses{hint}"
+                )
             }
             Self::NotPresent { is_clear: true } => "nothing is mapped: the item is empty".to_owned(),
             Self::NotPresent { is_clear: false } => {

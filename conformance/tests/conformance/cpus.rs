@@ -167,14 +167,20 @@ fn x86_64_of_kvm(jobs: &mut Jobs) {
 }
 
 fn x86_pae(jobs: &mut Jobs) {
-    jobs.add("x86_pae", "XD", Needs::any("qemu-system-x86_64"), move |program, seed| {
-        let config = config(x86_pae::FORCED | x86_pae::EXECUTE_DISABLE, 32, 52, x86_pae::Config {});
-        // CR3 is of 32 bits.
-        let plan = Plan { access_bytes: 4, window: x86::WINDOW, pa_bits: 52, tables: Tables::Low, ..Plan::new(seed) };
-        check::<x86_pae::Format>(Layout::PC, &config, plan, |ram, info| {
-            Ok(Box::new(x86::Cpu::new(program, x86::Tables::Pae { cr3: info.cr3 }, ram)?))
-        })
-    });
+    for (name, own, execution) in [
+        ("XD", x86_pae::EXECUTE_DISABLE, x86::Execution::CanBeDenied),
+        ("without XD", Features::empty(), x86::Execution::AlwaysPermitted),
+    ] {
+        jobs.add("x86_pae", name, Needs::any("qemu-system-x86_64"), move |program, seed| {
+            let config = config(x86_pae::FORCED | own, 32, 52, x86_pae::Config {});
+            // CR3 is of 32 bits.
+            let plan =
+                Plan { access_bytes: 4, window: x86::WINDOW, pa_bits: 52, tables: Tables::Low, ..Plan::new(seed) };
+            check::<x86_pae::Format>(Layout::PC, &config, plan, |ram, info| {
+                Ok(Box::new(x86::Cpu::new(program, x86::Tables::Pae { cr3: info.cr3, execution }, ram)?))
+            })
+        });
+    }
 }
 
 /// One granule of ARMv8: name, QEMU's version, features, VA and PA bits.
@@ -202,6 +208,8 @@ fn armv8(jobs: &mut Jobs) {
         "stage 1, 39 bits" 0 Features::empty(), 39, 40;
         "stage 1, 30 bits" 0 Features::empty(), 30, 40;
         "stage 1 upper, 48 bits" 0 UPPER_HALF, 48, 48;
+        "stage 1, 24 bits (TTST)" 0 TTST, 24, 40;
+        "stage 2, 24 bits (TTST)" 0 STAGE_2 | TTST, 24, 40;
         "stage 1, dirty" 10 DIRTY_TRACKING, 48, 48;
         "stage 1, LPA2" 0 LPA2, 52, 52;
         "stage 1 upper, LPA2" 0 UPPER_HALF | LPA2, 52, 52;
