@@ -280,6 +280,9 @@ fn dirty_below_a_pointer_that_forbids_writing() {
 #[case::not_only_for_users("x86_64", &[], "rw", (1, 0, 1 << 2), "r", "[]")]
 // Without R there is no W, which makes a reserved value.
 #[case::two_bits("riscv_64", &[], "rx", (0, 0, 1 << 1), "w", "0 all R=0x0 W=0x0")]
+// It was told to be refused "by more than two fields".
+#[case::three_bits("riscv_64", &[], "rx", (0, 0, 1 << 1 | 1 << 4), "wu", "0 all R=0x0 W=0x0 U=0x0")]
+#[case::one_pair_of_two("armv8_4k", &[], "rw", (0, 0, 0), "x", "0 all AP_EL0=0x1 PXN=0x1")]
 #[case::and_in_pointers("vtdss", &[], "rw", (2, 0, 1 << 1), "w", "2 any W=0x0")]
 #[case::aptable("armv8_4k", &[], "rw", (1, 1 << 62, 0), "w", "1 any AP_TABLE_RO=0x1")]
 #[case::big_endian("s390", &[], "rw", (1, 1 << 9, 0), "w", "1 any PROTECT=0x1")]

@@ -125,7 +125,7 @@ crate::define_pt_format!(
             IGN_S2 = bits(59, 63).in_tables().with_feature(STAGE_2).ignored(),
             /// Attributes of the page that memory makes of what it likes: FEAT_HPDS2. Never set.
             PBHA = bits(59, 62).in_leaves(),
-            /// PXNTable: privileged execute never, for all below. Never set, as the three that follow.
+            /// PXNTable: privileged execute never, for all below.
             PXN_TABLE = bit(59).in_tables().without_feature(STAGE_2).sets_below(PXN),
             /// UXNTable: unprivileged execute never, for all below; in regimes of one privilege level XNTable.
             UXN_TABLE = bit(60).in_tables().without_feature(STAGE_2).sets_below(UXN),

@@ -8,6 +8,9 @@ use crate::decode::{Decoder, Inherited, Item, Meaning, fewest_changes};
 use generic_pt::{Access, lg2};
 use std::collections::HashMap;
 
+/// Fields that are changed at once at most.
+const MOST_FIELDS: usize = 2;
+
 /// The bits to be changed in each kind of leaf: its level, its size, and its bits beside the address.
 type Known = HashMap<(u32, u8, u64), u64>;
 
@@ -54,7 +57,7 @@ impl Narrowing {
         if wanted == now {
             return *item;
         }
-        let changes = fewest_changes(decoder, level, item, |raw| access(raw) == wanted);
+        let changes = fewest_changes(decoder, level, item, MOST_FIELDS, |raw| access(raw) == wanted);
         changes.first().map_or(*item, |change| decoder.item(level, item.index.into(), change.raw))
     }
 }

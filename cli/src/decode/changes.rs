@@ -34,7 +34,7 @@ fn leads_to_same(decoder: &dyn Decoder, level: u32, item: &Item, changed: u64) -
     item.meaning != Meaning::Foreign && is_same && faults == 0
 }
 
-/// An item with other values in one field or two.
+/// An item with other values in a few fields.
 pub struct Change {
     /// The fields.
     pub fields: Vec<&'static FieldInfo>,
@@ -43,23 +43,35 @@ pub struct Change {
 }
 
 /// Changes of one field for which an item [leads to the same](leads_to_same) and `fits`, one of each field; if there are none, the
-/// first one of two fields.
-pub fn fewest_changes(decoder: &dyn Decoder, level: u32, item: &Item, fits: impl Fn(u64) -> bool) -> Vec<Change> {
+/// first one of as few fields as there can be, up to `most`.
+pub fn fewest_changes(
+    decoder: &dyn Decoder,
+    level: u32,
+    item: &Item,
+    most: usize,
+    fits: impl Fn(u64) -> bool,
+) -> Vec<Change> {
     let fields = changed_fields(decoder, level, item);
-    let fits = |raw: &u64| leads_to_same(decoder, level, item, *raw) && fits(*raw);
+    let fits = |raw: u64| leads_to_same(decoder, level, item, raw) && fits(raw);
     let of_one = |field: &&'static FieldInfo| {
-        let raw = changes(field, item.raw).find(fits)?;
+        let raw = changes(field, item.raw).find(|raw| fits(*raw))?;
         Some(Change { fields: vec![field], raw })
     };
     let singles: Vec<Change> = fields.iter().filter_map(of_one).collect();
     if !singles.is_empty() {
         return singles;
     }
-    let pairs =
-        fields.iter().enumerate().flat_map(|(n, first)| fields[n + 1..].iter().map(move |second| (*first, *second)));
-    let of_two = |(first, second)| {
-        let raw = changes(first, item.raw).flat_map(|raw| changes(second, raw)).find(fits)?;
-        Some(Change { fields: vec![first, second], raw })
-    };
-    pairs.filter_map(of_two).take(1).collect()
+    (2..=most).find_map(|count| first_change(&fields, count, item.raw, &fits)).into_iter().collect()
+}
+
+/// The first change of exactly so many of the fields that `fits`.
+fn first_change(fields: &[&'static FieldInfo], count: usize, raw: u64, fits: &impl Fn(u64) -> bool) -> Option<Change> {
+    if count == 0 {
+        return fits(raw).then(|| Change { fields: Vec::new(), raw });
+    }
+    fields.iter().enumerate().find_map(|(n, field)| {
+        let mut change = changes(field, raw).find_map(|raw| first_change(&fields[n + 1..], count - 1, raw, fits))?;
+        change.fields.insert(0, field);
+        Some(change)
+    })
 }

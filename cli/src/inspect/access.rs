@@ -1,6 +1,6 @@
 //! Whether a page may be read, written or executed, and if not, which bits on the way to it say so.
 //!
-//! Nothing is known of any format: fields are changed one by one, or two at once, until what was refused is permitted.
+//! Nothing is known of any format: fields are changed one by one, or a few at once, until what was refused is permitted.
 
 use super::walk::Field;
 use crate::decode::{Decoder, Inherited, Item, fewest_changes};
@@ -9,6 +9,9 @@ use crate::number::Hex;
 use generic_pt::Access;
 use generic_pt::field::FieldInfo;
 use serde::Serialize;
+
+/// Fields that are changed at once at most: R, W and U of a page of RISC-V that supervisors execute, and users ask to write.
+const MOST_FIELDS: usize = 3;
 
 /// Kinds of access that are asked for: letters of r, w and x; with u those of users, else those of privileged software.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -162,9 +165,9 @@ impl Question<'_> {
         self.decoder.attributes(level, &item, above).access.contains(self.wanted)
     }
 
-    /// Changes of an item for which `permits` holds: of one field, else of two; and the item with one of these.
+    /// Changes of an item for which `permits` holds: of one field, else of as few as there can be; and the item with one of these.
     fn lift(&self, level: u32, item: &Item, permits: impl Fn(u64) -> bool) -> (Refusal, Option<u64>) {
-        let found = fewest_changes(self.decoder, level, item, permits);
+        let found = fewest_changes(self.decoder, level, item, MOST_FIELDS, permits);
         // Those of one field are alternatives.
         let lifted_by =
             if matches!(&found[..], [first, ..] if first.fields.len() == 1) { LiftedBy::Any } else { LiftedBy::All };
@@ -198,7 +201,7 @@ impl std::fmt::Display for Refusal {
             |field: &Field| format!("{} = {:#x} ({})", field.name, field.value.0, plain(field.documentation).trim());
         let words: Vec<String> = fields.iter().map(words).collect();
         match (lifted_by, words.as_slice()) {
-            (_, []) => write!(f, "the item of level {level} refuses it by more than two fields"),
+            (_, []) => write!(f, "the item of level {level} refuses it by more than {MOST_FIELDS} fields"),
             (LiftedBy::Any, words) => write!(f, "at level {level} by {}", words.join(" or ")),
             (LiftedBy::All, words) => write!(f, "at level {level} by {}", words.join(" and ")),
         }
