@@ -60,6 +60,22 @@ fn a_full_arena_is_out_of_memory_with_a_consistent_table() {
     assert_eq!(table.iova_to_phys(0x20_0000), None);
 }
 
+/// The link in a free page was an `Option`, of which `None` leaves bytes without a value: those of the caller's slice.
+#[test]
+fn bug_an_arena_took_their_values_from_bytes() {
+    let mut storage = Vec::new();
+    let bytes = aligned_bytes(&mut storage, 64 << 10, 64);
+    let arena = Arena::new(&mut *bytes, 0x10_0040).expect("aligned alike");
+    // The page begins at the next multiple of its size, and what lies before is put into lists.
+    let page = arena.alloc(PAGE).expect("room for a page");
+    assert_eq!(arena.pa_of(page), 0x10_1000);
+    let gap = &bytes[..0xfc0];
+    let written = gap.iter().filter(|byte| **byte != 0xaa).count();
+    let (pieces, link) = (gap.len().count_ones() as usize, size_of::<usize>());
+    // Also read by Miri: each byte has a value.
+    assert!(written <= pieces * link, "{written} bytes for the links of {pieces} pages");
+}
+
 #[test]
 fn an_arena_serves_tables_of_several_sizes() {
     let mut storage = Vec::new();

@@ -77,6 +77,20 @@ fn every_format() {
     }
 }
 
+/// What lies between tables was what the memory of the tables keeps in free pages: addresses of the process among it.
+#[rstest]
+fn bug_images_had_memory_of_the_process_between_tables(
+    #[values("0", "8", "0x400", "0x800", "0x4000", "1M")] base: &str,
+) {
+    for name in format_names() {
+        let build = || Bench::of_format_at(&name, base);
+        let (first, second) = (build(), build());
+        assert_eq!(first.image(), second.image(), "{name} at {base}");
+        let (text, code) = on("check", &first.path("image"), &[]);
+        assert!(code == 0 && text.contains("0 findings"), "{name} at {base}: {text}");
+    }
+}
+
 /// The largest numbers there are overflowed.
 #[test]
 fn the_largest_numbers() {

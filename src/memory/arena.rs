@@ -63,6 +63,27 @@ pub enum ArenaError {
     },
 }
 
+/// What a free page holds: the offset of the next one in its list.
+///
+/// An integer, so that all of it is initialised: the bytes are the caller's again some day, who reads them. (An `Option<usize>`
+/// has none in the place of its number if it is `None`.)
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct Link(usize);
+
+impl Link {
+    /// No page: a block is never so large that a page begins there.
+    const END: usize = usize::MAX;
+
+    fn to(next: Option<usize>) -> Self {
+        Self(next.unwrap_or(Self::END))
+    }
+
+    fn offset(self) -> Option<usize> {
+        (self.0 != Self::END).then_some(self.0)
+    }
+}
+
 impl fmt::Display for ArenaError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -134,7 +155,7 @@ impl<'a> Arena<'a> {
     unsafe fn list(&self, state: &mut State, offset: usize, size_lg2: u32) {
         let head = &mut state.free[(size_lg2 - MIN_LG2) as usize];
         // SAFETY: at least 64 bytes (`MIN_LG2`) that nobody uses, aligned to 8.
-        unsafe { self.at_offset(offset).cast::<Option<usize>>().write(*head) };
+        unsafe { self.at_offset(offset).cast::<Link>().write(Link::to(*head)) };
         *head = Some(offset);
         state.listed += 1 << size_lg2;
     }
@@ -150,12 +171,12 @@ impl<'a> Arena<'a> {
         let (mut at, mut before) = ((*head)?, None);
         loop {
             // SAFETY: `list` wrote the link there, and nobody used the page since.
-            let next = unsafe { self.at_offset(at).cast::<Option<usize>>().read() };
+            let next = unsafe { self.at_offset(at).cast::<Link>().read() }.offset();
             if self.is_below(at, size_lg2, pa_lg2) {
                 match before {
                     None => *head = next,
                     // SAFETY: another page of the list, where the link to this one is.
-                    Some(before) => unsafe { self.at_offset(before).cast::<Option<usize>>().write(next) },
+                    Some(before) => unsafe { self.at_offset(before).cast::<Link>().write(Link::to(next)) },
                 }
                 state.listed -= 1 << size_lg2;
                 return Some(at);
@@ -223,7 +244,7 @@ unsafe impl Send for Arena<'_> {}
 unsafe impl Sync for Arena<'_> {}
 
 // SAFETY: pages are cut from a block that is exclusively the arena's for `'a`, never overlap, and are in a free list only
-// between `free` and the next `alloc`. They are initialised (the block was `&mut [u8]`). They are aligned by physical
+// between `free` and the next `alloc`. They are initialised (the block was `&mut [u8]`, and a `Link` has no byte without a value). They are aligned by physical
 // address, and the pointer agrees with that modulo 8. `at_pa` inverts `pa_of` with the provenance of the block.
 unsafe impl TableMemory for Arena<'_> {
     fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {

@@ -18,6 +18,7 @@ use generic_pt::memory::{Arena, TableMemory};
 use generic_pt::settings::Settings;
 use generic_pt::{Domain, Error, NoHardware, PtIommu, lg2};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// What is to be built.
 pub struct Plan<'a> {
@@ -136,6 +137,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
         table.map_range(va, pa, len, mapping.prot.prot()).map_err(refused)?;
     }
     let mut end = plan.base;
+    let mut tables = Vec::new();
     let (mut root, mut top_level) = (plan.base, 0);
     table.visit_tables(|view| {
         let pa = domain.memory.pa_of(view.page());
@@ -144,6 +146,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
             (root, top_level) = (pa, view.level());
             end = pa + (1 << blueprint.top_size_lg2());
         }
+        tables.push(pa..pa + view.bytes() as u64);
         end = end.max(pa + view.bytes() as u64);
     });
     let manifest = Manifest {
@@ -169,6 +172,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     std::mem::forget(table);
     memory.drain(..skip);
     memory.truncate(usize::try_from(end - plan.base).unwrap_or(usize::MAX));
+    clear_between(&mut memory, plan.base, tables);
     let decoder = decoder::<F>(shape, &Options::of(&manifest))?;
     let mut image = Image { bytes: &mut memory, base: plan.base, root };
     for mapping in plan.spec.map.iter().filter(|mapping| mapping.len.0 > 0) {
@@ -186,6 +190,22 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
         ignored: ignored_letters::<F>(blueprint.common(), &*decoder, plan.spec),
         read_anyway: read_anyway::<F>(blueprint.common(), &*decoder, plan.spec),
     })
+}
+
+/// Clears what is of no table: there the memory of the tables keeps its lists of free pages.
+fn clear_between(bytes: &mut [u8], base: u64, mut tables: Vec<Range<u64>>) {
+    tables.sort_by_key(|table| table.start);
+    let offset = |pa: u64| usize::try_from(pa - base).unwrap_or(usize::MAX);
+    let mut end = 0;
+    for table in tables {
+        if let Some(gap) = bytes.get_mut(end..offset(table.start)) {
+            gap.fill(0);
+        }
+        end = offset(table.end);
+    }
+    if let Some(gap) = bytes.get_mut(end..) {
+        gap.fill(0);
+    }
 }
 
 /// The numbers of a struct: name, documentation and values of each.

@@ -61,6 +61,11 @@ impl Bench {
         Self::new(ANY_FORMAT, &["--format", name])
     }
 
+    /// The same tables at another base.
+    pub fn of_format_at(name: &str, base: &str) -> Self {
+        Self::new(ANY_FORMAT, &["--format", name, "--base", base])
+    }
+
     /// An image of these bytes.
     pub fn of(bytes: &[u8]) -> Self {
         let bench = Self { dir: TempDir::new().unwrap() };
