@@ -5,7 +5,7 @@ use crate::known::Fault;
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Noting, Outcome, Privilege, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -230,7 +230,7 @@ impl Cpu {
         }
         let pc = self.gdb.get("pc")?;
         if pc != FROM_LOWER {
-            return Err(io::Error::other(format!("{request:x?}: syndrome {syndrome:#x}, and then at {pc:#x}")));
+            return Err(io::Error::other(format!("{request}: syndrome {syndrome:#x}, and then at {pc:#x}")));
         }
         let is_write = syndrome & OF_WRITE != 0;
         match (access, syndrome >> 26) {
@@ -244,7 +244,7 @@ impl Cpu {
             {
                 Ok(Outcome::Fault(reasons(syndrome & 0x3f)?))
             }
-            _ => Err(io::Error::other(format!("{request:x?}: syndrome {syndrome:#x}, at {address:#x}"))),
+            _ => Err(io::Error::other(format!("{request}: syndrome {syndrome:#x}, at {address:#x}"))),
         }
     }
 }
@@ -280,10 +280,6 @@ impl Walker for Cpu {
     fn instruction(&self) -> Option<&'static [u8]> {
         // It leads back.
         Some(&SVC_BYTES)
-    }
-
-    fn notes_writes(&self) -> Noting {
-        Noting::Always
     }
 
     fn takes_clean_for_read_only(&self) -> Option<Fault> {

@@ -239,7 +239,7 @@ impl Walker for Vcpu {
         };
         let cr2 = machine.cpu.get_sregs()?.cr2;
         if exit.is_some() || cr2 != va {
-            return Err(io::Error::other(format!("{access:?} at {va:#x}: exit {exit:?}, page fault at {cr2:#x}")));
+            return Err(io::Error::other(format!("{request}: exit {exit:?}, page fault at {cr2:#x}")));
         }
         // A machine that was shut down starts anew.
         self.machine = None;

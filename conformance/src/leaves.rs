@@ -132,6 +132,11 @@ impl Leaves {
         self.claimed != 0
     }
 
+    /// Sizes that are claimed.
+    pub fn claimed(&self) -> Sizes {
+        Sizes(self.claimed)
+    }
+
     /// Sizes that are claimed, and through which the walker never went.
     pub fn missing(&self) -> Sizes {
         Sizes(bits(self.claimed).filter(|size| of(&self.walked, *size) == 0).sum())
@@ -201,9 +206,18 @@ impl fmt::Display for Leaves {
 
 /// Page sizes, one bit each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Sizes(u64);
+pub struct Sizes(pub(crate) u64);
 
 impl Sizes {
+    /// None.
+    pub const NONE: Self = Self(0);
+
+    /// Those of these that are not of those.
+    #[must_use]
+    pub const fn without(self, those: Self) -> Self {
+        Self(self.0 & !those.0)
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0 == 0

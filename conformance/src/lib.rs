@@ -45,4 +45,5 @@ pub mod scenario;
 pub mod seeds;
 pub mod vm;
 pub mod walker;
+mod wording;
 pub mod x86;

@@ -262,7 +262,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
     fn reaches(&mut self, va: u64, pa: u64) -> io::Result<()> {
         match self.read(va)? {
             Outcome::Done(found) if found == pa => Ok(()),
-            other => Err(wrong(format!("{va:#x} is mapped to {pa:#x}, and the device finds {other:x?}"))),
+            other => Err(wrong(format!("{va:#x} is mapped to {pa:#x}, and the device finds {other}"))),
         }
     }
 
@@ -274,7 +274,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
                 self.counts.stale += 1;
                 Ok(())
             }
-            other => Err(wrong(format!("{va:#x} was mapped to {pa:#x}, and the device finds {other:x?}"))),
+            other => Err(wrong(format!("{va:#x} was mapped to {pa:#x}, and the device finds {other}"))),
         }
     }
 
@@ -296,7 +296,7 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
                     Ok(())
                 }
             },
-            other => Err(wrong(format!("{va:#x} was unmapped and synced, and the device finds {other:x?}"))),
+            other => Err(wrong(format!("{va:#x} was unmapped and synced, and the device finds {other}"))),
         }
     }
 

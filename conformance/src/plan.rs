@@ -32,6 +32,15 @@ pub enum Tables {
     Low,
 }
 
+/// What the table notes of its pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tracking {
+    /// Nothing that is looked at: it cannot, or the machine does not do it.
+    Nothing,
+    /// Which of them the machine wrote.
+    Writes,
+}
+
 /// What a table is to be like.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
@@ -55,6 +64,8 @@ pub struct Plan {
     pub access_bytes: u64,
     /// Where tables can lie.
     pub tables: Tables,
+    /// What is noted of pages.
+    pub tracking: Tracking,
     /// The seed.
     pub seed: u64,
 }
@@ -73,6 +84,7 @@ impl Plan {
             high_sizes: u64::MAX,
             access_bytes: 8,
             tables: Tables::Anywhere,
+            tracking: Tracking::Nothing,
             seed,
         }
     }

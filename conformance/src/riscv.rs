@@ -3,7 +3,7 @@
 use crate::gdb::Gdb;
 use crate::ram::Ram;
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Noting, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -144,16 +144,12 @@ impl Walker for Hart {
         } else {
             let (cause, value) = (self.gdb.get("mcause")?, self.gdb.get("mtval")?);
             if cause != cause_of_refusal || value != va {
-                return Err(io::Error::other(format!("{request:x?}: cause {cause}, at {value:#x}")));
+                return Err(io::Error::other(format!("{request}: cause {cause}, at {value:#x}")));
             }
             Outcome::Fault(PAGE_FAULT)
         };
         self.gdb.set("priv", SUPERVISOR)?;
         Ok(outcome)
-    }
-
-    fn notes_writes(&self) -> Noting {
-        Noting::Always
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

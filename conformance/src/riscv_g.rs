@@ -5,7 +5,7 @@ use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen, enable_updates, own_bits};
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Noting, Outcome, Pages, Privilege, Reach, Request, Walker};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::ops::Range;
@@ -204,12 +204,8 @@ impl Walker for Guest {
         match (self.gdb.get("mcause")?, self.gdb.get("mtval2")?) {
             (cause, _) if cause == call && access == Access::Execute => Ok(Outcome::Done(0)),
             (cause, gpa) if cause == cause_of_refusal && gpa == va >> 2 => Ok(Outcome::Fault(PAGE_FAULT)),
-            (cause, gpa) => Err(io::Error::other(format!("{request:x?}: cause {cause}, at {gpa:#x} * 4"))),
+            (cause, gpa) => Err(io::Error::other(format!("{request}: cause {cause}, at {gpa:#x} * 4"))),
         }
-    }
-
-    fn notes_writes(&self) -> Noting {
-        Noting::Always
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

@@ -42,8 +42,8 @@ pub struct Scene<'d, 'r, F: Walkers> {
     /// The leaves of the table: size of each, as a power of two.
     leaves: BTreeMap<u64, u32>,
     counts: Counts,
-    /// The address that was tried last.
-    tried_va: u64,
+    /// The address that was tried last, if one was.
+    tried_va: Option<u64>,
     rng: Rng,
     plan: Plan,
 }
@@ -87,7 +87,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             mappings: BTreeMap::new(),
             leaves: BTreeMap::new(),
             counts: Counts { tables: 1, high_tables: ram.layout().has_high_tables().into(), ..Counts::default() },
-            tried_va: 0,
+            tried_va: None,
             rng: Rng::new(plan.seed),
             plan,
         };
@@ -183,16 +183,16 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
         let last_start = span - (bytes - 1);
         let offset = match self.rng.below(6) {
             0 => last_start,
-            1 => self.rng.below(1 << 24),
+            1 => self.rng.below(1 << 24).min(last_start),
             _ => self.rng.below(last_start.saturating_add(1).max(1)),
         };
         let mut va = info.aperture.va + (offset & !(size - 1));
         if self.is_window(va) {
             va += size.max(self.plan.window.bytes);
-        }
-        // A small table may have no room for it there.
-        if info.aperture.last.checked_sub(va).is_none_or(|rest| rest < bytes - 1) {
-            return Ok(Mapped::Part);
+            // A small table may have no room for it there.
+            if info.aperture.last.checked_sub(va).is_none_or(|rest| rest < bytes - 1) {
+                return Ok(Mapped::Part);
+            }
         }
         if self.table.common().has(generic_pt::Features::SIGN_EXTEND) && self.rng.below(2) == 0 {
             // The halves mirror each other.
@@ -276,7 +276,8 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
 
     /// What the walker had to go by, of the address that was tried last: for who looks for the reason of a disagreement.
     pub fn context(&self) -> String {
-        let va = self.tried_va;
+        let told = format!("the library told, in hexadecimal: {:x?}", self.hw_info());
+        let Some(va) = self.tried_va else { return told };
         let mut path = Vec::new();
         self.table.visit_tables(|table| {
             let size_lg2 = item_size_lg2::<F>(table.level());
@@ -291,7 +292,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             let Mapping { pa, prot, .. } = mapping;
             format!("mapped to {:#x} with {prot:?}", pa + (va - start))
         });
-        format!("tried was {va:#x}, {mapping}; items on the way: {path}; the library told: {:x?}", self.hw_info())
+        format!("tried was {va:#x}, {mapping}; items on the way: {path}; {told}")
     }
 
     /// What was compared so far.

@@ -78,15 +78,6 @@ pub enum Told {
     Faulty(Fault),
 }
 
-/// Whether a walker sets the dirty bits of items.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Noting {
-    /// It does, where the table says so.
-    Always,
-    /// It does not.
-    Never,
-}
-
 /// Numbers of bytes that an access can have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Widths {
@@ -206,11 +197,6 @@ pub trait Walker {
     /// Whether [`translate`](Self::translate) sees a mapping with that protection: some walkers translate only for reading.
     fn sees(&self, _prot: Prot) -> bool {
         true
-    }
-
-    /// Whether it notes in the items which pages were written.
-    fn notes_writes(&self) -> Noting {
-        Noting::Never
     }
 
     /// The fault of a walker that takes a page that may be written for one that may not, until it was written, when it fetches

@@ -5,7 +5,7 @@ use crate::known::{Fault, Met};
 use crate::plan::Window;
 use crate::ram::Ram;
 use crate::vm::{Channel, Vm};
-use crate::walker::{Access, Noting, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
@@ -189,14 +189,33 @@ impl<'r> Cpu<'r> {
         }
     }
 
-    /// Clears A in the four items of the PAE top, where it is reserved: the model sets it, hardware does not.
-    fn clear_accessed_top(&mut self) -> io::Result<()> {
+    /// The four items of the PAE top, with the address of each.
+    fn top_items(&mut self) -> io::Result<[(u64, u64); 4]> {
         let top = self.gdb.get("cr3")?;
-        for item in (0..4).map(|n| top + 8 * n) {
-            let found = self.ram.read_u64(item)?;
-            if found & ACCESSED != 0 {
+        let mut items = [0, 1, 2, 3].map(|n| (top + 8 * n, 0));
+        for (at, item) in &mut items {
+            *item = self.ram.read_u64(*at)?;
+        }
+        Ok(items)
+    }
+
+    /// That A is clear in the items of the PAE top, where it is reserved: what the model sets is cleared after each access, so it
+    /// would be the library's.
+    fn check_top(&mut self) -> io::Result<()> {
+        match self.top_items()?.into_iter().find(|(_, item)| item & ACCESSED != 0) {
+            None => Ok(()),
+            Some((at, item)) => {
+                Err(io::Error::other(format!("the PDPTE at {at:#x} is {item:#x} before the access: A is reserved")))
+            }
+        }
+    }
+
+    /// Clears A in the items of the PAE top: the model sets it, hardware does not.
+    fn clear_accessed_top(&mut self) -> io::Result<()> {
+        for (at, item) in self.top_items()? {
+            if item & ACCESSED != 0 {
                 self.met.count(Fault::AccessedPdptes);
-                self.ram.write(item, &(found & !ACCESSED).to_le_bytes())?;
+                self.ram.write(at, &(item & !ACCESSED).to_le_bytes())?;
             }
         }
         Ok(())
@@ -214,7 +233,7 @@ impl<'r> Cpu<'r> {
         match code ^ tried {
             PRESENT => Ok(&[Reason::NotPermitted]),
             0 => Ok(&[Reason::NotMapped]),
-            _ => Err(io::Error::other(format!("{request:x?}: page fault with error code {code:#x}"))),
+            _ => Err(io::Error::other(format!("{request}: page fault with error code {code:#x}"))),
         }
     }
 }
@@ -234,6 +253,9 @@ impl Walker for Cpu<'_> {
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
         let Request { va, access, privilege, value, .. } = *request;
+        if self.is_pae {
+            self.check_top()?;
+        }
         let gdb = &mut self.gdb;
         let move_bytes = if self.is_pae { 2 } else { 3 };
         let (at, bytes) = match access {
@@ -267,17 +289,13 @@ impl Walker for Cpu<'_> {
             }
             // An address that is not canonical.
             Some(GENERAL_PROTECTION) => Ok(Outcome::Fault(&[Reason::OutOfRange])),
-            _ => Err(io::Error::other(format!("{request:x?}: went to {rip:#x}"))),
+            _ => Err(io::Error::other(format!("{request}: went to {rip:#x}"))),
         }
     }
 
     fn privileges(&self, _: Access) -> &'static [Privilege] {
         // The instructions' own pages are those of users, so a guarded kernel could not execute them.
         &[Privilege::Supervisor, Privilege::User]
-    }
-
-    fn notes_writes(&self) -> Noting {
-        Noting::Always
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

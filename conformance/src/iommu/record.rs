@@ -25,7 +25,9 @@ pub fn with_record(request: &Request, outcome: Outcome, recorded: Option<Record>
     let first = request.va & !(record.multiple - 1);
     let last = request.va.wrapping_add(request.bytes - 1);
     if record.device != device || record.va.wrapping_sub(first) > last.wrapping_sub(first) {
-        return Err(io::Error::other(format!("{request:x?} of device {device:#x}: recorded was {record:x?}")));
+        return Err(io::Error::other(format!(
+            "{request} of device {device:#x}: recorded was, in hexadecimal, {record:x?}"
+        )));
     }
     Ok(match outcome {
         Outcome::Done(read) => Outcome::Partly(read, record.reasons),

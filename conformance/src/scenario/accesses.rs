@@ -5,6 +5,7 @@ use super::{Scene, wrong};
 use crate::known::Fault;
 use crate::ram::Ram;
 use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Told, UNTOLD, Walker};
+use crate::wording;
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, Invalidation, Prot};
 use std::io;
@@ -88,7 +89,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         self.judge(walker, &request, place, outcome, (access == Access::Read).then_some(value))?;
         let expected = if access == Access::Write && matches!(outcome, Outcome::Done(_)) { new } else { value };
         if access != Access::Execute && left != expected {
-            return Err(wrong(format!("{request:x?}: after it {pa:#x} holds {left:#x}, not {expected:#x}")));
+            return Err(wrong(format!("{request}: after it {pa:#x} holds {left:#x}, not {expected:#x}")));
         }
         ram.write(pa & !7, &before.to_le_bytes())
     }
@@ -108,7 +109,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
                 Outcome::Fault(reasons) => self.refused(walker, &request, reasons, &[reason])?,
                 // In the end all of the data are looked at.
                 Outcome::Untold if access == Access::Write => self.refused(walker, &request, UNTOLD, &[reason])?,
-                outcome => return Err(wrong(format!("{request:x?}: nothing is mapped, and it came to {outcome:x?}"))),
+                outcome => return Err(wrong(format!("{request}: nothing is mapped, and it came to {outcome}"))),
             }
         }
         Ok(())
@@ -130,7 +131,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         request: &Request,
         prot: Option<Prot>,
     ) -> io::Result<Outcome> {
-        self.tried_va = request.va;
+        self.tried_va = Some(request.va);
         let outcome = walker.access(request)?;
         let permitted = prot.is_some_and(|prot| walker.permits(prot, request.access, request.privilege));
         if permitted || !has_to_tell(walker, request, outcome) {
@@ -160,12 +161,19 @@ impl<F: Walkers> Scene<'_, '_, F> {
         self.counts.faults += 1;
         match walker.reasons_told(request.last_va()) {
             Told::Always if told.is_empty() => {
-                return Err(wrong(format!("{request:x?} was refused, and it is not told why: {expected:?}")));
+                return Err(wrong(format!(
+                    "{request} was refused, and it is not told why: {}",
+                    wording::Told(expected)
+                )));
             }
             Told::Faulty(fault) if told.is_empty() => self.counts.met.count(fault),
             Told::Never if told.is_empty() => {}
             _ if !told.iter().any(|reason| expected.contains(reason)) => {
-                return Err(wrong(format!("{request:x?} was refused as {told:?}, and not as {expected:?}")));
+                return Err(wrong(format!(
+                    "{request} was refused as {}, and not as {}",
+                    wording::Told(told),
+                    wording::Told(expected)
+                )));
             }
             _ => self.counts.reasons += 1,
         }
@@ -185,20 +193,20 @@ impl<F: Walkers> Scene<'_, '_, F> {
         self.counts.of_users += u64::from(request.privilege != Privilege::Supervisor);
         self.counts.cells.count(prot, request.access, request.privilege);
         match outcome {
-            Outcome::Fault(_) if permitted => Err(wrong(format!("{request:x?} with {prot:?} was refused"))),
+            Outcome::Fault(_) if permitted => Err(wrong(format!("{request} with {prot:?} was refused"))),
             Outcome::Fault(reasons) => self.refused(walker, request, reasons, &[Reason::NotPermitted]),
             Outcome::Done(_) | Outcome::Permitted { .. } if !permitted => {
-                Err(wrong(format!("{request:x?} with {prot:?} was done")))
+                Err(wrong(format!("{request} with {prot:?} was done")))
             }
             Outcome::Done(read) if value.is_some_and(|value| value != read) => {
-                Err(wrong(format!("{request:x?} read {read:#x}, where {value:x?} is")))
+                Err(wrong(format!("{request} read {read:#x}, where {} is", wording::Address(value))))
             }
             Outcome::Permitted { pa: found } if found != pa => {
-                Err(wrong(format!("{request:x?} goes to {found:#x}, not {pa:#x}")))
+                Err(wrong(format!("{request} goes to {found:#x}, not {pa:#x}")))
             }
             Outcome::Done(_) | Outcome::Permitted { .. } => self.went_through(request.va).map(|_| ()),
-            Outcome::Partly(..) => Err(wrong(format!("{request:x?} with {prot:?} was done in parts: {outcome:x?}"))),
-            Outcome::Untold => Err(wrong(format!("{request:x?}: the walker does not tell what became of it"))),
+            Outcome::Partly(..) => Err(wrong(format!("{request} with {prot:?} was done in parts: {outcome}"))),
+            Outcome::Untold => Err(wrong(format!("{request}: the walker does not tell what became of it"))),
         }
     }
 }

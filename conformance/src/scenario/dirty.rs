@@ -1,9 +1,12 @@
 //! Which pages were written: the walker notes it in the items, and the table's scan finds it there.
 
 use super::accesses::Place;
+use super::untouched::Untouched;
 use super::{Scene, wrong};
+use crate::plan::Tracking;
 use crate::ram::Ram;
-use crate::walker::{Access, Noting, Privilege, Walker};
+use crate::walker::{Access, Privilege, Walker};
+use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::{DirtyMode, Walkers};
 use generic_pt::range::VaRange;
 use generic_pt::{GatherMode, Prot};
@@ -11,29 +14,77 @@ use std::collections::BTreeSet;
 use std::io;
 
 impl<F: Walkers> Scene<'_, '_, F> {
-    /// If the table tracks writes, and the walker notes them: makes all pages clean, and has the walker read, write and execute. The scan has to find dirty what was
-    /// written, and nothing else: not what was read, nor where a write was refused. And then once more, for which the sync after
-    /// the first scan has to have made the walker forget which pages it knows to be dirty.
+    /// If the row is of a table that tracks writes: makes all pages clean, and has the walker read, write and execute. The scan
+    /// has to find dirty what was written, and nothing else: not what was read, nor where a write was refused. And then once
+    /// more, for which the sync after the first scan has to have made the walker forget which pages it knows to be dirty.
     ///
     /// # Errors
     /// They disagree, or the machine does not work.
     pub fn check_dirty(&mut self, ram: &Ram) -> io::Result<()> {
-        let notes = self.domain.driver.walker()?.notes_writes();
-        if !F::tracks_dirty(self.table.common()) || notes == Noting::Never {
+        if self.plan.tracking == Tracking::Nothing {
             return Ok(());
+        }
+        if !F::tracks_dirty(self.table.common()) {
+            return Err(wrong(
+                "the row is of a table that tracks writes, and the library says that it does not".into(),
+            ));
         }
         self.note_leaves();
         let places = self.places_to_write(ram)?;
+        let untouched = Untouched::new(&**self.domain.driver.walker()?, ram)?;
+        // What was written before, or is dirty from the beginning.
+        let mut dirty = self.scan(DirtyMode::Peek)?;
+        if let Some(range) = dirty.iter().find(|range| !self.is_writeable(range.va)) {
+            self.tried_va = Some(range.va);
+            return Err(wrong(format!("{:#x} is dirty, and may not be written", range.va)));
+        }
         let mut rounds = [BTreeSet::new(), BTreeSet::new()];
         for written in &mut rounds {
-            self.scan(DirtyMode::Clear)?;
-            self.compare_dirty(&BTreeSet::new())?;
+            self.make_clean(&dirty)?;
             *written = self.write_some(ram, &places)?;
-            self.compare_dirty(written)?;
+            dirty = merged(written.iter().map(|va| self.range_of_leaf(*va)));
+            self.compare_dirty(DirtyMode::Peek, &dirty)?;
         }
+        self.make_clean(&dirty)?;
         let [first, second] = rounds;
         self.counts.dirty.count(first.len() + second.len(), (&first & &second).len());
+        untouched.check(ram)
+    }
+
+    /// If the row is of a table that tracks writes: the walker writes these places of the only leaf beside the window, each
+    /// twice, with a scan between that makes it clean.
+    pub(super) fn check_leaf_dirty(
+        &mut self,
+        ram: &Ram,
+        leaf: VaRange,
+        size: u64,
+        places: &[(u64, u64)],
+    ) -> io::Result<()> {
+        if self.plan.tracking == Tracking::Nothing {
+            return Ok(());
+        }
+        let before = self.scan(DirtyMode::Peek)?;
+        self.make_clean(&before)?;
+        for (va, pa) in places {
+            for _ in 0..2 {
+                self.write_at(ram, Place { va: *va, pa: *pa, prot: Prot::READ | Prot::WRITE })?;
+                self.make_clean(&[leaf])?;
+            }
+            self.counts.dirty.count_size(size);
+        }
         Ok(())
+    }
+
+    /// The walker, which is asked again afterwards, writes there.
+    fn write_at(&mut self, ram: &Ram, place: Place) -> io::Result<()> {
+        let domain = self.domain;
+        let walker = &mut **domain.driver.walker()?;
+        self.check_access(walker, ram, place, Access::Write, Privilege::Supervisor)
+    }
+
+    /// Whether what is mapped there may be written.
+    fn is_writeable(&self, va: u64) -> bool {
+        self.mapping_of(va).is_some_and(|(_, mapping)| mapping.prot.contains(Prot::WRITE))
     }
 
     /// A place in every part of the data that is mapped.
@@ -62,10 +113,10 @@ impl<F: Walkers> Scene<'_, '_, F> {
         } else {
             &[Access::Write, Access::Read]
         };
-        let mut written = BTreeSet::new();
+        let (mut leaves, mut items) = (BTreeSet::new(), BTreeSet::new());
         let mut is_sure = true;
         for place in places {
-            let leaf = self.leaves.range(..=place.va).next_back().map(|(va, _)| *va);
+            let (leaf, item) = self.leaf_and_item(place.va)?;
             let privilege = Privilege::Supervisor;
             let can_write = walker.permits(place.prot, Access::Write, privilege);
             // The first that can be is written in each round.
@@ -76,51 +127,134 @@ impl<F: Walkers> Scene<'_, '_, F> {
                 let access = self.rng.one_of(accesses);
                 (access, self.rng.one_of(walker.privileges(access)))
             };
-            let is_clean = leaf.is_some_and(|leaf| !written.contains(&leaf));
-            match walker.takes_clean_for_read_only() {
-                Some(fault) if is_clean && access == Access::Execute => {
-                    let prot = place.prot.difference(Prot::WRITE).union(Prot::READ);
-                    if walker.permits(prot, access, privilege) != walker.permits(place.prot, access, privilege) {
-                        self.counts.met.count(fault);
-                    }
-                    self.check_access(walker, ram, Place { prot, ..*place }, access, privilege)?;
+            let mut judged = place.prot;
+            if let Some(fault) = walker.takes_clean_for_read_only()
+                && access == Access::Execute
+                && !items.contains(&item)
+            {
+                let read_only = place.prot.difference(Prot::WRITE).union(Prot::READ);
+                if walker.permits(read_only, access, privilege) != walker.permits(place.prot, access, privilege) {
+                    self.counts.met.count(fault);
+                    judged = read_only;
                 }
-                _ => self.check_access(walker, ram, *place, access, privilege)?,
+            }
+            let cells = self.counts.cells;
+            self.check_access(walker, ram, Place { prot: judged, ..*place }, access, privilege)?;
+            if judged != place.prot {
+                // No page has that protection.
+                self.counts.cells = cells;
             }
             if access == Access::Write && walker.permits(place.prot, access, privilege) {
-                written.extend(leaf);
+                leaves.insert(leaf);
+                items.insert(item);
             }
         }
         self.counts.met += walker.take_met();
-        Ok(written)
+        Ok(leaves)
     }
 
-    /// Scans everything that is mapped.
+    /// Where the leaf begins that an address is in, and its item there: of a leaf of several items hardware notes a write in one.
+    fn leaf_and_item(&self, va: u64) -> io::Result<(u64, u64)> {
+        let leaf = self.leaves.range(..=va).next_back();
+        let (leaf, size_lg2) =
+            leaf.ok_or_else(|| wrong(format!("{va:#x} is mapped, and no leaf of the table has it")))?;
+        let levels = (0..=F::GEOMETRY.max_top_level).map(item_size_lg2::<F>);
+        let item_lg2 = levels.filter(|item_lg2| item_lg2 <= size_lg2).max().unwrap_or(*size_lg2);
+        Ok((*leaf, va >> item_lg2))
+    }
+
+    /// What a leaf maps.
+    fn range_of_leaf(&self, va: u64) -> VaRange {
+        let size_lg2 = self.leaves.get(&va).copied().unwrap_or(0);
+        VaRange { va, last: va + ((1 << size_lg2) - 1) }
+    }
+
+    /// Makes everything clean: the scan reports what was dirty, and after it nothing is.
+    fn make_clean(&mut self, dirty: &[VaRange]) -> io::Result<()> {
+        self.compare_dirty(DirtyMode::Clear, dirty)?;
+        self.compare_dirty(DirtyMode::Peek, &[])
+    }
+
+    /// Scans everything that is mapped but the window. Returns what is dirty, adjacent ranges joined.
     fn scan(&mut self, mode: DirtyMode) -> io::Result<Vec<VaRange>> {
         let mut found = Vec::new();
         let mut gather = self.table.gather(GatherMode::Immediate);
-        for (va, mapping) in &self.mappings {
-            self.table
-                .read_and_clear_dirty(*va, mapping.bytes, mode, &mut gather, |range| found.push(range))
-                .map_err(|error| wrong(format!("dirty scan at {va:#x}: {error}")))?;
-        }
-        gather.sync();
-        Ok(found)
-    }
-
-    /// Exactly these leaves are dirty, of all but the window's.
-    fn compare_dirty(&mut self, written: &BTreeSet<u64>) -> io::Result<()> {
-        let found = self.scan(DirtyMode::Peek)?;
-        for (va, size_lg2) in self.leaves.iter().filter(|(va, _)| !self.is_window(**va)) {
-            let is_found = found.iter().any(|range| range.va <= *va && *va <= range.last);
-            if is_found != written.contains(va) {
-                let (now, expected) =
-                    if is_found { ("dirty", "nothing was written there") } else { ("clean", "the walker wrote there") };
-                let bytes = 1u128 << size_lg2;
-                self.tried_va = *va;
-                return Err(wrong(format!("the leaf of {bytes:#x} bytes at {va:#x} is {now}, and {expected}")));
+        let mappings: Vec<_> = self.mappings.iter().map(|(va, mapping)| (*va, mapping.bytes)).collect();
+        for (va, bytes) in mappings {
+            if !self.is_window(va) {
+                let scan = self.table.read_and_clear_dirty(va, bytes, mode, &mut gather, |range| found.push(range));
+                scan.map_err(|error| wrong(format!("dirty scan at {va:#x}: {error}")))?;
             }
         }
-        Ok(())
+        gather.sync();
+        Ok(merged(found.into_iter()))
+    }
+
+    /// Just these ranges are reported, of all but the window.
+    fn compare_dirty(&mut self, mode: DirtyMode, expected: &[VaRange]) -> io::Result<()> {
+        let found = self.scan(mode)?;
+        let Some(va) = first_difference(&found, expected) else { return Ok(()) };
+        self.tried_va = Some(va);
+        let what = if contains(&found, va) {
+            "as dirty, and nothing was written there"
+        } else {
+            "as clean, and the walker wrote there"
+        };
+        let leaf = match self.leaves.range(..=va).next_back() {
+            Some((leaf, size_lg2)) => format!("in the leaf of {:#x} bytes at {leaf:#x}", 1u128 << size_lg2),
+            None => "in no leaf".to_owned(),
+        };
+        Err(wrong(format!("{va:#x}, {leaf}, is reported ({mode:?}) {what}")))
+    }
+}
+
+/// Ranges in the order of their addresses, adjacent ones joined.
+fn merged(ranges: impl Iterator<Item = VaRange>) -> Vec<VaRange> {
+    let mut all: Vec<VaRange> = Vec::new();
+    for range in ranges {
+        match all.last_mut() {
+            Some(before) if before.last.checked_add(1) == Some(range.va) => before.last = range.last,
+            _ => all.push(range),
+        }
+    }
+    all
+}
+
+fn contains(ranges: &[VaRange], va: u64) -> bool {
+    ranges.iter().any(|range| (range.va..=range.last).contains(&va))
+}
+
+/// The first address that is in one of these and not in the other; both have adjacent ranges joined.
+fn first_difference(found: &[VaRange], expected: &[VaRange]) -> Option<u64> {
+    let bounds = |ranges: &[VaRange]| -> BTreeSet<u64> {
+        ranges.iter().flat_map(|range| [Some(range.va), range.last.checked_add(1)]).flatten().collect()
+    };
+    let differs = |va: &u64| contains(found, *va) != contains(expected, *va);
+    bounds(found).union(&bounds(expected)).copied().find(differs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ranges(ranges: &[(u64, u64)]) -> Vec<VaRange> {
+        merged(ranges.iter().map(|&(va, last)| VaRange { va, last }))
+    }
+
+    #[test]
+    fn whole_ranges_are_compared() {
+        let expected = ranges(&[(0x1000, 0x1fff), (0x2000, 0x2fff), (0x8000, u64::MAX)]);
+        assert_eq!(expected, ranges(&[(0x1000, 0x2fff), (0x8000, u64::MAX)]));
+        let difference = |found: &[(u64, u64)]| first_difference(&ranges(found), &expected);
+        assert_eq!(difference(&[(0x1000, 0x2fff), (0x8000, u64::MAX)]), None);
+        // One byte less, one more, at each end; a hole; none; others.
+        assert_eq!(difference(&[(0x1000, 0x2ffe), (0x8000, u64::MAX)]), Some(0x2fff));
+        assert_eq!(difference(&[(0xfff, 0x2fff), (0x8000, u64::MAX)]), Some(0xfff));
+        assert_eq!(difference(&[(0x1001, 0x2fff), (0x8000, u64::MAX)]), Some(0x1000));
+        assert_eq!(difference(&[(0x1000, 0x3000), (0x8000, u64::MAX)]), Some(0x3000));
+        assert_eq!(difference(&[(0x1000, 0x17ff), (0x1900, 0x2fff), (0x8000, u64::MAX)]), Some(0x1800));
+        assert_eq!(difference(&[(0x1000, 0x2fff), (0x8000, u64::MAX - 1)]), Some(u64::MAX));
+        assert_eq!(difference(&[]), Some(0x1000));
+        assert_eq!(difference(&[(0, u64::MAX)]), Some(0));
     }
 }

@@ -3,6 +3,7 @@
 use super::{Scene, wrong};
 use crate::hardware::VmDomain;
 use crate::ram::Ram;
+use crate::wording::Address;
 use generic_pt::iommu::Walkers;
 use generic_pt::memory::{Contents, PageRequest, TableMemory};
 use generic_pt::{Features, PtIommu};
@@ -35,7 +36,7 @@ impl Decoy {
         // A top can have padding, which is nobody's, too.
         match behind {
             Some(behind) if behind >= top_pa + bytes => Ok(Self { top_pa, bytes }),
-            _ => Err(wrong(format!("no memory behind the top at {top_pa:#x}, but at {behind:x?}"))),
+            _ => Err(wrong(format!("no memory behind the top at {top_pa:#x}, but at {}", Address(behind)))),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::ram::{DATA_BYTES, Ram};
 use crate::walker::{Access, Outcome, Pages, Privilege, Reason, Request};
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::Walkers;
-use generic_pt::{GatherMode, Prot};
+use generic_pt::{GatherMode, Prot, VaRange};
 use std::io;
 use std::ops::Range;
 
@@ -124,6 +124,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
             return Err(wrong(format!("a leaf of {size:#x} bytes at {va:#x} took the place of {unlinked} tables")));
         }
         self.reach(&large, size)?;
+        self.check_leaf_dirty(ram, VaRange { va, last: va + (size - 1) }, size, &large)?;
         self.take_away(&[(va, pa)], size)?;
         self.put(small, granule)?;
         self.take_away(small, granule)?;
@@ -152,7 +153,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
     fn reach(&mut self, places: &[(u64, u64)], bytes: u64) -> io::Result<()> {
         self.note_leaves();
         for (va, pa) in places {
-            self.tried_va = *va;
+            self.tried_va = Some(*va);
             let request = self.read_of(*va);
             let outcome = self.domain.driver.walker()?.access(&request)?;
             let mask = u64::MAX >> (u64::BITS - 8 * request.bytes as u32);
@@ -160,7 +161,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
                 // Memory holds its own addresses.
                 Outcome::Done(found) if found == pa & mask => {}
                 Outcome::Permitted { pa: found } if found == *pa => {}
-                other => return Err(wrong(format!("{va:#x} is mapped to {pa:#x}, and came to {other:x?}"))),
+                other => return Err(wrong(format!("{va:#x} is mapped to {pa:#x}, and came to {other}"))),
             }
             self.counts.accesses += 1;
             let size_lg2 = self.went_through(*va)?;
@@ -183,7 +184,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         }
         gather.sync();
         for (va, _) in leaves {
-            self.tried_va = *va;
+            self.tried_va = Some(*va);
             let request = self.read_of(*va);
             let domain = self.domain;
             let walker = &mut **domain.driver.walker()?;
@@ -191,7 +192,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
             // Were it asked again after it forgot that address by itself, what it must not remember would not show.
             match walker.access(&request)? {
                 Outcome::Fault(reasons) => self.refused(walker, &request, reasons, &[Reason::NotMapped])?,
-                other => return Err(wrong(format!("{va:#x} was unmapped and synced, and came to {other:x?}"))),
+                other => return Err(wrong(format!("{va:#x} was unmapped and synced, and came to {other}"))),
             }
         }
         Ok(())

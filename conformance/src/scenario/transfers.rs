@@ -76,6 +76,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let request =
             Request { va, access, privilege: Privilege::Supervisor, bytes: count, value: u64::from_le_bytes(value) };
         let expected: Vec<Reason> = bytes.iter().filter_map(|byte| byte.refused_as).collect();
+        self.tried_va = Some(va);
         let mut outcome = try_transfer(walker, ram, &request, &bytes)?;
         if !expected.is_empty() && walker.reasons_told(request.last_va()) == Told::Always && told(outcome).is_empty() {
             self.forget(walker, &request)?;
@@ -85,7 +86,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
         if !expected.is_empty() {
             self.refused(walker, &request, told(outcome), &expected)?;
         } else if matches!(outcome, Outcome::Fault(_) | Outcome::Partly(..)) {
-            return Err(wrong(format!("{request:x?} was refused: {outcome:x?}")));
+            return Err(wrong(format!("{request} was refused: {outcome}")));
         }
         for pa in bytes.iter().filter_map(|byte| byte.pa) {
             ram.restore(pa)?;
@@ -127,7 +128,7 @@ fn try_transfer(walker: &mut dyn Walker, ram: &Ram, request: &Request, bytes: &[
         let is_right = moved[n] == value[n] && byte.refused_as.is_none() || moved[n] == 0 && !is_whole;
         if !is_right {
             let (found, expected) = (moved[n], value[n]);
-            let what = format!("{request:x?}: {found:#x} was moved as byte {n}, not {expected:#x}");
+            let what = format!("{request}: {found:#x} was moved as byte {n}, not {expected:#x}");
             return Err(wrong(format!("{what} (refused as: {:?})", byte.refused_as)));
         }
     }

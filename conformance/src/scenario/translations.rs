@@ -4,6 +4,7 @@ use super::{Scene, wrong};
 use crate::known::Fault;
 use crate::ram::Ram;
 use crate::walker::{Access, Outcome, Privilege, Reason, Request, Walker};
+use crate::wording::Address;
 use generic_pt::Prot;
 use generic_pt::format::Kind;
 use generic_pt::iommu::Walkers;
@@ -82,13 +83,17 @@ impl<F: Walkers> Scene<'_, '_, F> {
     }
 
     fn check_translation(&mut self, walker: &mut dyn Walker, va: u64) -> io::Result<()> {
-        self.tried_va = va;
+        self.tried_va = Some(va);
         let (expected, ours) = (self.expected(va), self.table.iova_to_phys(va));
         if !self.reaches(walker, va, expected) {
             return Ok(());
         }
         if ours != expected {
-            return Err(wrong(format!("{va:#x}: the library finds {ours:x?}, mapped was {expected:x?}")));
+            return Err(wrong(format!(
+                "{va:#x}: the library finds {}, mapped was {}",
+                Address(ours),
+                Address(expected)
+            )));
         }
         let prot = self.mapping_of(va).map(|(_, mapping)| mapping.prot);
         let seen = expected.filter(|_| prot.is_some_and(|prot| walker.sees(prot)));
@@ -109,7 +114,11 @@ impl<F: Walkers> Scene<'_, '_, F> {
             None => self.read_translation(walker, va, prot)?,
         };
         if found != seen {
-            return Err(wrong(format!("{va:#x}: the walker finds {found:x?}, mapped was {expected:x?}")));
+            return Err(wrong(format!(
+                "{va:#x}: the walker finds {}, mapped was {}",
+                Address(found),
+                Address(expected)
+            )));
         }
         self.counts.translations += 1;
         if found.is_some() {
@@ -131,7 +140,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
                 }
                 Ok(None)
             }
-            outcome => Err(wrong(format!("{request:x?} came to {outcome:x?}"))),
+            outcome => Err(wrong(format!("{request} came to {outcome}"))),
         }
     }
 }

@@ -5,7 +5,7 @@ use conformance::arm::{self, MemoryTypes, Registers, Stage};
 use conformance::arm32;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use conformance::kvm::{self, Host, Vcpu};
-use conformance::plan::{Plan, Tables};
+use conformance::plan::{Plan, Tables, Tracking};
 use conformance::ram::Layout;
 use conformance::riscv::{self, Hart, Xlen};
 use conformance::riscv_g::Guest;
@@ -25,6 +25,11 @@ pub fn all(jobs: &mut Jobs) {
     x86_pae(jobs);
     armv8(jobs);
     armv7s(jobs);
+}
+
+/// Of a table that notes which pages the CPU wrote if it has that feature.
+fn tracking(features: Features, notes: Features) -> Tracking {
+    if features.contains(notes) { Tracking::Writes } else { Tracking::Nothing }
 }
 
 /// The extension by which a hart can be told to set A and D.
@@ -52,7 +57,7 @@ fn riscv_64(jobs: &mut Jobs) {
             riscv(own.contains(riscv_64::SVADU), "qemu-system-riscv64"),
             move |program, seed| {
                 let config = config(riscv_64::FORCED | Features::SIGN_EXTEND | own, va, 56, riscv_64::Config {});
-                let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
+                let plan = Plan { pa_bits: 56, tracking: tracking(own, riscv_64::SVADU), ..Plan::new(seed) };
                 check::<riscv_64::Format>(Layout::large(riscv::RAM_PA), &config, plan, |ram, info| {
                     let mut hart = Hart::new(program, Xlen::Bits64, extensions, ram)?;
                     if own.contains(riscv_64::SVADU) {
@@ -74,7 +79,8 @@ fn riscv_32(jobs: &mut Jobs) {
             riscv(own.contains(riscv_32::SVADU), "qemu-system-riscv32"),
             move |program, seed| {
                 let config = config(riscv_32::FORCED | own, 32, 34, riscv_32::Config {});
-                let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
+                let tracking = tracking(own, riscv_32::SVADU);
+                let plan = Plan { pa_bits: 34, access_bytes: 4, tracking, ..Plan::new(seed) };
                 check::<riscv_32::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
                     let mut hart = Hart::new(program, Xlen::Bits32, extensions, ram)?;
                     if own.contains(riscv_32::SVADU) {
@@ -103,7 +109,7 @@ fn riscv_64_g(jobs: &mut Jobs) {
         let needs = riscv(own.contains(riscv_64_g::SVADU), "qemu-system-riscv64");
         jobs.add("riscv_64_g", name, needs, move |program, seed| {
             let config = config(riscv_64_g::FORCED | own, va, 56, riscv_64_g::Config {});
-            let plan = Plan { pa_bits: 56, ..Plan::new(seed) };
+            let plan = Plan { pa_bits: 56, tracking: tracking(own, riscv_64_g::SVADU), ..Plan::new(seed) };
             check::<riscv_64_g::Format>(Layout::large(riscv::RAM_PA), &config, plan, |ram, info| {
                 let top = (info.iohgatp_mode, info.ppn);
                 let mut guest = Guest::new(program, Xlen::Bits64, extensions, top, ram)?;
@@ -122,7 +128,8 @@ fn riscv_32_g(jobs: &mut Jobs) {
         let needs = riscv(own.contains(riscv_32_g::SVADU), "qemu-system-riscv32");
         jobs.add("riscv_32_g", name, needs, move |program, seed| {
             let config = config(riscv_32_g::FORCED | own, 34, 34, riscv_32_g::Config {});
-            let plan = Plan { pa_bits: 34, access_bytes: 4, ..Plan::new(seed) };
+            let tracking = tracking(own, riscv_32_g::SVADU);
+            let plan = Plan { pa_bits: 34, access_bytes: 4, tracking, ..Plan::new(seed) };
             check::<riscv_32_g::Format>(Layout::small(riscv::RAM_PA), &config, plan, |ram, info| {
                 let top = (info.iohgatp_mode, info.ppn.into());
                 let mut guest = Guest::new(program, Xlen::Bits32, extensions, top, ram)?;
@@ -174,8 +181,14 @@ fn x86_pae(jobs: &mut Jobs) {
         jobs.add("x86_pae", name, Needs::any("qemu-system-x86_64"), move |program, seed| {
             let config = config(x86_pae::FORCED | own, 32, 52, x86_pae::Config {});
             // CR3 is of 32 bits.
-            let plan =
-                Plan { access_bytes: 4, window: x86::WINDOW, pa_bits: 52, tables: Tables::Low, ..Plan::new(seed) };
+            let plan = Plan {
+                access_bytes: 4,
+                window: x86::WINDOW,
+                pa_bits: 52,
+                tables: Tables::Low,
+                tracking: Tracking::Writes,
+                ..Plan::new(seed)
+            };
             check::<x86_pae::Format>(Layout::PC, &config, plan, |ram, info| {
                 Ok(Box::new(x86::Cpu::new(program, x86::Tables::Pae { cr3: info.cr3, execution }, ram)?))
             })
@@ -191,7 +204,8 @@ macro_rules! armv8 {
             use generic_pt::fmt::$format::*;
             let features: Features = FORCED.union($features);
             let config = config(features, $va, $oa, Config {});
-            let plan = Plan { pa_bits: $oa, window: arm::WINDOW, accesses_of_a_page: 2, ..Plan::new(seed) };
+            let tracking = tracking(features, DIRTY_TRACKING);
+            let plan = Plan { pa_bits: $oa, window: arm::WINDOW, accesses_of_a_page: 2, tracking, ..Plan::new(seed) };
             check::<Format>(Layout::large(arm::RAM_PA), &config, plan, |ram, HwInfo { ttb, tcr, mair }| {
                 let stage = Stage::of(features.contains(STAGE_2), tcr)?;
                 let registers = Registers { ttb, tcr, mair };
