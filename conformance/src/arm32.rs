@@ -9,19 +9,23 @@ use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::path::Path;
 
-/// Where the instructions are that set the registers, and those that ask.
+/// Where the instructions are that set the registers.
 const INSTALL_AT: u64 = crate::arm::RAM_PA + 0x10_0000;
 const FORGET_AT: u64 = INSTALL_AT + 4 * 6;
-const ASK_AT: u64 = crate::arm::RAM_PA + 0x10_1000;
-const ASK_BYTES: u64 = 12;
 /// Where the instructions are that go to User mode and Supervisor mode.
-const ENTER_AT: u64 = ASK_AT + ASKS.len() as u64 * ASK_BYTES;
+const ENTER_AT: u64 = crate::arm::RAM_PA + 0x10_1000;
 /// What the tables have to map, executable: the vectors.
 pub const WINDOW: Window = Window { pa: crate::arm::RAM_PA + 0x11_0000, bytes: 64 << 10, prot: Prot::READ };
-/// Vectors: svc and refused fetches; of Hyp mode, hvc.
+/// Vectors: svc, refused fetches, refused loads and stores; of Hyp mode, hvc.
 const SVC_VECTOR: u64 = 0x08;
 const FETCH_VECTOR: u64 = 0x0c;
+const DATA_VECTOR: u64 = 0x10;
 const HVC_VECTOR: u64 = 0x14;
+/// Behind the vectors: ldr r3, [r2]; str r3, [r2]; each with svc, which leads back.
+const LOAD_AT: u64 = 0x800;
+const LOAD: u32 = 0xe592_3000;
+const STORE_AT: u64 = 0x808;
+const STORE: u32 = 0xe582_3000;
 
 /// Supervisor mode, without interrupts. (The CPU starts in Hyp mode.)
 const SUPERVISOR: u64 = 0x1d3;
@@ -38,7 +42,11 @@ const ISB: u32 = 0xf57f_f06f;
 const ENTER: [u32; 3] = [0xe12e_f300, 0xe16f_f001, 0xe160_006e];
 const HVC: u32 = 0xe140_0070;
 /// svc #0.
-const SVC: &[u8] = &[0, 0, 0, 0xef];
+const SVC: u32 = 0xef00_0000;
+const SVC_BYTES: [u8; 4] = SVC.to_le_bytes();
+
+/// Of the status of a data access: a write.
+const OF_WRITE: u64 = 1 << 11;
 
 /// A register of coprocessor 15: op1, CRn, CRm, op2.
 type SystemRegister = (u32, u32, u32, u32);
@@ -50,23 +58,10 @@ const PRRR: SystemRegister = (0, 10, 2, 0);
 const NMRR: SystemRegister = (0, 10, 2, 1);
 const SCTLR_REGISTER: SystemRegister = (0, 1, 0, 0);
 const TLBIALLNSNH: SystemRegister = (4, 8, 7, 4);
-const PAR: SystemRegister = (0, 7, 4, 0);
 
 const fn mcr((op1, crn, crm, op2): SystemRegister, from: u32) -> u32 {
     0xee00_0f10 | op1 << 21 | crn << 16 | from << 12 | op2 << 5 | crm
 }
-
-const fn mrc(register: SystemRegister, to: u32) -> u32 {
-    mcr(register, to) | 1 << 20
-}
-
-/// Ways to ask, and op2 of the operation: ATS12NSOPR, ATS12NSOPW, ATS12NSOUR, ATS12NSOUW.
-const ASKS: [(Access, Privilege, u32); 4] = [
-    (Access::Read, Privilege::Supervisor, 4),
-    (Access::Write, Privilege::Supervisor, 5),
-    (Access::Read, Privilege::User, 6),
-    (Access::Write, Privilege::User, 7),
-];
 
 /// A table and what goes with it, as the library tells.
 #[derive(Clone, Copy, Debug)]
@@ -88,11 +83,11 @@ struct Machine {
     gdb: Gdb,
 }
 
-/// Two CPUs with the same memory: one in Hyp mode, which asks; one in Supervisor mode, from which there is no way back, and in
-/// which the debugger translates.
+/// Two CPUs with the same memory: one in Hyp mode, which goes to other modes and comes back; one in Supervisor mode, from which
+/// there is no way back, and in which the debugger translates.
 #[derive(Debug)]
 pub struct Cpu {
-    asks: Machine,
+    tries: Machine,
     translates: Machine,
 }
 
@@ -114,12 +109,10 @@ impl Cpu {
         let mut install: Vec<u32> = values.iter().zip(0..).map(|((register, _), from)| mcr(*register, from)).collect();
         install.extend([mcr(TLBIALLNSNH, 0), DSB, ISB]);
         ram.write_words(INSTALL_AT, &install)?;
-        for (at, (.., op2)) in (ASK_AT..).step_by(ASK_BYTES as usize).zip(ASKS) {
-            // Of r0.
-            ram.write_words(at, &[mcr((0, 7, 8, op2), 0), ISB, mrc(PAR, 1)])?;
-        }
         ram.write_words(ENTER_AT, &ENTER)?;
-        ram.write_words(WINDOW.pa + SVC_VECTOR, &[HVC, HVC])?;
+        for (offset, code) in [(SVC_VECTOR, [HVC; 3].as_slice()), (LOAD_AT, &[LOAD, SVC]), (STORE_AT, &[STORE, SVC])] {
+            ram.write_words(WINDOW.pa + offset, code)?;
+        }
         let start = || {
             let (vm, channel) = Vm::start(
                 program,
@@ -135,37 +128,53 @@ impl Cpu {
             machine.gdb.run(INSTALL_AT, install.len())?;
             io::Result::Ok(machine)
         };
-        let (asks, mut translates) = (start()?, start()?);
+        let (tries, mut translates) = (start()?, start()?);
         translates.gdb.set("cpsr", SUPERVISOR)?;
-        Ok(Self { asks, translates })
+        Ok(Self { tries, translates })
     }
 
-    /// Executes what is at `va` in a mode: it ends at a vector, from which there is a way back to Hyp mode.
-    fn execute(&mut self, va: u64, mode: u64) -> io::Result<Outcome> {
-        let gdb = &mut self.asks.gdb;
-        gdb.set("r0", va)?;
-        gdb.set("r1", mode)?;
-        gdb.set("pc", ENTER_AT)?;
+    /// Executes the instruction at `at` in a mode, and the svc behind a load or store: it ends at a vector, from which there is a way
+    /// back to Hyp mode.
+    fn execute(&mut self, request: &Request, at: u64, mode: u64) -> io::Result<Outcome> {
+        let Request { va, access, value, .. } = *request;
+        let gdb = &mut self.tries.gdb;
+        for (register, value) in [("r0", at), ("r1", mode), ("r2", va), ("r3", value), ("pc", ENTER_AT)] {
+            gdb.set(register, value)?;
+        }
         for _ in 0..=ENTER.len() {
             gdb.step()?;
         }
-        let (vector, status, fault_va) = (gdb.get("pc")?, gdb.get("IFSR")?, gdb.get("IFAR")?);
+        let was_done = access != Access::Execute && gdb.get("pc")? == at + 4;
+        let read = if was_done { gdb.get("r3")? } else { 0 };
+        if was_done {
+            gdb.step()?;
+        }
+        let vector = gdb.get("pc")?;
+        let [status, address] = if access == Access::Execute { ["IFSR", "IFAR"] } else { ["DFSR", "DFAR"] };
+        let (status, fault_va) = (gdb.get(status)?, gdb.get(address)?);
         gdb.step()?;
-        match (vector, gdb.get("pc")?) {
-            (SVC_VECTOR, HVC_VECTOR) => Ok(Outcome::Done(0)),
-            (FETCH_VECTOR, HVC_VECTOR) if fault_va == va => Ok(Outcome::Fault(reasons(status)?)),
-            (vector, pc) => {
-                let what = format!("execution at {va:#x} in mode {mode:#x}");
-                Err(io::Error::other(format!("{what}: went to {vector:#x}, IFAR {fault_va:#x}, and then {pc:#x}")))
+        let is_write = status & OF_WRITE != 0;
+        match (vector, access, gdb.get("pc")?) {
+            (SVC_VECTOR, Access::Execute, HVC_VECTOR) => Ok(Outcome::Done(0)),
+            (SVC_VECTOR, Access::Read | Access::Write, HVC_VECTOR) if was_done => Ok(Outcome::Done(read)),
+            (FETCH_VECTOR, Access::Execute, HVC_VECTOR) if fault_va == va => Ok(Outcome::Fault(reasons(status)?)),
+            (DATA_VECTOR, Access::Read | Access::Write, HVC_VECTOR)
+                if fault_va == va && is_write == (access == Access::Write) =>
+            {
+                Ok(Outcome::Fault(reasons(status)?))
+            }
+            (vector, _, pc) => {
+                let where_to = format!("went to {vector:#x}, status {status:#x} at {fault_va:#x}, and then {pc:#x}");
+                Err(io::Error::other(format!("{request}: {where_to}")))
             }
         }
     }
 }
 
-/// What the status of a fault says, in PAR and in IFSR: of the first level, and of the second. There is no page where the table does
+/// What the status of a fault says, in DFSR and in IFSR: of the first level, and of the second. There is no page where the table does
 /// not reach.
 fn reasons(status: u64) -> io::Result<Reasons> {
-    match status & 0x1f {
+    match (status >> 6 & 0x10) | status & 0xf {
         0b00101 | 0b00111 => Ok(&[Reason::NotMapped, Reason::OutOfRange]),
         0b01101 | 0b01111 => Ok(&[Reason::NotPermitted]),
         status => Err(io::Error::other(format!("fault status {status:#b}"))),
@@ -182,21 +191,13 @@ impl Walker for Cpu {
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
-        let Request { va, access, privilege, .. } = *request;
-        let way = (ASK_AT..).step_by(ASK_BYTES as usize).zip(ASKS);
-        let way = way.into_iter().find(|(_, (of, by, _))| (*of, *by) == (access, privilege));
-        let Some((at, _)) = way else {
-            return self.execute(va, if privilege == Privilege::User { USER } else { SUPERVISOR });
+        let mode = if request.privilege == Privilege::User { USER } else { SUPERVISOR };
+        let at = match request.access {
+            Access::Read => LOAD_AT,
+            Access::Write => STORE_AT,
+            Access::Execute => request.va,
         };
-        self.asks.gdb.set("r0", va)?;
-        self.asks.gdb.run(at, 3)?;
-        let par = self.asks.gdb.get("r1")?;
-        let inside = if par & 2 == 0 { 0xfff } else { 0xff_ffff };
-        Ok(if par & 1 == 0 {
-            Outcome::Permitted { pa: par & !inside | va & inside }
-        } else {
-            Outcome::Fault(reasons(par >> 1)?)
-        })
+        self.execute(request, at, mode)
     }
 
     fn privileges(&self, _: Access) -> &'static [Privilege] {
@@ -205,12 +206,12 @@ impl Walker for Cpu {
 
     fn instruction(&self) -> Option<&'static [u8]> {
         // It leads back.
-        Some(SVC)
+        Some(&SVC_BYTES)
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {
         // The debugger caches nothing.
-        self.asks.gdb.run(FORGET_AT, 3)
+        self.tries.gdb.run(FORGET_AT, 3)
     }
 
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {

@@ -69,6 +69,11 @@ impl Edu {
         }
     }
 
+    /// Where it sees the memory by which it brings data in and out.
+    pub fn exchange_va(&self) -> u64 {
+        self.exchange.iova
+    }
+
     fn copy(&self, qtest: &mut Qtest, source: u64, destination: u64, bytes: u64, command: u32) -> io::Result<()> {
         qtest.write_u64(self.bar + SOURCE, source)?;
         qtest.write_u64(self.bar + DESTINATION, destination)?;

@@ -41,6 +41,8 @@ pub enum Fault {
     CauseOfGuest,
     /// Clean pages are read-only to fetches.
     CleanIsReadOnly,
+    /// Reasons are those of legacy mode.
+    LegacyCodes,
 }
 
 /// How often each fault was come across.
@@ -161,9 +163,9 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
     KnownFault {
         fault: Fault::CacheAliases,
         letter: 'f',
-        what: "its cache drops address bits from 56 on; it is made to forget around accesses there",
+        what: "its cache drops address bits from 56 on; a page is forgotten before one is asked for that is the same to it",
         shown: Shown::OnPurpose,
-        is_of: |row| row.format.starts_with("riscv_") && row.config.starts_with("IOMMU"),
+        is_of: |row| row.format.starts_with("riscv_64") && row.config.starts_with("IOMMU, Sv57"),
     },
     KnownFault {
         fault: Fault::BeyondMode,
@@ -206,7 +208,7 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
     KnownFault {
         fault: Fault::NotCanonical,
         letter: 'l',
-        what: "translates addresses that are not canonical; they are not tried",
+        what: "translates addresses that are not canonical; reads tell of them",
         shown: Shown::OnPurpose,
         is_of: |row| row.walker.starts_with("KVM"),
     },
@@ -248,6 +250,13 @@ pub const KNOWN_FAULTS: &[KnownFault] = &[
                 && row.config.starts_with("stage 1")
                 && row.config.ends_with("dirty")
         },
+    },
+    KnownFault {
+        fault: Fault::LegacyCodes,
+        letter: 'r',
+        what: "tells the reasons of scalable second stages by the codes of legacy mode, which are taken for them",
+        shown: Shown::ByTheWay,
+        is_of: |row| row.format == "vtdss" && row.config.starts_with("scalable"),
     },
 ];
 

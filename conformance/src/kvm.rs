@@ -1,9 +1,9 @@
 //! x86_64: a virtual CPU of KVM, whose tables the MMU of this computer walks, or the kernel in its place.
 
-use crate::known::Fault;
+use crate::known::{Fault, Met};
 use crate::plan::Window;
 use crate::ram::{LOW_BYTES, Ram};
-use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Told, UNTOLD, Walker};
+use crate::walker::{Access, Outcome, Pages, Privilege, Request, Told, UNTOLD, Walker};
 use generic_pt::{Invalidation, Prot};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_dtable, kvm_regs, kvm_segment, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
@@ -15,9 +15,16 @@ use std::path::Path;
 /// What the tables have to map to itself: the instructions of accesses.
 pub const WINDOW: Window = Window { pa: 0, bytes: 0x4000, prot: Prot::READ.union(Prot::WRITE) };
 
+/// mov rax, [rbx] and mov [rbx], rcx, each with hlt; jmp rbx.
 const READ_AT: u64 = 0x1000;
+const READ: &[u8] = &[0x48, 0x8b, 0x03, 0xf4];
 const WRITE_AT: u64 = 0x1010;
+const WRITE: &[u8] = &[0x48, 0x89, 0x0b, 0xf4];
+const JUMP_AT: u64 = 0x1020;
+const JUMP: &[u8] = &[0xff, 0xe3];
 const HLT: &[u8] = &[0xf4];
+/// In CR2 before an access: no address that is tried.
+const NO_FAULT: u64 = 0xdead_0001;
 
 /// Protection, monitoring of the coprocessor, extension type, numeric error, write protection, paging.
 const CR0: u64 = 0x8001_0033;
@@ -126,6 +133,12 @@ pub struct Vcpu {
     machine: Option<Machine>,
     memory: MmapMut,
     cr3: u64,
+    met: Met,
+}
+
+/// Whether an address is the sign extension of what the guest's levels reach.
+fn is_canonical(va: u64) -> bool {
+    va.cast_signed() << 16 >> 16 == va.cast_signed()
 }
 
 impl Vcpu {
@@ -137,10 +150,16 @@ impl Vcpu {
         if levels != LEVELS {
             return Err(io::Error::other(format!("the library tells of {levels} levels; this guest walks {LEVELS}")));
         }
-        // mov rax, [rbx] and mov [rbx], rcx; hlt.
-        ram.write(READ_AT, &[0x48, 0x8b, 0x03, 0xf4])?;
-        ram.write(WRITE_AT, &[0x48, 0x89, 0x0b, 0xf4])?;
-        Ok(Self { machine: None, memory: ram.low()?, cr3 })
+        for (at, code) in [(READ_AT, READ), (WRITE_AT, WRITE), (JUMP_AT, JUMP)] {
+            ram.write(at, code)?;
+        }
+        Ok(Self { machine: None, memory: ram.low()?, cr3, met: Met::default() })
+    }
+
+    /// What KVM says that an address translates to.
+    fn translated(&mut self, va: u64) -> io::Result<Option<u64>> {
+        let found = self.machine()?.cpu.translate_gva(va)?;
+        Ok((found.valid != 0).then_some(found.physical_address))
     }
 
     fn machine(&mut self) -> io::Result<&mut Machine> {
@@ -203,15 +222,17 @@ impl Drop for Vcpu {
 }
 
 impl Walker for Vcpu {
+    /// KVM translates what is not canonical as if it were: there a read tells.
     fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
-        let found = self.machine().and_then(|machine| Ok(machine.cpu.translate_gva(va)?));
-        Some(found.map(|found| (found.valid != 0).then_some(found.physical_address)))
+        if is_canonical(va) {
+            return Some(self.translated(va));
+        }
+        self.met.count(Fault::NotCanonical);
+        None
     }
 
-    /// KVM translates what is not canonical as if it were.
-    fn reaches(&self, va: u64, _: Option<u64>) -> Reach {
-        let is_canonical = va.cast_signed() << 16 >> 16 == va.cast_signed();
-        if is_canonical { Reach::Asked } else { Reach::Avoided(Fault::NotCanonical) }
+    fn take_met(&mut self) -> Met {
+        self.met.take()
     }
 
     fn avoids(&self) -> Vec<Fault> {
@@ -220,25 +241,37 @@ impl Walker for Vcpu {
 
     fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
         // Not the sign of bit 47.
-        self.translate(pages.data_va | 1 << 48).transpose().map(|found| found.flatten().is_some())
+        self.translated(pages.data_va | 1 << 48).map(|found| found.is_some())
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
         let Request { va, access, value, .. } = *request;
-        let rip = match access {
-            Access::Read => READ_AT,
-            Access::Write => WRITE_AT,
-            Access::Execute => va,
+        // Where it begins, and where it is behind the hlt.
+        let (rip, end) = match access {
+            Access::Read => (READ_AT, READ_AT + READ.len() as u64),
+            Access::Write => (WRITE_AT, WRITE_AT + WRITE.len() as u64),
+            Access::Execute => (JUMP_AT, va.wrapping_add(HLT.len() as u64)),
         };
         let machine = self.machine()?;
+        let mut registers = machine.cpu.get_sregs()?;
+        registers.cr2 = NO_FAULT;
+        machine.cpu.set_sregs(&registers)?;
         machine.cpu.set_regs(&kvm_regs { rip, rbx: va, rcx: value, rflags: RFLAGS, ..Default::default() })?;
         let exit = match machine.cpu.run()? {
-            VcpuExit::Hlt => return Ok(Outcome::Done(machine.cpu.get_regs()?.rax)),
+            VcpuExit::Hlt => {
+                let kvm_regs { rip, rax, .. } = machine.cpu.get_regs()?;
+                if rip == end {
+                    return Ok(Outcome::Done(rax));
+                }
+                Some(format!("Hlt at {rip:#x}"))
+            }
             VcpuExit::Shutdown => None,
             other => Some(format!("{other:?}")),
         };
+        // Of an address that is not canonical it is another exception, without the address.
         let cr2 = machine.cpu.get_sregs()?.cr2;
-        if exit.is_some() || cr2 != va {
+        let expected = if is_canonical(va) { va } else { NO_FAULT };
+        if exit.is_some() || cr2 != expected {
             return Err(io::Error::other(format!("{request}: exit {exit:?}, page fault at {cr2:#x}")));
         }
         // A machine that was shut down starts anew.

@@ -5,7 +5,7 @@ use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, RAM_PA, Xlen, enable_updates, own_bits};
 use crate::vm::{self, Channel, Vm};
-use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker};
+use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
 use std::ops::Range;
@@ -24,9 +24,13 @@ const MPP_SUPERVISOR: u64 = 1 << 11;
 const MPV: u64 = 1 << 39;
 const XLEN_64: u64 = 0xa_0000_0000;
 
-const MRET_AT: u64 = INSTRUCTIONS + 8;
-const HLVX_AT: u64 = INSTRUCTIONS + 12;
-const HFENCE_AT: u64 = INSTRUCTIONS + 16;
+const LOAD_AT: u64 = INSTRUCTIONS;
+const STORE_AT: u64 = INSTRUCTIONS + 4;
+const LOAD_BYTE_AT: u64 = INSTRUCTIONS + 8;
+const STORE_BYTE_AT: u64 = INSTRUCTIONS + 12;
+const MRET_AT: u64 = INSTRUCTIONS + 16;
+const HLVX_AT: u64 = INSTRUCTIONS + 20;
+const HFENCE_AT: u64 = INSTRUCTIONS + 24;
 
 /// Causes of traps: ecall of a guest's user, and of its supervisor; guest page faults.
 const CALL_OF_USER: u64 = 8;
@@ -62,12 +66,10 @@ impl Guest {
         (mode, ppn): (u32, u64),
         ram: &Ram,
     ) -> io::Result<Self> {
-        // hlv.d and hsv.d, or hlv.w and hsv.w: from a1's address to a0, and there from a2; mret.
-        // And hlvx.wu, which reads what can be executed; hfence.gvma of everything.
-        let code: [u32; 5] = match xlen {
-            Xlen::Bits64 => [0x6c05_c573, 0x6ec5_c073, 0x3020_0073, 0x6835_c573, 0x6200_0073],
-            Xlen::Bits32 => [0x6805_c573, 0x6ac5_c073, 0x3020_0073, 0x6835_c573, 0x6200_0073],
-        };
+        // hlv.d and hsv.d, or hlv.w and hsv.w: from a1's address to a0, and there from a2.
+        let (load, store) = if xlen == Xlen::Bits64 { (0x6c05_c573, 0x6ec5_c073) } else { (0x6805_c573, 0x6ac5_c073) };
+        // hlv.bu, hsv.b; mret; hlvx.wu, which reads what can be executed; hfence.gvma of everything.
+        let code = [load, store, 0x6015_c573, 0x62c5_c073, 0x3020_0073, 0x6835_c573, 0x6200_0073];
         ram.write_words(INSTRUCTIONS, &code)?;
         let (name, hgatp, gpa_bits) = match xlen {
             // Two bits more than Sv39, Sv48 and Sv57 have.
@@ -179,12 +181,18 @@ impl Walker for Guest {
         self.permits(prot, Access::Read, Privilege::Supervisor)
     }
 
+    fn widths(&self) -> Widths {
+        Widths::OrOne
+    }
+
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
-        let Request { va, access, privilege, value, .. } = *request;
-        let (at, cause_of_refusal) = match access {
-            Access::Read => (INSTRUCTIONS, LOAD_REFUSED),
-            Access::Write => (INSTRUCTIONS + 4, STORE_REFUSED),
-            Access::Execute => (MRET_AT, FETCH_REFUSED),
+        let Request { va, access, privilege, value, bytes } = *request;
+        let (at, cause_of_refusal) = match (access, bytes) {
+            (Access::Read, 1) => (LOAD_BYTE_AT, LOAD_REFUSED),
+            (Access::Read, _) => (LOAD_AT, LOAD_REFUSED),
+            (Access::Write, 1) => (STORE_BYTE_AT, STORE_REFUSED),
+            (Access::Write, _) => (STORE_AT, STORE_REFUSED),
+            (Access::Execute, _) => (MRET_AT, FETCH_REFUSED),
         };
         let mode = if privilege == Privilege::User { 0 } else { SPVP };
         self.gdb.set("hstatus", if self.xlen == Xlen::Bits64 { mode | VSXL_64 } else { mode })?;

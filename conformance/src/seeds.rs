@@ -21,6 +21,16 @@ pub fn run(seeds: RangeInclusive<u64>, test: impl Fn(u64) -> io::Result<Counts>)
     Ok(counts)
 }
 
+/// The seed of table `n` of a row: rows have others than each other, and the same in each run. The table's place depends on its last
+/// two bits, which are those of `n`.
+pub fn of_row(format: &str, config: &str, n: u64) -> u64 {
+    // FNV-1a.
+    let bytes = [format, " ", config].into_iter().flat_map(str::bytes);
+    let hash =
+        bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    (hash & !3).wrapping_add(n)
+}
+
 /// What a panic says.
 fn message(panic: &(dyn Any + Send)) -> &str {
     let literal = panic.downcast_ref::<&str>().copied();
@@ -36,6 +46,13 @@ mod tests {
             Err(Trouble::Failed(reason)) => reason,
             other => format!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn rows_have_other_seeds_than_each_other() {
+        assert_ne!(of_row("amdv1", "mode 3", 1), of_row("amdv1", "mode 4", 1));
+        assert_eq!([1, 2, 3, 4].map(|n| of_row("amdv1", "mode 3", n) % 4), [1, 2, 3, 0]);
+        assert_eq!(of_row("amdv1", "mode 3", 2), of_row("amdv1", "mode 3", 1) + 1);
     }
 
     #[test]

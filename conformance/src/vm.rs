@@ -40,8 +40,13 @@ pub fn program(name: &str) -> Result<PathBuf, String> {
     match env::var_os(DIRECTORIES) {
         Some(directories) => {
             let shown = directories.to_string_lossy().into_owned();
-            find(name, Some(directories))
-                .ok_or_else(|| format!("no {name} in {DIRECTORIES}={shown}, which is looked at instead of the path"))
+            let what = match env::split_paths(&directories).find(|directory| !directory.is_dir()) {
+                Some(none) => format!(" ({} is no directory)", none.display()),
+                None => String::new(),
+            };
+            find(name, Some(directories)).ok_or_else(|| {
+                format!("no {name} in {DIRECTORIES}={shown}, which is looked at instead of the path{what}")
+            })
         }
         None => find(name, env::var_os("PATH")).ok_or_else(|| {
             format!("no {name} in the path: install it (docs/conformance.md names the packages), or set {DIRECTORIES}")

@@ -83,6 +83,8 @@ pub enum Told {
 pub enum Widths {
     /// Those of the plan.
     OfThePlan,
+    /// Those of the plan, at their multiples; and one, at any address.
+    OrOne,
     /// One to eight, at any address: of a device.
     Any,
 }

@@ -47,10 +47,11 @@ const INVALIDATE_PAGES: u64 = 3 << 60;
 const SIZE: u64 = 1;
 const POINTERS: u64 = 1 << 1;
 
-/// Events: the first word. What IO_PAGE_FAULT is by, and its flags: an interrupt's, the page is there, not permitted.
+/// Events: the first word. What IO_PAGE_FAULT is by, and its flags: an interrupt's, the page is there, a write, not permitted.
 const IO_PAGE_FAULT: u64 = 2;
 const OF_INTERRUPT: u64 = 1 << 51;
 const PRESENT: u64 = 1 << 52;
+const OF_WRITE: u64 = 1 << 53;
 const NO_PERMISSION: u64 = 1 << 54;
 
 /// The IOMMU of a PC.
@@ -161,7 +162,10 @@ impl<'r> Amd<'r> {
             (IO_PAGE_FAULT, flags) if flags == PRESENT | NO_PERMISSION => &[Reason::NotPermitted],
             _ => return Err(io::Error::other(format!("event {what:#x} at {va:#x}"))),
         };
-        Ok(Some(Record { reasons, device: what & 0xffff, va, multiple: 1 }))
+        // Told of pages that are there.
+        let of_page = if what & OF_WRITE == 0 { Access::Read } else { Access::Write };
+        let access = (what & PRESENT != 0).then_some(of_page);
+        Ok(Some(Record { reasons, access, device: what & 0xffff, va, multiple: 1 }))
     }
 
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {

@@ -133,6 +133,11 @@ impl<'r> Board<'r> {
         Ok(Self { _vm: vm, _firmware: firmware, qtest, ram, edu, window, interrupts_mib })
     }
 
+    /// Where the device sees the bytes that it brings data in and out by.
+    pub fn exchange_va(&self) -> u64 {
+        self.edu.exchange_va()
+    }
+
     /// Its window, but for what the device brings data in and out by.
     pub fn around_exchange(&self) -> [Range<u64>; 2] {
         let Window { pa, bytes, .. } = self.window;

@@ -9,6 +9,7 @@ use crate::ram::Ram;
 use crate::riscv::{PAGE_FAULT, Xlen};
 use crate::walker::{Access, Outcome, Pages, Privilege, Reach, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
@@ -60,6 +61,10 @@ const FORGET_SECOND: u64 = 1 | 1 << 7 | 1 << 33 | GSCID << 44;
 const OF_ADDRESS: u64 = 1 << 10;
 const FENCE: u64 = 2;
 
+/// Bytes of a page, as a power of two; and what the model's cache knows of its number: the address up to bit 55.
+const PAGE_LG2: u32 = 12;
+const CACHED_PAGE: u64 = u64::MAX >> (8 + PAGE_LG2);
+
 /// More pages than that are forgotten by forgetting all.
 const MOST_PAGES: u64 = 32;
 
@@ -69,6 +74,8 @@ pub struct Iommu<'r> {
     board: Board<'r>,
     table: Table,
     commands: Queue,
+    /// Of pages that are the same to the cache the one that was asked for last.
+    asked: BTreeMap<u64, u64>,
     met: Met,
 }
 
@@ -79,7 +86,13 @@ impl<'r> Iommu<'r> {
     /// The machine does not work.
     pub fn new(program: &Path, table: Table, ram: &'r Ram) -> io::Result<Self> {
         let board = Board::new(program, &RISCV, &["-cpu", "rv64"], 0, ram)?;
-        let mut iommu = Self { board, table, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16), met: Met::default() };
+        let mut iommu = Self {
+            board,
+            table,
+            commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16),
+            asked: BTreeMap::new(),
+            met: Met::default(),
+        };
         let qtest = &mut iommu.board.qtest;
         let entry_bytes = if qtest.read_u64(CAPABILITIES)? & MSI_FLAT == 0 { 32 } else { 64 };
         let pointer = |mode: u32, ppn: u64| u64::from(mode) << 60 | ppn;
@@ -116,18 +129,19 @@ impl<'r> Iommu<'r> {
         let (what, va) =
             (self.board.ram.read_u64(FAULTS + 32 * last)?, self.board.ram.read_u64(FAULTS + 32 * last + 16)?);
         let cause = what & 0xfff;
+        // Page faults, and guest page faults. They are of one kind for all reasons.
+        let access = match cause {
+            13 | 21 => Access::Read,
+            15 | 23 => Access::Write,
+            _ => return Err(io::Error::other(format!("fault with cause {cause}"))),
+        };
         match (self.table, cause) {
-            // Page faults, of reads and writes; guest page faults. They are of one kind for all reasons.
-            (Table::First(..), 13 | 15) | (Table::Second(..), 21 | 23) => {
-                Ok(Some(Record { reasons: PAGE_FAULT, device: what >> 40, va, multiple: 1 }))
-            }
+            (Table::First(..), 13 | 15) | (Table::Second(..), 21 | 23) => {}
             // Beyond 32 bits a page fault is due, and nothing of a guest is there.
-            (Table::First(Xlen::Bits32, ..), 21 | 23) if va >> 32 != 0 => {
-                self.met.count(Fault::CauseOfGuest);
-                Ok(Some(Record { reasons: PAGE_FAULT, device: what >> 40, va, multiple: 1 }))
-            }
-            _ => Err(io::Error::other(format!("fault with cause {cause}"))),
+            (Table::First(Xlen::Bits32, ..), 21 | 23) if va >> 32 != 0 => self.met.count(Fault::CauseOfGuest),
+            _ => return Err(io::Error::other(format!("fault with cause {cause}, which is the other stage's"))),
         }
+        Ok(Some(Record { reasons: PAGE_FAULT, access: Some(access), device: what >> 40, va, multiple: 1 }))
     }
 
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
@@ -135,19 +149,27 @@ impl<'r> Iommu<'r> {
         self.board.qtest.write_u32(COMMANDS_TAIL, self.commands.index() as u32)
     }
 
-    /// The model's cache takes addresses that differ from bit 56 on for the same: around each of them it forgets all.
+    /// The model's cache takes pages that differ from bit 56 on for the same. If the last of them that was asked for was another
+    /// one, that is forgotten.
     fn forget_aliases(&mut self, va: u64) -> io::Result<()> {
-        if va >> 56 == 0 {
-            return Ok(());
+        let page = va >> PAGE_LG2;
+        match self.asked.insert(page & CACHED_PAGE, page) {
+            Some(before) if before != page => {
+                self.met.count(Fault::CacheAliases);
+                let (va, last) = (page << PAGE_LG2, page << PAGE_LG2 | ((1 << PAGE_LG2) - 1));
+                self.invalidate(&Invalidation { va, last, ..Invalidation::EVERYTHING })
+            }
+            _ => Ok(()),
         }
-        self.met.count(Fault::CacheAliases);
-        self.invalidate(&Invalidation::EVERYTHING)
     }
 }
 
 impl Walker for Iommu<'_> {
     fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
-        self.board.reaches(va, pa)
+        let [page, exchange] = [va, self.board.exchange_va()].map(|va| va >> PAGE_LG2);
+        // By that one comes what the device read at the other.
+        let is_alias = page != exchange && page & CACHED_PAGE == exchange & CACHED_PAGE;
+        if is_alias { Reach::Avoided(Fault::CacheAliases) } else { self.board.reaches(va, pa) }
     }
     fn take_met(&mut self) -> Met {
         self.met.take()
@@ -173,11 +195,10 @@ impl Walker for Iommu<'_> {
     }
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
         self.forget_aliases(request.va)?;
+        self.forget_aliases(request.last_va())?;
         self.take_fault()?;
         let outcome = self.board.access(request)?;
-        let outcome = with_record(request, outcome, self.take_fault()?, edu::REQUESTER);
-        self.forget_aliases(request.va)?;
-        outcome
+        with_record(request, outcome, self.take_fault()?, edu::REQUESTER)
     }
     fn permits(&self, prot: Prot, access: Access, _: Privilege) -> bool {
         crate::riscv::permits(prot, access)

@@ -51,6 +51,11 @@ const FORGET_VA: u64 = 0x12 | VMID << 32 | ASID << 48;
 const FORGET_VMID: u64 = 0x28 | VMID << 32;
 const FORGET_IPA: u64 = 0x2a | VMID << 32;
 const SYNC: u64 = 0x46;
+/// Of the second word of an event: RnW.
+const OF_READ: u64 = 1 << 35;
+/// Of its features: commands of ranges.
+const FEATURES_3: u64 = REGISTERS + 0x0c;
+const RANGES: u32 = 1 << 10;
 /// Bits of its physical addresses, and of the addresses that stage 2 begins with.
 const OUTPUT_BITS: u32 = 44;
 /// So many granules, as a power of two, are the largest range of one command.
@@ -104,6 +109,9 @@ impl<'r> Smmu<'r> {
         qtest.write_u32(STREAMS_CONFIG, STREAMS_LG2)?;
         qtest.write_u64(COMMANDS_BASE, COMMANDS | u64::from(QUEUE_LG2))?;
         qtest.write_u64(EVENTS_BASE, EVENTS | u64::from(QUEUE_LG2))?;
+        if qtest.read_u32(FEATURES_3)? & RANGES == 0 {
+            return Err(io::Error::other("this SMMU has no commands of ranges (IDR3.RIL)"));
+        }
         let control = COMMANDS_ON | EVENTS_ON | TRANSLATE;
         qtest.write_u32(CONTROL, control)?;
         qtest.wait_u32(CONTROL_ACK, |ack| ack == control)?;
@@ -122,14 +130,16 @@ impl<'r> Smmu<'r> {
         qtest.write_u32(EVENTS_CONSUMED, produced)?;
         let last = u64::from(produced.wrapping_sub(1)) % (1 << QUEUE_LG2);
         let event = EVENTS + 32 * last;
-        let (what, va) = (self.board.ram.read_u64(event)?, self.board.ram.read_u64(event + 16)?);
+        let [what, how, va] = [0, 8, 16].map(|offset| self.board.ram.read_u64(event + offset));
+        let (what, va) = (what?, va?);
+        let access = if how? & OF_READ == 0 { Access::Write } else { Access::Read };
         let reasons: Reasons = match what & 0xff {
             // F_TRANSLATION, F_PERMISSION.
             0x10 => &[Reason::NotMapped, Reason::OutOfRange],
             0x13 => &[Reason::NotPermitted],
             other => return Err(io::Error::other(format!("event {other:#x}"))),
         };
-        Ok(Some(Record { reasons, device: what >> 32, va, multiple: 1 }))
+        Ok(Some(Record { reasons, access: Some(access), device: what >> 32, va, multiple: 1 }))
     }
 
     fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
@@ -217,8 +227,10 @@ impl Walker for Smmu<'_> {
                 _ => 0,
             };
             for (va, lg2) in blocks(what.va, what.last) {
-                let hints = granule | level << 8 | leaves_only;
-                self.command(of_range | u64::from(lg2 - granule_lg2) << 20, va | hints)?;
+                let scale = u64::from(lg2 - granule_lg2);
+                // A range of one granule without a level is reserved: it is no range (IHI 0070, 4.4.1.1).
+                let of_granules = if scale == 0 && level == 0 { 0 } else { granule | level << 8 };
+                self.command(of_range | scale << 20, va | of_granules | leaves_only)?;
             }
         } else {
             self.command(of_all, 0)?;

@@ -6,11 +6,13 @@ use super::permits_each;
 use super::queue::Queue;
 use super::record::{Record, with_record};
 use crate::edu;
+use crate::known::{Fault, Met};
 use crate::ram::Ram;
 use crate::vm;
 use crate::walker::{Access, Outcome, Privilege, Reach, Reason, Reasons, Request, Walker, Widths};
 use generic_pt::{Invalidation, Prot};
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 /// Which tables are walked, with what the library tells of them.
@@ -64,6 +66,10 @@ const DONE: u64 = ROOTS + 0x5000;
 const DOMAIN: u64 = 1;
 
 /// Descriptors: the first word. Leaves only is a hint in the second.
+const CONTEXT_CACHE: u64 = 1;
+const PASID_CACHE: u64 = 7;
+const PASID_CACHE_GLOBAL: u64 = 3 << 4;
+const GLOBAL: u64 = 1 << 4;
 const IOTLB: u64 = 2;
 const WAIT: u64 = 5;
 const PASID_IOTLB: u64 = 6;
@@ -82,6 +88,7 @@ pub struct Vtd<'r> {
     record: u64,
     waits: u32,
     enabled: u32,
+    met: Met,
     /// The largest block that one descriptor invalidates, as a power of two in bytes.
     largest_block_lg2: u32,
 }
@@ -104,21 +111,43 @@ impl<'r> Vtd<'r> {
         let board = Board::new(program, &PC, &["-device", &device], 0, ram)?;
         let entry_bytes = if tables.is_scalable() { 32 } else { 16 };
         let descriptors = Queue::new(DESCRIPTORS, DESCRIPTORS_BYTES / entry_bytes, entry_bytes);
-        let mut vtd = Self { board, tables, descriptors, record: 0, waits: 0, enabled: 0, largest_block_lg2: 0 };
+        let mut vtd = Self {
+            board,
+            tables,
+            descriptors,
+            record: 0,
+            waits: 0,
+            enabled: 0,
+            met: Met::default(),
+            largest_block_lg2: 0,
+        };
         let root = vtd.write_entries()?;
         let capabilities = vtd.board.qtest.read_u64(CAPABILITIES)?;
         vtd.record = REGISTERS + 16 * (capabilities >> 24 & 0x3ff);
         vtd.largest_block_lg2 = 12 + (capabilities >> 48 & 0x3f) as u32;
-        vtd.board.qtest.write_u64(ROOT_TABLE, root)?;
         vtd.board.qtest.write_u64(QUEUE, DESCRIPTORS | if tables.is_scalable() { WIDE_DESCRIPTORS } else { 0 })?;
-        for command in [SET_ROOT, QUEUED, TRANSLATE] {
-            vtd.board.qtest.write_u32(GLOBAL_COMMAND, vtd.enabled | command)?;
-            vtd.board.qtest.wait_u32(GLOBAL_STATUS, |status| status & command != 0)?;
-            // Setting the root is done once.
-            vtd.enabled |= command & !SET_ROOT;
+        vtd.command(QUEUED)?;
+        vtd.board.qtest.write_u64(ROOT_TABLE, root)?;
+        vtd.command(SET_ROOT)?;
+        // What is kept of an earlier root is forgotten, in that order (6.6).
+        vtd.queue(CONTEXT_CACHE | GLOBAL, 0)?;
+        if tables.is_scalable() {
+            vtd.queue(PASID_CACHE | PASID_CACHE_GLOBAL, 0)?;
         }
-        vtd.invalidate(&Invalidation::EVERYTHING)?;
+        vtd.queue(IOTLB | GLOBAL, 0)?;
+        vtd.wait()?;
+        vtd.command(TRANSLATE)?;
         Ok(vtd)
+    }
+
+    /// Gives a global command, and returns when it is done.
+    fn command(&mut self, command: u32) -> io::Result<()> {
+        let qtest = &mut self.board.qtest;
+        qtest.write_u32(GLOBAL_COMMAND, self.enabled | command)?;
+        qtest.wait_u32(GLOBAL_STATUS, |status| status & command != 0)?;
+        // Setting the root is done once.
+        self.enabled |= command & !SET_ROOT;
+        Ok(())
     }
 
     /// Writes the way from the device to the table. Returns what the root table's register holds.
@@ -161,8 +190,12 @@ impl<'r> Vtd<'r> {
         qtest.write_u32(self.record + 12, (RECORDED >> 32) as u32)?;
         qtest.write_u32(FAULT_STATUS, OVERFLOW)?;
         let access = if details & OF_READ == 0 { Access::Write } else { Access::Read };
-        let reasons = reasons(self.tables, access, details >> 32 & 0xff)?;
-        Ok(Some(Record { reasons, device: details & 0xffff, va: va & !0xfff, multiple: 0x1000 }))
+        let code = details >> 32 & 0xff;
+        if matches!(self.tables, Tables::Second(..)) && LEGACY_CODES.contains(&code) {
+            self.met.count(Fault::LegacyCodes);
+        }
+        let reasons = reasons(self.tables, access, code)?;
+        Ok(Some(Record { reasons, access: Some(access), device: details & 0xffff, va: va & !0xfff, multiple: 0x1000 }))
     }
 
     /// Returns when all that was queued is done.
@@ -174,10 +207,19 @@ impl<'r> Vtd<'r> {
     }
 }
 
-/// What the reason of a fault says (7.1.3). Second stages have the same for pages that are not there and those without the
-/// permission, one for each access.
+/// Reasons of the second stage of legacy mode: beyond the width; a write; a read. The model has them for scalable mode, too.
+const LEGACY_CODES: RangeInclusive<u64> = 0x04..=0x06;
+
+/// What the reason of a fault says (7.1.3, and of scalable mode its table of conditions: SSS.2, SGN.5 to 7, and those of the first
+/// stage). Second stages of legacy mode have the same for pages that are not there and those without the permission, one for each
+/// access.
 fn reasons(tables: Tables, access: Access, code: u64) -> io::Result<Reasons> {
     match (tables, access, code) {
+        (Tables::Second(..), _, 0x79) => Ok(&[Reason::NotMapped]),
+        (Tables::Second(..), _, 0x84) => Ok(&[Reason::OutOfRange]),
+        (Tables::Second(..), Access::Write, 0x85) | (Tables::Second(..), Access::Read, 0x86) => {
+            Ok(&[Reason::NotPermitted])
+        }
         (Tables::Legacy(..) | Tables::Second(..), Access::Write, 0x05)
         | (Tables::Legacy(..) | Tables::Second(..), Access::Read, 0x06) => {
             Ok(&[Reason::NotMapped, Reason::NotPermitted])
@@ -192,6 +234,9 @@ fn reasons(tables: Tables, access: Access, code: u64) -> io::Result<Reasons> {
 impl Walker for Vtd<'_> {
     fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
         self.board.reaches(va, pa)
+    }
+    fn take_met(&mut self) -> Met {
+        self.met.take()
     }
     fn widths(&self) -> Widths {
         Widths::Any

@@ -19,7 +19,7 @@ struct Byte {
 }
 
 impl<F: Walkers> Scene<'_, '_, F> {
-    /// Around both ends of a mapping: the byte inside, the byte outside, and bytes on both sides at once.
+    /// Around both ends of a mapping: the byte inside, the byte outside, and if the walker can do that bytes on both sides at once.
     pub(super) fn check_transfers(
         &mut self,
         walker: &mut dyn Walker,
@@ -27,9 +27,11 @@ impl<F: Walkers> Scene<'_, '_, F> {
         start: u64,
         mapping: Mapping,
     ) -> io::Result<()> {
-        if walker.widths() == Widths::OfThePlan {
-            return Ok(());
-        }
+        let most = match walker.widths() {
+            Widths::OfThePlan => return Ok(()),
+            Widths::OrOne => 1,
+            Widths::Any => MOST_BYTES as u64,
+        };
         let last = start + (mapping.bytes - 1);
         for (va, bytes) in [
             (start.wrapping_sub(1), 1),
@@ -40,6 +42,9 @@ impl<F: Walkers> Scene<'_, '_, F> {
             (last - 4, 8),
             (last - 6, 7),
         ] {
+            if bytes > most {
+                continue;
+            }
             for access in [Access::Read, Access::Write] {
                 self.transfer(walker, ram, (va, bytes), access)?;
             }

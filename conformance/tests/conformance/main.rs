@@ -15,7 +15,7 @@ use conformance::processor_time;
 use rows::Jobs;
 use std::io;
 use std::num::NonZero;
-use std::process::ExitCode;
+use std::process::{self, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -45,6 +45,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let start = Instant::now();
+    thread::spawn(end_in_time);
     let matrix = jobs.run(arguments.threads());
     let time = start.elapsed();
     // Machines are waited for, so theirs is in it.
@@ -68,6 +69,13 @@ fn main() -> ExitCode {
     let of_processors = processor_time.map_or_else(|error| error.to_string(), |time| format!("{} s", time.as_secs()));
     println!("{} s on {processors} processors (processor time: {of_processors})\n{matrix}", time.as_secs());
     if matrix.disagreements() != 0 || !faults.is_empty() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Ends this program when its time is over. (QEMU is given up when it does not answer; nobody waits for a virtual CPU of KVM.)
+fn end_in_time() {
+    thread::sleep(MOST_TIME);
+    println!("FAILS: it did not end within {} s: the next rows hang", MOST_TIME.as_secs());
+    process::exit(1);
 }
 
 /// What is not as it has to be of all rows, each as a sentence.

@@ -97,7 +97,7 @@ impl Jobs {
         let mut rows = BTreeMap::new();
         let mut matrix = Matrix::default();
         thread::scope(|scope| {
-            for _ in 0..threads.get() {
+            for _ in 0..threads.get().min(self.0.len()) {
                 let (jobs, next, sender) = (&self.0, &next, sender.clone());
                 scope.spawn(move || {
                     while let n = next.fetch_add(1, Ordering::Relaxed)
@@ -139,16 +139,20 @@ impl Job {
         let result = if vm::major(&path).is_ok_and(|major| major < oldest) {
             Err(Trouble::Optional(format!("QEMU has this from {oldest}.0 on")))
         } else {
-            seeds::run(1..=SEEDS, |seed| (self.test)(&path, seed))
+            self.with_seeds(&path)
         };
         (format!("{program} {version}"), result)
+    }
+
+    fn with_seeds(&self, program: &Path) -> Result<Counts, Trouble> {
+        seeds::run(1..=SEEDS, |n| (self.test)(program, seeds::of_row(self.format, &self.config, n)))
     }
 
     #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
     fn on_kvm(&self) -> Result<Counts, Trouble> {
         let host = conformance::kvm::Host::probe();
         host.map_err(|error| Trouble::Optional(format!("KVM does not work here: {error}")))?;
-        seeds::run(1..=SEEDS, |seed| (self.test)(Path::new("/dev/kvm"), seed))
+        self.with_seeds(Path::new("/dev/kvm"))
     }
 }
 
