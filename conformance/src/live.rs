@@ -6,7 +6,7 @@ use crate::known::Fault;
 use crate::matrix::Counts;
 use crate::plan::{FirstTop, Plan};
 use crate::ram::{DATA_BYTES, Ram};
-use crate::scenario::wrong;
+use crate::scenario::{mirrored, wrong};
 use crate::walker::{Access, Outcome, Privilege, Reason, Request, Told, UNTOLD};
 use generic_pt::format::{Common, item_size_lg2};
 use generic_pt::iommu::Walkers;
@@ -86,20 +86,30 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
     /// The device reaches what it must not reach, or the other way round; the library asks for other syncs than it says; or
     /// nothing was ever reached before a sync, so that nothing was shown.
     pub fn check(mut self) -> io::Result<Counts> {
-        // Behind the window.
+        // Behind the window, and if there is an upper half there, too.
         let at = self.table.info().aperture.va + 4 * self.lowest_table;
-        self.pages_with_one_between(at)?;
-        self.a_whole_table(at + self.lowest_table)?;
-        self.a_page_in_the_place_of_a_table(at + 2 * self.lowest_table)?;
+        let has_halves = self.table.common().has(Features::SIGN_EXTEND);
+        for at in [at].into_iter().chain(has_halves.then(|| mirrored(at, 4 * self.lowest_table))) {
+            self.shows(|live| live.pages_with_one_between(at))?;
+            self.shows(|live| live.a_whole_table(at + live.lowest_table))?;
+            self.shows(|live| live.a_page_in_the_place_of_a_table(at + 2 * live.lowest_table))?;
+        }
         if self.top == FirstTop::Grows {
             self.higher_tops(at + 3 * self.lowest_table)?;
         }
         let met = self.domain.driver.walker()?.take_met();
         self.counts.met += met;
-        if self.counts.stale == 0 {
-            return Err(wrong("the walker caches nothing, so this shows nothing".to_owned()));
-        }
         Ok(self.counts)
+    }
+
+    /// Does a part of it, in which something has to be reached before its sync: else nothing was shown.
+    fn shows(&mut self, part: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
+        let before = self.counts.stale;
+        part(self)?;
+        if self.counts.stale == before {
+            return Err(wrong("the walker reached nothing before its sync, so this shows nothing".to_owned()));
+        }
+        Ok(())
     }
 
     /// Two pages are unmapped into one gather; the one between stays.

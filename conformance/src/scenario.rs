@@ -67,6 +67,11 @@ enum Choice {
     Random,
 }
 
+/// Where as many bytes are in the other half: the halves mirror each other.
+pub(crate) fn mirrored(va: u64, bytes: u64) -> u64 {
+    (!va).wrapping_sub(bytes - 1)
+}
+
 /// A disagreement.
 pub(crate) fn wrong(what: String) -> io::Error {
     io::Error::other(what)
@@ -195,8 +200,7 @@ impl<'d, 'r, F: Walkers> Scene<'d, 'r, F> {
             }
         }
         if self.table.common().has(generic_pt::Features::SIGN_EXTEND) && self.rng.below(2) == 0 {
-            // The halves mirror each other.
-            va = (!va).wrapping_sub(bytes - 1);
+            va = mirrored(va, bytes);
         }
         let prot = self.rng.one_of(&PROTECTIONS);
         let pa = if let Some(area) = area {

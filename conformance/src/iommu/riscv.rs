@@ -65,8 +65,8 @@ const FENCE: u64 = 2;
 const PAGE_LG2: u32 = 12;
 const CACHED_PAGE: u64 = u64::MAX >> (8 + PAGE_LG2);
 
-/// More pages than that are forgotten by forgetting all.
-const MOST_PAGES: u64 = 32;
+/// More pages than that are forgotten by forgetting all: those of a table of the lowest level are not.
+const MOST_PAGES: u64 = 1024;
 
 /// The IOMMU of a RISC-V machine.
 #[derive(Debug)]
@@ -144,9 +144,14 @@ impl<'r> Iommu<'r> {
         Ok(Some(Record { reasons: PAGE_FAULT, access: Some(access), device: what >> 40, va, multiple: 1 }))
     }
 
-    fn command(&mut self, first: u64, second: u64) -> io::Result<()> {
-        self.commands.put(self.board.ram, [first, second])?;
-        self.board.qtest.write_u32(COMMANDS_TAIL, self.commands.index() as u32)
+    /// Gives commands, no more than the queue holds, and returns when they are done.
+    fn command(&mut self, commands: &[[u64; 2]]) -> io::Result<()> {
+        for words in commands.iter().chain([&[FENCE, 0]]) {
+            self.commands.put(self.board.ram, *words)?;
+        }
+        let tail = self.commands.index() as u32;
+        self.board.qtest.write_u32(COMMANDS_TAIL, tail)?;
+        self.board.qtest.wait_u32(COMMANDS_HEAD, |head| head == tail)
     }
 
     /// The model's cache takes pages that differ from bit 56 on for the same. If the last of them that was asked for was another
@@ -205,15 +210,11 @@ impl Walker for Iommu<'_> {
     }
     fn invalidate(&mut self, what: &Invalidation) -> io::Result<()> {
         let of = if matches!(self.table, Table::First(..)) { FORGET_FIRST } else { FORGET_SECOND };
-        if (what.last - what.va) >> 12 < MOST_PAGES {
-            for va in (what.va..=what.last).step_by(0x1000) {
-                self.command(of | OF_ADDRESS, va >> 12 << 10)?;
-            }
-        } else {
-            self.command(of, 0)?;
+        if (what.last - what.va) >> PAGE_LG2 >= MOST_PAGES {
+            return self.command(&[[of, 0]]);
         }
-        self.command(FENCE, 0)?;
-        let tail = self.commands.index() as u32;
-        self.board.qtest.wait_u32(COMMANDS_HEAD, |head| head == tail)
+        let pages = (what.va..=what.last).step_by(1 << PAGE_LG2);
+        let commands: Vec<_> = pages.map(|va| [of | OF_ADDRESS, va >> PAGE_LG2 << 10]).collect();
+        commands.chunks(1 << (QUEUE_LG2 - 1)).try_for_each(|commands| self.command(commands))
     }
 }

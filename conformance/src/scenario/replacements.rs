@@ -2,7 +2,7 @@
 
 use super::accesses::Place;
 use super::untouched::Untouched;
-use super::{Mapping, Scene, wrong};
+use super::{Mapping, Scene, mirrored, wrong};
 use crate::cells::PROTECTIONS;
 use crate::known::KNOWN_FAULTS;
 use crate::leaves::{Extent, Halves, NoRoom};
@@ -10,7 +10,7 @@ use crate::ram::{DATA_BYTES, Ram};
 use crate::walker::{Access, Outcome, Pages, Privilege, Reason, Request};
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::Walkers;
-use generic_pt::{GatherMode, Prot, VaRange};
+use generic_pt::{Features, GatherMode, Prot, VaRange};
 use std::io;
 use std::ops::Range;
 
@@ -40,11 +40,13 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let of_machine = self.table.info().page_sizes;
         self.counts.leaves.leave_out(of_machine & !self.plan.sizes, NoRoom::Machine);
         for size in self.sizes() {
-            match self.va_for(size).and_then(|va| Ok((va, self.sights_of(ram, size)?))) {
-                Ok((va, (extent, sights))) => {
+            match self.vas_for(size).and_then(|vas| Ok((vas, self.sights_of(ram, size)?))) {
+                Ok((vas, (extent, sights))) => {
                     self.counts.leaves.claim(size, Self::is_above(size), extent);
-                    for sight in sights {
-                        self.replace_by(ram, size, va, &sight)?;
+                    for va in vas {
+                        for sight in &sights {
+                            self.replace_by(ram, size, va, sight)?;
+                        }
                     }
                 }
                 Err(reason) => self.counts.leaves.leave_out(size, reason),
@@ -67,13 +69,15 @@ impl<F: Walkers> Scene<'_, '_, F> {
         (0..=F::GEOMETRY.max_top_level).any(|level| 1 << item_size_lg2::<F>(level) == size)
     }
 
-    /// Where a leaf of that size can be: behind the window.
-    fn va_for(&self, size: u64) -> Result<u64, NoRoom> {
+    /// Where a leaf of that size can be: behind the window, and if there is an upper half there, too.
+    fn vas_for(&self, size: u64) -> Result<Vec<u64>, NoRoom> {
         let aperture = self.table.info().aperture;
         // Aligned, and not at the first VA even without a window.
         let va = aperture.va.checked_add(self.plan.window.bytes.max(1).next_multiple_of(size));
         let fits = |va: &u64| aperture.last.checked_sub(*va).is_some_and(|rest| rest >= size - 1);
-        va.filter(fits).ok_or(NoRoom::Va)
+        let va = va.filter(fits).ok_or(NoRoom::Va)?;
+        let has_halves = self.table.common().has(Features::SIGN_EXTEND);
+        Ok([va].into_iter().chain(has_halves.then(|| mirrored(va, size))).collect())
     }
 
     /// What leaves of that size can show of the data: as many of them as there have to be so that of several items those in both
