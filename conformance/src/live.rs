@@ -9,7 +9,7 @@ use crate::ram::{DATA_BYTES, Ram};
 use crate::scenario::{mirrored, wrong};
 use crate::walker::{Access, Outcome, Privilege, Reason, Request, Told, UNTOLD};
 use generic_pt::format::{Common, item_size_lg2};
-use generic_pt::iommu::Walkers;
+use generic_pt::iommu::{Gather, Walkers};
 use generic_pt::{Features, GatherMode, Invalidation, LevelSet, Prot, PtIommu, VaRange};
 use std::io;
 
@@ -24,6 +24,13 @@ struct Removed {
     table_levels: LevelSet,
     /// How many tables.
     tables: u64,
+}
+
+/// What a device finds where something was unmapped and not synced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    OldPage,
+    Nothing,
 }
 
 const PAGES: Removed = Removed { leaf_levels: LevelSet::of(0), table_levels: LevelSet::NONE, tables: 0 };
@@ -89,27 +96,18 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         // Behind the window, and if there is an upper half there, too.
         let at = self.table.info().aperture.va + 4 * self.lowest_table;
         let has_halves = self.table.common().has(Features::SIGN_EXTEND);
-        for at in [at].into_iter().chain(has_halves.then(|| mirrored(at, 4 * self.lowest_table))) {
-            self.shows(|live| live.pages_with_one_between(at))?;
-            self.shows(|live| live.a_whole_table(at + live.lowest_table))?;
-            self.shows(|live| live.a_page_in_the_place_of_a_table(at + 2 * live.lowest_table))?;
+        for at in [at].into_iter().chain(has_halves.then(|| mirrored(at, 8 * self.lowest_table))) {
+            self.pages_with_one_between(at)?;
+            self.a_whole_table(at + self.lowest_table)?;
+            self.a_page_in_the_place_of_a_table(at + 2 * self.lowest_table)?;
+            self.tables_and_a_page(at + 4 * self.lowest_table)?;
         }
         if self.top == FirstTop::Grows {
-            self.higher_tops(at + 3 * self.lowest_table)?;
+            self.higher_tops(at + 8 * self.lowest_table)?;
         }
         let met = self.domain.driver.walker()?.take_met();
         self.counts.met += met;
         Ok(self.counts)
-    }
-
-    /// Does a part of it, in which something has to be reached before its sync: else nothing was shown.
-    fn shows(&mut self, part: impl FnOnce(&mut Self) -> io::Result<()>) -> io::Result<()> {
-        let before = self.counts.stale;
-        part(self)?;
-        if self.counts.stale == before {
-            return Err(wrong("the walker reached nothing before its sync, so this shows nothing".to_owned()));
-        }
-        Ok(())
     }
 
     /// Two pages are unmapped into one gather; the one between stays.
@@ -121,26 +119,25 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         }
         let mut gather = self.table.gather(GatherMode::Immediate);
         self.domain.driver.take_told();
-        for (va, n) in [(first, 0), (last, 2)] {
-            if self.table.unmap_range(va, self.granule, &mut gather) != self.granule {
-                return Err(wrong(format!("unmap of {va:#x} did not remove one page")));
-            }
-            self.may_reach(va, self.data_pa(n))?;
-        }
         let of = |va, last_va| VaRange { va, last: last_va + (self.granule - 1) };
         let no_gaps = self.table.common().has(Features::FLUSH_RANGE_NO_GAPS);
         let (early, late) =
             if no_gaps { (vec![of(first, first)], vec![of(last, last)]) } else { (vec![], vec![of(first, last)]) };
+        self.unmap_page(first, &mut gather)?;
+        self.was_told(&[], PAGES)?;
+        self.still_reaches(first, self.data_pa(0))?;
+        self.unmap_page(last, &mut gather)?;
         self.was_told(&early, PAGES)?;
         if no_gaps {
-            // What comes next is not adjacent, so it was synced before.
+            // What came next is not adjacent, so it was synced before.
             self.misses(first)?;
             // Nobody asked for that one to be forgotten.
-            let stale = self.counts.stale;
-            self.may_reach(last, self.data_pa(2))?;
-            if self.counts.stale == stale {
+            if self.reaches_or_misses(last, self.data_pa(2))? == Seen::Nothing {
                 self.counts.met.count(Fault::ForgetsDomain);
             }
+        } else {
+            self.still_reaches(first, self.data_pa(0))?;
+            self.still_reaches(last, self.data_pa(2))?;
         }
         gather.sync();
         self.was_told(&late, PAGES)?;
@@ -168,8 +165,9 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         if removed != self.lowest_table {
             return Err(wrong(format!("unmap at {at:#x} removed {removed:#x} of {:#x} bytes", self.lowest_table)));
         }
+        self.was_told(&[], PAGES)?;
         for (va, pa) in places {
-            self.may_reach(va, pa)?;
+            self.still_reaches(va, pa)?;
         }
         gather.sync();
         self.was_told(
@@ -208,11 +206,52 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         if self.table.unmap_range(at, bytes, &mut gather) != bytes {
             return Err(wrong(format!("unmap of {at:#x} did not remove one page of {bytes:#x} bytes")));
         }
-        self.may_reach(at + first, pa + first)?;
+        self.still_reaches(at + first, pa + first)?;
         gather.sync();
         let page = Removed { leaf_levels: LevelSet::of(1), table_levels: LevelSet::NONE, tables: 0 };
         self.was_told(&[range], page)?;
         self.misses(at + first)
+    }
+
+    /// Two tables full of pages go at once with a large page: several levels in one sync.
+    fn tables_and_a_page(&mut self, at: u64) -> io::Result<()> {
+        let (bytes, pages) = (self.lowest_table, 2 * self.lowest_table / self.granule);
+        for n in 0..pages {
+            self.map(at + n * self.granule, self.data_pa(n))?;
+        }
+        // The data are a part of what it leads to, or the other way round.
+        let large_pa = self.ram.data_pa() & !(bytes - 1);
+        let large_va = at + 2 * bytes;
+        let map = self.table.map_range(large_va, large_pa, bytes, PROT);
+        map.map_err(|error| wrong(format!("map at {large_va:#x}: {error}")))?;
+        let inside = self.ram.data_pa() - large_pa;
+        let first_of_second = pages / 2;
+        let places =
+            [0, first_of_second - 1, first_of_second, pages - 1].map(|n| (at + n * self.granule, self.data_pa(n)));
+        let places: Vec<_> = places.into_iter().chain([(large_va + inside, large_pa + inside)]).collect();
+        for (va, pa) in &places {
+            self.reaches(*va, *pa)?;
+        }
+        let mut gather = self.table.gather(GatherMode::Immediate);
+        self.domain.driver.take_told();
+        let removed = self.table.unmap_range(at, 3 * bytes, &mut gather);
+        if removed != 3 * bytes {
+            return Err(wrong(format!("unmap at {at:#x} removed {removed:#x} of {:#x} bytes", 3 * bytes)));
+        }
+        self.was_told(&[], PAGES)?;
+        for (va, pa) in &places {
+            self.still_reaches(*va, *pa)?;
+        }
+        gather.sync();
+        let leaf_levels = LevelSet::of(0).union(LevelSet::of(1));
+        self.was_told(
+            &[VaRange { va: at, last: at + (3 * bytes - 1) }],
+            Removed { leaf_levels, table_levels: LevelSet::of(1), tables: 2 },
+        )?;
+        for (va, _) in &places {
+            self.misses(*va)?;
+        }
+        Ok(())
     }
 
     /// Maps beyond the top, while the device uses the one that there is: each needs one level more, up to the highest. After each
@@ -259,6 +298,13 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         map.map_err(|error| wrong(format!("map of {va:#x} to {pa:#x}: {error}")))
     }
 
+    fn unmap_page(&mut self, va: u64, gather: &mut Gather<F, &'d VmDomain<'r>>) -> io::Result<()> {
+        match self.table.unmap_range(va, self.granule, gather) {
+            removed if removed == self.granule => Ok(()),
+            removed => Err(wrong(format!("unmap of {va:#x} removed {removed:#x} bytes, and not one page"))),
+        }
+    }
+
     /// What the device reads. Memory holds its own addresses.
     fn read(&mut self, va: u64) -> io::Result<Outcome> {
         let request =
@@ -276,13 +322,23 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         }
     }
 
+    /// After an unmap and before its sync the old page: else what comes after the sync shows nothing.
+    fn still_reaches(&mut self, va: u64, pa: u64) -> io::Result<()> {
+        match self.reaches_or_misses(va, pa)? {
+            Seen::OldPage => Ok(()),
+            Seen::Nothing => Err(wrong(format!(
+                "{va:#x} was unmapped and not synced, and the device does not reach it any more, so this shows nothing"
+            ))),
+        }
+    }
+
     /// After an unmap and before its sync: the old page, or nothing.
-    fn may_reach(&mut self, va: u64, pa: u64) -> io::Result<()> {
+    fn reaches_or_misses(&mut self, va: u64, pa: u64) -> io::Result<Seen> {
         match self.read(va)? {
-            Outcome::Fault(_) => Ok(()),
+            Outcome::Fault(_) => Ok(Seen::Nothing),
             Outcome::Done(found) if found == pa => {
                 self.counts.stale += 1;
-                Ok(())
+                Ok(Seen::OldPage)
             }
             other => Err(wrong(format!("{va:#x} was mapped to {pa:#x}, and the device finds {other}"))),
         }

@@ -101,9 +101,9 @@ impl<'r> Smmu<'r> {
         let board = Board::new(program, &ARM, &[&["-cpu", "max"], second].concat(), first_va, ram)?;
         let space = if vm::major(program)? < 10 { Space::Narrow } else { Space::Whole };
         let mut smmu = Self { board, stage, space, granule_lg2, commands: Queue::new(COMMANDS, 1 << QUEUE_LG2, 16) };
-        ram.write_u64s(STREAMS + 64 * edu::REQUESTER, &stream_entry(stage, ttb, tcr))?;
+        ram.write_u64s(STREAMS + 64 * edu::REQUESTER, &stream_entry(stage, ttb, tcr)?)?;
         // The same table in both halves: one of them is switched off.
-        ram.write_u64s(CONTEXT, &[context(tcr), ttb, ttb, mair])?;
+        ram.write_u64s(CONTEXT, &[if stage == Stage::Second { 0 } else { context(tcr)? }, ttb, ttb, mair])?;
         let qtest = &mut smmu.board.qtest;
         qtest.write_u64(STREAMS_BASE, STREAMS)?;
         qtest.write_u32(STREAMS_CONFIG, STREAMS_LG2)?;
@@ -137,6 +137,8 @@ impl<'r> Smmu<'r> {
             // F_TRANSLATION, F_PERMISSION.
             0x10 => &[Reason::NotMapped, Reason::OutOfRange],
             0x13 => &[Reason::NotPermitted],
+            // F_ADDR_SIZE, which is due of addresses beyond those of stage 2 (3.4).
+            0x11 => &[Reason::OutOfRange],
             other => return Err(io::Error::other(format!("event {other:#x}"))),
         };
         Ok(Some(Record { reasons, access: Some(access), device: what >> 32, va, multiple: 1 }))
@@ -154,24 +156,38 @@ impl<'r> Smmu<'r> {
     }
 }
 
+/// That no bit is set but these, which have a place: another one would be lost.
+fn only(tcr: u64, bits: u64) -> io::Result<()> {
+    match tcr & !bits {
+        0 => Ok(()),
+        others => Err(io::Error::other(format!("the library tells TCR {tcr:#x}: {others:#x} has no place in an SMMU"))),
+    }
+}
+
 /// Words of a stream table entry.
-fn stream_entry(stage: Stage, ttb: u64, tcr: u64) -> [u64; 4] {
+fn stream_entry(stage: Stage, ttb: u64, tcr: u64) -> io::Result<[u64; 4]> {
     const VALID: u64 = 1;
     const STAGE_1: u64 = 5 << 1;
     const STAGE_2: u64 = 6 << 1;
     const AARCH64: u64 = 1 << 51;
     const RECORD_FAULTS: u64 = 1 << 58;
+    /// T0SZ, SL0, IRGN0, ORGN0, SH0, TG0, PS; and of VTCR_EL2 a bit that is always set.
+    const IN_PLACE: u64 = 0x7_ffff;
+    const RES1: u64 = 1 << 31;
     if stage == Stage::Second {
-        [VALID | STAGE_2, 0, VMID | (tcr & 0x7_ffff) << 32 | AARCH64 | RECORD_FAULTS, ttb]
+        only(tcr, IN_PLACE | RES1)?;
+        Ok([VALID | STAGE_2, 0, VMID | (tcr & IN_PLACE) << 32 | AARCH64 | RECORD_FAULTS, ttb])
     } else {
-        [VALID | STAGE_1 | CONTEXT, 0, VMID, 0]
+        Ok([VALID | STAGE_1 | CONTEXT, 0, VMID, 0])
     }
 }
 
 /// The first word of a context descriptor, from TCR_EL1.
-fn context(tcr: u64) -> u64 {
+fn context(tcr: u64) -> io::Result<u64> {
     // What is in place: T0SZ, IR0, OR0, SH0; T1SZ, IR1, OR1, SH1; IPS.
-    let in_place = tcr & (0x3f | 0x3f << 8 | 0x3f << 16 | 0x3f << 24 | 7 << 32);
+    const IN_PLACE: u64 = 0x3f | 0x3f << 8 | 0x3f << 16 | 0x3f << 24 | 7 << 32;
+    only(tcr, IN_PLACE | 3 << 14 | 3 << 30 | 1 << 7 | 1 << 23)?;
+    let in_place = tcr & IN_PLACE;
     // TG0 and TG1, EPD0 and EPD1.
     let moved = (tcr >> 14 & 3) << 6 | (tcr >> 30 & 3) << 22 | (tcr >> 7 & 1) << 14 | (tcr >> 23 & 1) << 30;
     const VALID: u64 = 1 << 31;
@@ -179,7 +195,7 @@ fn context(tcr: u64) -> u64 {
     // Faults are recorded, and abort; the ASID is not shared.
     const FAULTS: u64 = 0b11 << 45;
     const ASID_SET: u64 = 1 << 47;
-    in_place | moved | VALID | AARCH64 | FAULTS | ASID_SET | ASID << 48
+    Ok(in_place | moved | VALID | AARCH64 | FAULTS | ASID_SET | ASID << 48)
 }
 
 impl Walker for Smmu<'_> {
