@@ -190,7 +190,9 @@ pub fn check_live<F: Walkers>(
     let table = PtIommu::<F, _>::new(&domain, config).map_err(io::Error::other)?;
     let live = Live::new(&domain, table, &plan, &ram)?;
     domain.driver.attach(machine(&ram, live.hw_info())?, info_of::<F>(*live.common()));
-    live.check().map_err(|error| with_messages(error, &ram))
+    let told = format!("the library told, in hexadecimal: {:x?}", live.hw_info());
+    let counts = live.check().map_err(|error| io::Error::other(format!("{error}. {told}")));
+    counts.map_err(|error| with_messages(error, &ram))
 }
 
 /// What the library says of every top of that table.
