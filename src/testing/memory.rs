@@ -166,11 +166,13 @@ impl fmt::Debug for TestMemory {
     }
 }
 
-// SAFETY: pages are cut from a block that is exclusively this memory's, at offsets that are multiples of their size, and
-// never overlap: each offset is either not used yet, in the list of freed pages of one size, or live (checked at `free`).
-// They are written (zero where asked for) before they are handed out. The base is aligned to the block's size, so physical
-// addresses are aligned to the page's size, and the block's pointer is aligned to 4096, so pointers are to 8. `at_pa`
-// inverts `pa_of` with the provenance of the block.
+// Pages are cut from a block that is exclusively this memory's, at offsets that are multiples of their size, and never
+// overlap: each offset is either not used yet, in the list of freed pages of one size, or live (checked at `free`). They are
+// written (zero where asked for) before they are handed out. The base is aligned to the block's size, so physical addresses
+// are aligned to the page's size, and the block's pointer is aligned to 4096, so pointers are to 8.
+//
+// SAFETY: so a page that is handed out is nobody else's, aligned and written; `at_pa` inverts `pa_of` with the provenance of
+// the block.
 unsafe impl TableMemory for TestMemory {
     fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {
         let size_lg2 = request.size_lg2.max(MIN_LG2);
