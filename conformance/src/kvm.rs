@@ -3,7 +3,7 @@
 use crate::known::{Fault, Met};
 use crate::plan::Window;
 use crate::ram::{LOW_BYTES, Ram};
-use crate::walker::{Access, Outcome, Pages, Privilege, Request, Told, UNTOLD, Walker};
+use crate::walker::{Access, Outcome, Privilege, Reason, Reasons, Request, Walker};
 use generic_pt::{Invalidation, Prot};
 use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_dtable, kvm_regs, kvm_segment, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
@@ -23,6 +23,17 @@ const WRITE: &[u8] = &[0x48, 0x89, 0x0b, 0xf4];
 const JUMP_AT: u64 = 0x1020;
 const JUMP: &[u8] = &[0xff, 0xe3];
 const HLT: &[u8] = &[0xf4];
+/// The handler of vector `n` is at `HANDLERS + 16 * n`, and is a hlt; the gates, of 16 bytes each, are behind them.
+const HANDLERS: u64 = 0x1800;
+const GATES: u64 = 0x2000;
+const STACK: u64 = 0x3ff0;
+const PAGE_FAULT: u64 = 14;
+const GENERAL_PROTECTION: u64 = 13;
+/// Descriptors, which a gate reads: of 64-bit code, and of data.
+const DESCRIPTORS: u64 = 0x2800;
+const CODE_DESCRIPTOR: u64 = 1;
+const DATA_DESCRIPTOR: u64 = 2;
+const CODE: u16 = 8 * CODE_DESCRIPTOR as u16;
 /// In CR2 before an access: no address that is tried.
 const NO_FAULT: u64 = 0xdead_0001;
 
@@ -127,13 +138,26 @@ struct Machine {
 
 /// A virtual CPU with a table.
 #[derive(Debug)]
-pub struct Vcpu {
+pub struct Vcpu<'r> {
     /// None after an invalidation: KVM may have made tables of its own from those of the guest, which follow what the guest
     /// writes, but not what another writes into its memory.
     machine: Option<Machine>,
     memory: MmapMut,
     cr3: u64,
+    ram: &'r Ram,
     met: Met,
+}
+
+/// What the error code of a page fault says, which has to tell a write, too. (Fetches are not told from reads without NX.)
+fn reasons(request: &Request, code: u64) -> io::Result<Reasons> {
+    const PRESENT: u64 = 1;
+    const OF_WRITE: u64 = 1 << 1;
+    let tried = if request.access == Access::Write { OF_WRITE } else { 0 };
+    match code ^ tried {
+        PRESENT => Ok(&[Reason::NotPermitted]),
+        0 => Ok(&[Reason::NotMapped]),
+        _ => Err(io::Error::other(format!("{request}: page fault with error code {code:#x}"))),
+    }
 }
 
 /// Whether an address is the sign extension of what the guest's levels reach.
@@ -141,19 +165,28 @@ fn is_canonical(va: u64) -> bool {
     va.cast_signed() << 16 >> 16 == va.cast_signed()
 }
 
-impl Vcpu {
+impl<'r> Vcpu<'r> {
     /// A virtual CPU with a table of so many levels, on a RAM that begins at 0.
     ///
     /// # Errors
     /// There are not four levels: not every KVM gives its guests more.
-    pub fn new(cr3: u64, levels: u32, ram: &Ram) -> io::Result<Self> {
+    pub fn new(cr3: u64, levels: u32, ram: &'r Ram) -> io::Result<Self> {
         if levels != LEVELS {
             return Err(io::Error::other(format!("the library tells of {levels} levels; this guest walks {LEVELS}")));
         }
         for (at, code) in [(READ_AT, READ), (WRITE_AT, WRITE), (JUMP_AT, JUMP)] {
             ram.write(at, code)?;
         }
-        Ok(Self { machine: None, memory: ram.low()?, cr3, met: Met::default() })
+        for (n, descriptor) in [(CODE_DESCRIPTOR, 0x00af_9b00_0000_ffff), (DATA_DESCRIPTOR, 0x00cf_9300_0000_ffff)] {
+            ram.write_u64s(DESCRIPTORS + 8 * n, &[descriptor])?;
+        }
+        for vector in [GENERAL_PROTECTION, PAGE_FAULT] {
+            let handler = HANDLERS + 16 * vector;
+            ram.write(handler, HLT)?;
+            // Of 64-bit code, present, without a stack of its own; the handler is below 64 KiB.
+            ram.write_u64s(GATES + 16 * vector, &[handler | u64::from(CODE) << 16 | 0x8e << 40, 0])?;
+        }
+        Ok(Self { machine: None, memory: ram.low()?, cr3, ram, met: Met::default() })
     }
 
     /// What KVM says that an address translates to.
@@ -188,7 +221,7 @@ impl Vcpu {
         Ok(machine)
     }
 
-    /// Paging on, and no interrupt descriptors: what is refused shuts the machine down.
+    /// Paging on, and gates for what is refused.
     fn reset(&self, machine: &Machine) -> io::Result<()> {
         let mut registers = machine.cpu.get_sregs()?;
         let data = kvm_segment {
@@ -198,50 +231,45 @@ impl Vcpu {
             db: 1,
             g: 1,
             limit: u32::MAX,
-            selector: 0x10,
+            selector: 8 * DATA_DESCRIPTOR as u16,
             ..Default::default()
         };
-        let code = kvm_segment { type_: 11, db: 0, l: 1, selector: 0x08, ..data };
+        let code = kvm_segment { type_: 11, db: 0, l: 1, selector: CODE, ..data };
         registers.cs = code;
         for segment in [&mut registers.ds, &mut registers.es, &mut registers.fs, &mut registers.gs, &mut registers.ss] {
             *segment = data;
         }
         registers.tr = kvm_segment { type_: 11, present: 1, limit: 0x67, ..Default::default() };
-        registers.idt = kvm_dtable::default();
+        registers.idt = kvm_dtable { base: GATES, limit: (16 * (PAGE_FAULT + 1) - 1) as u16, ..Default::default() };
+        registers.gdt =
+            kvm_dtable { base: DESCRIPTORS, limit: 8 * (DATA_DESCRIPTOR as u16 + 1) - 1, ..Default::default() };
         (registers.cr0, registers.cr3, registers.cr4, registers.efer) = (CR0, self.cr3, CR4_PAE, EFER);
         machine.cpu.set_sregs(&registers)?;
         Ok(())
     }
 }
 
-impl Drop for Vcpu {
+impl Drop for Vcpu<'_> {
     fn drop(&mut self) {
         // Before its memory.
         self.machine = None;
     }
 }
 
-impl Walker for Vcpu {
-    /// KVM translates what is not canonical as if it were: there a read tells.
+impl Walker for Vcpu<'_> {
+    /// Some KVM translate what is not canonical as if it were: there a read tells.
     fn translate(&mut self, va: u64) -> Option<io::Result<Option<u64>>> {
-        if is_canonical(va) {
-            return Some(self.translated(va));
+        match self.translated(va) {
+            Ok(Some(_)) if !is_canonical(va) => {
+                self.met.count(Fault::NotCanonical);
+                None
+            }
+            found => Some(found),
         }
-        self.met.count(Fault::NotCanonical);
-        None
     }
 
     fn take_met(&mut self) -> Met {
         self.met.take()
-    }
-
-    fn avoids(&self) -> Vec<Fault> {
-        vec![Fault::NotCanonical]
-    }
-
-    fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
-        // Not the sign of bit 47.
-        self.translated(pages.data_va | 1 << 48).map(|found| found.is_some())
     }
 
     fn access(&mut self, request: &Request) -> io::Result<Outcome> {
@@ -256,36 +284,29 @@ impl Walker for Vcpu {
         let mut registers = machine.cpu.get_sregs()?;
         registers.cr2 = NO_FAULT;
         machine.cpu.set_sregs(&registers)?;
-        machine.cpu.set_regs(&kvm_regs { rip, rbx: va, rcx: value, rflags: RFLAGS, ..Default::default() })?;
-        let exit = match machine.cpu.run()? {
-            VcpuExit::Hlt => {
-                let kvm_regs { rip, rax, .. } = machine.cpu.get_regs()?;
-                if rip == end {
-                    return Ok(Outcome::Done(rax));
-                }
-                Some(format!("Hlt at {rip:#x}"))
-            }
-            VcpuExit::Shutdown => None,
-            other => Some(format!("{other:?}")),
-        };
-        // Of an address that is not canonical it is another exception, without the address.
-        let cr2 = machine.cpu.get_sregs()?.cr2;
-        let expected = if is_canonical(va) { va } else { NO_FAULT };
-        if exit.is_some() || cr2 != expected {
-            return Err(io::Error::other(format!("{request}: exit {exit:?}, page fault at {cr2:#x}")));
+        let started = kvm_regs { rip, rbx: va, rcx: value, rsp: STACK, rflags: RFLAGS, ..Default::default() };
+        machine.cpu.set_regs(&started)?;
+        let exit = machine.cpu.run()?;
+        if !matches!(exit, VcpuExit::Hlt) {
+            return Err(io::Error::other(format!("{request}: exit {exit:?}")));
         }
-        // A machine that was shut down starts anew.
-        self.machine = None;
-        Ok(Outcome::Fault(UNTOLD))
+        let kvm_regs { rip, rax, rsp, .. } = machine.cpu.get_regs()?;
+        let cr2 = machine.cpu.get_sregs()?.cr2;
+        let handled = |vector: u64| rip == HANDLERS + 16 * vector + HLT.len() as u64;
+        if rip == end && cr2 == NO_FAULT {
+            Ok(Outcome::Done(rax))
+        } else if handled(PAGE_FAULT) && cr2 == va && is_canonical(va) {
+            // The stack is where it is mapped to.
+            reasons(request, self.ram.read_u64(rsp)?).map(Outcome::Fault)
+        } else if handled(GENERAL_PROTECTION) && cr2 == NO_FAULT && !is_canonical(va) {
+            Ok(Outcome::Fault(&[Reason::OutOfRange]))
+        } else {
+            Err(io::Error::other(format!("{request}: halted at {rip:#x}, page fault at {cr2:#x}")))
+        }
     }
 
     fn instruction(&self) -> Option<&'static [u8]> {
         Some(HLT)
-    }
-
-    fn reasons_told(&self, _last_va: u64) -> Told {
-        // The guest has no handlers: what is refused shuts it down.
-        Told::Never
     }
 
     fn invalidate(&mut self, _: &Invalidation) -> io::Result<()> {

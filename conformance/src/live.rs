@@ -7,7 +7,7 @@ use crate::matrix::Counts;
 use crate::plan::{FirstTop, Plan};
 use crate::ram::{DATA_BYTES, Ram};
 use crate::scenario::{mirrored, wrong};
-use crate::walker::{Access, Outcome, Privilege, Reason, Request, Told, UNTOLD};
+use crate::walker::{Outcome, Reason, Request, Told, UNTOLD};
 use generic_pt::format::{Common, item_size_lg2};
 use generic_pt::iommu::{Gather, Walkers};
 use generic_pt::{Features, GatherMode, Invalidation, LevelSet, Prot, PtIommu, VaRange};
@@ -118,15 +118,14 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             self.reaches(va, self.data_pa(n))?;
         }
         let mut gather = self.table.gather(GatherMode::Immediate);
-        self.domain.driver.take_told();
         let of = |va, last_va| VaRange { va, last: last_va + (self.granule - 1) };
         let no_gaps = self.table.common().has(Features::FLUSH_RANGE_NO_GAPS);
         let (early, late) =
             if no_gaps { (vec![of(first, first)], vec![of(last, last)]) } else { (vec![], vec![of(first, last)]) };
-        self.unmap_page(first, &mut gather)?;
-        self.was_told(&[], PAGES)?;
+        self.unmap(first, self.granule, &mut gather)?;
+        self.was_told_nothing()?;
         self.still_reaches(first, self.data_pa(0))?;
-        self.unmap_page(last, &mut gather)?;
+        self.unmap(last, self.granule, &mut gather)?;
         self.was_told(&early, PAGES)?;
         if no_gaps {
             // What came next is not adjacent, so it was synced before.
@@ -160,12 +159,8 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             self.reaches(va, pa)?;
         }
         let mut gather = self.table.gather(GatherMode::Immediate);
-        self.domain.driver.take_told();
-        let removed = self.table.unmap_range(at, self.lowest_table, &mut gather);
-        if removed != self.lowest_table {
-            return Err(wrong(format!("unmap at {at:#x} removed {removed:#x} of {:#x} bytes", self.lowest_table)));
-        }
-        self.was_told(&[], PAGES)?;
+        self.unmap(at, self.lowest_table, &mut gather)?;
+        self.was_told_nothing()?;
         for (va, pa) in places {
             self.still_reaches(va, pa)?;
         }
@@ -190,9 +185,10 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         let mut gather = self.table.gather(GatherMode::Immediate);
         self.map(at, self.data_pa(1))?;
         self.reaches(at, self.data_pa(1))?;
-        self.table.unmap_range(at, self.granule, &mut gather);
+        self.unmap(at, self.granule, &mut gather)?;
+        self.was_told_nothing()?;
         gather.sync();
-        self.domain.driver.take_told();
+        self.was_told(&[VaRange { va: at, last: at + (self.granule - 1) }], PAGES)?;
         // The data are a part of what it leads to, or the other way round.
         let pa = self.ram.data_pa() & !(bytes - 1);
         self.table.map_range(at, pa, bytes, PROT).map_err(|error| wrong(format!("map at {at:#x}: {error}")))?;
@@ -203,9 +199,8 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         for offset in [first, first + self.granule, bytes.min(first + DATA_BYTES) - 8] {
             self.reaches(at + offset, pa + offset)?;
         }
-        if self.table.unmap_range(at, bytes, &mut gather) != bytes {
-            return Err(wrong(format!("unmap of {at:#x} did not remove one page of {bytes:#x} bytes")));
-        }
+        self.unmap(at, bytes, &mut gather)?;
+        self.was_told_nothing()?;
         self.still_reaches(at + first, pa + first)?;
         gather.sync();
         let page = Removed { leaf_levels: LevelSet::of(1), table_levels: LevelSet::NONE, tables: 0 };
@@ -233,12 +228,9 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             self.reaches(*va, *pa)?;
         }
         let mut gather = self.table.gather(GatherMode::Immediate);
-        self.domain.driver.take_told();
-        let removed = self.table.unmap_range(at, 3 * bytes, &mut gather);
-        if removed != 3 * bytes {
-            return Err(wrong(format!("unmap at {at:#x} removed {removed:#x} of {:#x} bytes", 3 * bytes)));
-        }
-        self.was_told(&[], PAGES)?;
+        self.was_told_nothing()?;
+        self.unmap(at, 3 * bytes, &mut gather)?;
+        self.was_told_nothing()?;
         for (va, pa) in &places {
             self.still_reaches(*va, *pa)?;
         }
@@ -293,22 +285,24 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
         self.ram.data_pa() + (n * 5 + 1) % (DATA_BYTES / self.granule) * self.granule
     }
 
+    /// Maps a page where nothing is, which needs no sync.
     fn map(&mut self, va: u64, pa: u64) -> io::Result<()> {
         let map = self.table.map_range(va, pa, self.granule, PROT);
-        map.map_err(|error| wrong(format!("map of {va:#x} to {pa:#x}: {error}")))
+        map.map_err(|error| wrong(format!("map of {va:#x} to {pa:#x}: {error}")))?;
+        self.was_told_nothing()
     }
 
-    fn unmap_page(&mut self, va: u64, gather: &mut Gather<F, &'d VmDomain<'r>>) -> io::Result<()> {
-        match self.table.unmap_range(va, self.granule, gather) {
-            removed if removed == self.granule => Ok(()),
-            removed => Err(wrong(format!("unmap of {va:#x} removed {removed:#x} bytes, and not one page"))),
+    /// Unmaps all of that; its sync comes later.
+    fn unmap(&mut self, va: u64, bytes: u64, gather: &mut Gather<F, &'d VmDomain<'r>>) -> io::Result<()> {
+        match self.table.unmap_range(va, bytes, gather) {
+            removed if removed == bytes => Ok(()),
+            removed => Err(wrong(format!("unmap at {va:#x} removed {removed:#x} of {bytes:#x} bytes"))),
         }
     }
 
     /// What the device reads. Memory holds its own addresses.
     fn read(&mut self, va: u64) -> io::Result<Outcome> {
-        let request =
-            Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: self.access_bytes, value: 0 };
+        let request = Request::read(va, self.access_bytes);
         let outcome = self.domain.driver.walker()?.access(&request)?;
         self.counts.accesses += 1;
         self.counts.faults += u64::from(matches!(outcome, Outcome::Fault(_)));
@@ -364,6 +358,11 @@ impl<'d, 'r, F: Walkers> Live<'d, 'r, F> {
             },
             other => Err(wrong(format!("{va:#x} was unmapped and synced, and the device finds {other}"))),
         }
+    }
+
+    /// That no sync was asked for.
+    fn was_told_nothing(&self) -> io::Result<()> {
+        self.was_told(&[], PAGES)
     }
 
     /// Whether just these ranges were asked for, in each of which that was removed.

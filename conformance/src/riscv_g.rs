@@ -169,7 +169,7 @@ impl Walker for Guest {
     }
 
     fn still_has(&mut self, fault: Fault, pages: &Pages) -> io::Result<bool> {
-        let request = |va| Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        let request = |va| Request::read(va, 8);
         match fault {
             Fault::GuestSign => Ok(matches!(self.access(&request(pages.last_va))?, Outcome::Fault(_))),
             // It reads what can be executed, and raises the exception of a load otherwise.
@@ -209,10 +209,16 @@ impl Walker for Guest {
             return Ok(Outcome::Done(self.gdb.get("a0")?));
         }
         let call = if privilege == Privilege::User { CALL_OF_USER } else { CALL_OF_GUEST };
-        match (self.gdb.get("mcause")?, self.gdb.get("mtval2")?) {
-            (cause, _) if cause == call && access == Access::Execute => Ok(Outcome::Done(0)),
-            (cause, gpa) if cause == cause_of_refusal && gpa == va >> 2 => Ok(Outcome::Fault(PAGE_FAULT)),
-            (cause, gpa) => Err(io::Error::other(format!("{request}: cause {cause}, at {gpa:#x} * 4"))),
+        let [pc, cause, gva, gpa] = ["pc", "mcause", "mtval", "mtval2"].map(|register| self.gdb.get(register));
+        match (pc?, cause?, gva?, gpa?) {
+            (TRAP, cause, ..) if cause == call && access == Access::Execute => Ok(Outcome::Done(0)),
+            (TRAP, cause, gva, gpa) if cause == cause_of_refusal && gva == va && gpa == va >> 2 => {
+                Ok(Outcome::Fault(PAGE_FAULT))
+            }
+            (pc, cause, gva, gpa) => {
+                let what = format!("at {pc:#x}, cause {cause}, of {gva:#x} and {gpa:#x} * 4");
+                Err(io::Error::other(format!("{request}: {what}")))
+            }
         }
     }
 

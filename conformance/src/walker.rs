@@ -44,6 +44,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// A read by a kernel, or a device.
+    pub const fn read(va: u64, bytes: u64) -> Self {
+        Self { va, access: Access::Read, privilege: Privilege::Supervisor, bytes, value: 0 }
+    }
+
     /// The last byte.
     pub fn last_va(&self) -> u64 {
         self.va.saturating_add(self.bytes - 1)

@@ -1,12 +1,11 @@
 //! How accesses, and what becomes of them, are told.
 
-use crate::walker::{Outcome, Reason, Request};
+use crate::walker::{Access, Outcome, Reason, Request};
 use std::fmt;
 
 impl fmt::Display for Request {
     /// As in `Write of 4 bytes (0x688370f4) at 0x3b9ffc by Supervisor`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        use crate::walker::Access;
         let Self { va, access, privilege, bytes, value } = *self;
         match access {
             Access::Execute => write!(f, "Execute")?,
@@ -24,16 +23,16 @@ impl fmt::Display for Outcome {
             Self::Done(value) => write!(f, "done ({value:#x})"),
             Self::Permitted { pa } => write!(f, "permitted (to {pa:#x})"),
             Self::Untold => write!(f, "nothing that is told"),
-            Self::Partly(value, reasons) => write!(f, "done in part ({value:#x}; the rest: {})", Told(reasons)),
-            Self::Fault(reasons) => write!(f, "a refusal ({})", Told(reasons)),
+            Self::Partly(value, reasons) => write!(f, "done in part ({value:#x}; the rest: {})", Why(reasons)),
+            Self::Fault(reasons) => write!(f, "a refusal ({})", Why(reasons)),
         }
     }
 }
 
 /// Reasons, of which one is meant.
-pub(crate) struct Told<'a>(pub(crate) &'a [Reason]);
+pub(crate) struct Why<'a>(pub(crate) &'a [Reason]);
 
-impl fmt::Display for Told<'_> {
+impl fmt::Display for Why<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let words = self.0.iter().map(|reason| match reason {
             Reason::NotMapped => "not mapped",

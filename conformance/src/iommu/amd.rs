@@ -141,7 +141,7 @@ impl<'r> Amd<'r> {
             self.board.ram.write_u64s(leaf_pa, &[item])?;
             self.invalidate(&Invalidation::EVERYTHING)?;
             if item != leaf {
-                outcome = self.access(&read_of(va))?;
+                outcome = self.access(&Request::read(va, 8))?;
             }
         }
         Ok(matches!(outcome, Outcome::Done(_)))
@@ -183,10 +183,6 @@ impl<'r> Amd<'r> {
     }
 }
 
-fn read_of(va: u64) -> Request {
-    Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 }
-}
-
 impl Walker for Amd<'_> {
     /// The model drops the bits of an address that the mode does not decode, where hardware would refuse it.
     fn reaches(&self, va: u64, pa: Option<u64>) -> Reach {
@@ -205,7 +201,7 @@ impl Walker for Amd<'_> {
     fn still_has(&mut self, fault: Fault, pages: &Pages) -> io::Result<bool> {
         match fault {
             Fault::BeyondMode => {
-                let request = read_of(pages.data_va | 1 << self.va_bits);
+                let request = Request::read(pages.data_va | 1 << self.va_bits, 8);
                 Ok(matches!(self.access(&request)?, Outcome::Done(_)))
             }
             Fault::PresentIgnored => {

@@ -42,7 +42,7 @@ const ONE_LEVEL: u64 = 2;
 const BUSY: u32 = 1 << 4;
 /// Of the capabilities: device contexts are twice as large.
 const MSI_FLAT: u64 = 1 << 22;
-/// Of a device context: SXL.
+/// Of a device context: it is one; SXL.
 const VALID: u64 = 1;
 const FIRST_OF_32_BITS: u64 = 1 << 11;
 
@@ -185,7 +185,7 @@ impl Walker for Iommu<'_> {
     fn still_has(&mut self, _: Fault, pages: &Pages) -> io::Result<bool> {
         // In the other half of Sv57, where nothing is, and beyond what the other modes reach; a guest's addresses have no halves.
         let alias = pages.data_va | if matches!(self.table, Table::First(..)) { 0xff << 56 } else { 1 << 56 };
-        let read = |va| Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        let read = |va| Request::read(va, 8);
         let found = self.board.access(&read(pages.data_va))?;
         let found_of_alias = self.board.access(&read(alias))?;
         self.take_fault()?;

@@ -112,12 +112,18 @@ impl<'r> Smmu<'r> {
         if qtest.read_u32(FEATURES_3)? & RANGES == 0 {
             return Err(io::Error::other("this SMMU has no commands of ranges (IDR3.RIL)"));
         }
-        let control = COMMANDS_ON | EVENTS_ON | TRANSLATE;
-        qtest.write_u32(CONTROL, control)?;
-        qtest.wait_u32(CONTROL_ACK, |ack| ack == control)?;
+        smmu.control(COMMANDS_ON | EVENTS_ON)?;
+        // What is kept of earlier is forgotten before it translates.
         smmu.command(CONFIGURE_ALL, 31)?;
         smmu.invalidate(&Invalidation::EVERYTHING)?;
+        smmu.control(COMMANDS_ON | EVENTS_ON | TRANSLATE)?;
         Ok(smmu)
+    }
+
+    fn control(&mut self, control: u32) -> io::Result<()> {
+        let qtest = &mut self.board.qtest;
+        qtest.write_u32(CONTROL, control)?;
+        qtest.wait_u32(CONTROL_ACK, |ack| ack == control)
     }
 
     /// The last fault since this was asked last.

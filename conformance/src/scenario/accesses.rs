@@ -123,8 +123,9 @@ impl<F: Walkers> Scene<'_, '_, F> {
         if is_inside(va) || mirrors { Reason::NotMapped } else { Reason::OutOfRange }
     }
 
-    /// Tries it, where a page is of that protection. What may not be done can be refused by what the walker remembers, without a reason: then it forgets the address,
-    /// and has to refuse it again. (It is not made to forget before, so that what it must not remember any more shows.)
+    /// Tries it, where a page is of that protection. What may not be done can be refused by what the walker remembers, without a
+    /// reason: then it forgets the address, and has to refuse it again. (It is not made to forget before, so that what it must not
+    /// remember any more shows.)
     pub(super) fn attempt(
         &mut self,
         walker: &mut dyn Walker,
@@ -163,7 +164,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
             Told::Always if told.is_empty() => {
                 return Err(wrong(format!(
                     "{request} was refused, and it is not told why: {}",
-                    wording::Told(expected)
+                    wording::Why(expected)
                 )));
             }
             Told::Faulty(fault) if told.is_empty() => self.counts.met.count(fault),
@@ -171,8 +172,8 @@ impl<F: Walkers> Scene<'_, '_, F> {
             _ if !told.iter().any(|reason| expected.contains(reason)) => {
                 return Err(wrong(format!(
                     "{request} was refused as {}, and not as {}",
-                    wording::Told(told),
-                    wording::Told(expected)
+                    wording::Why(told),
+                    wording::Why(expected)
                 )));
             }
             _ => self.counts.reasons += 1,

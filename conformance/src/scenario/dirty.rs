@@ -9,7 +9,7 @@ use crate::walker::{Access, Privilege, Walker};
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::{DirtyMode, Walkers};
 use generic_pt::range::VaRange;
-use generic_pt::{GatherMode, Prot};
+use generic_pt::{GatherMode, Invalidation, Prot};
 use std::collections::BTreeSet;
 use std::io;
 
@@ -34,9 +34,10 @@ impl<F: Walkers> Scene<'_, '_, F> {
         let untouched = Untouched::new(&**self.domain.driver.walker()?, ram)?;
         // What was written before, or is dirty from the beginning.
         let mut dirty = self.scan(DirtyMode::Peek)?;
-        if let Some(range) = dirty.iter().find(|range| !self.is_writeable(range.va)) {
-            self.tried_va = Some(range.va);
-            return Err(wrong(format!("{:#x} is dirty, and may not be written", range.va)));
+        let is_wrong = |va: &&u64| contains(&dirty, **va) && !self.is_writeable(**va);
+        if let Some(va) = self.leaves.keys().find(is_wrong).copied() {
+            self.tried_va = Some(va);
+            return Err(wrong(format!("{va:#x} is dirty, and may not be written")));
         }
         let mut rounds = [BTreeSet::new(), BTreeSet::new()];
         for written in &mut rounds {
@@ -47,6 +48,9 @@ impl<F: Walkers> Scene<'_, '_, F> {
         }
         self.make_clean(&dirty)?;
         let [first, second] = rounds;
+        if first.is_disjoint(&second) {
+            return Err(wrong("no leaf was written, made clean and written again, so this shows nothing".to_owned()));
+        }
         self.counts.dirty.count(first.len() + second.len(), (&first & &second).len());
         untouched.check(ram)
     }
@@ -169,10 +173,26 @@ impl<F: Walkers> Scene<'_, '_, F> {
         VaRange { va, last: va + ((1 << size_lg2) - 1) }
     }
 
-    /// Makes everything clean: the scan reports what was dirty, and after it nothing is.
+    /// Makes everything clean: the scan reports what was dirty, its sync is of all of that together, and after it nothing is.
     fn make_clean(&mut self, dirty: &[VaRange]) -> io::Result<()> {
+        self.domain.driver.take_told();
         self.compare_dirty(DirtyMode::Clear, dirty)?;
-        self.compare_dirty(DirtyMode::Peek, &[])
+        let expected: Vec<VaRange> = match (dirty.first(), dirty.last()) {
+            (Some(first), Some(last)) => Vec::from([VaRange { va: first.va, last: last.last }]),
+            _ => Vec::new(),
+        };
+        let told = self.domain.driver.take_told();
+        let is_right = |(told, range): (&Invalidation, &VaRange)| {
+            (told.va, told.last, told.unlinked_tables) == (range.va, range.last, 0)
+        };
+        if told.len() != expected.len() || !told.iter().zip(&expected).all(is_right) {
+            return Err(wrong(format!("after a scan that clears a sync is due of {expected:?}, and it was {told:x?}")));
+        }
+        self.compare_dirty(DirtyMode::Peek, &[])?;
+        match self.domain.driver.take_told().as_slice() {
+            [] => Ok(()),
+            told => Err(wrong(format!("a scan that clears nothing syncs {told:x?}"))),
+        }
     }
 
     /// Scans everything that is mapped but the window. Returns what is dirty, adjacent ranges joined.
@@ -187,7 +207,10 @@ impl<F: Walkers> Scene<'_, '_, F> {
             }
         }
         gather.sync();
-        Ok(merged(found.into_iter()))
+        match found.windows(2).find(|pair| pair[1].va <= pair[0].last) {
+            Some(pair) => Err(wrong(format!("a dirty scan reports {:?} and then {:?}", pair[0], pair[1]))),
+            None => Ok(merged(found.into_iter())),
+        }
     }
 
     /// Just these ranges are reported, of all but the window.

@@ -7,7 +7,7 @@ use crate::cells::PROTECTIONS;
 use crate::known::KNOWN_FAULTS;
 use crate::leaves::{Extent, Halves, NoRoom};
 use crate::ram::{DATA_BYTES, Ram};
-use crate::walker::{Access, Outcome, Pages, Privilege, Reason, Request};
+use crate::walker::{Outcome, Pages, Reason, Request};
 use generic_pt::format::item_size_lg2;
 use generic_pt::iommu::Walkers;
 use generic_pt::{Features, GatherMode, Prot, VaRange};
@@ -203,8 +203,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
     }
 
     fn read_of(&self, va: u64) -> Request {
-        let bytes = self.plan.access_bytes;
-        Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes, value: 0 }
+        Request::read(va, self.plan.access_bytes)
     }
 
     /// Whether the model still has the faults that its walker avoids, by the pages with all protections and one more.

@@ -3,7 +3,7 @@
 use super::{Scene, wrong};
 use crate::known::Fault;
 use crate::ram::Ram;
-use crate::walker::{Access, Outcome, Privilege, Reason, Request, Walker};
+use crate::walker::{Outcome, Reason, Request, Walker};
 use crate::wording::Address;
 use generic_pt::Prot;
 use generic_pt::format::Kind;
@@ -129,7 +129,7 @@ impl<F: Walkers> Scene<'_, '_, F> {
 
     /// Where a read goes: memory holds its own addresses.
     fn read_translation(&mut self, walker: &mut dyn Walker, va: u64, prot: Option<Prot>) -> io::Result<Option<u64>> {
-        let request = Request { va, access: Access::Read, privilege: Privilege::Supervisor, bytes: 8, value: 0 };
+        let request = Request::read(va, 8);
         let reason = if prot.is_some() { Reason::NotPermitted } else { self.reason(va) };
         // Nothing permits what is not mapped.
         match self.attempt(walker, &request, prot)? {

@@ -74,7 +74,7 @@ fn main() -> ExitCode {
 /// Ends this program when its time is over. (QEMU is given up when it does not answer; nobody waits for a virtual CPU of KVM.)
 fn end_in_time() {
     thread::sleep(MOST_TIME);
-    println!("FAILS: it did not end within {} s: the next rows hang", MOST_TIME.as_secs());
+    println!("FAILS: it did not end within {} s: rows that are not printed hang, or are slow", MOST_TIME.as_secs());
     process::exit(1);
 }
 
