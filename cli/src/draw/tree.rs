@@ -108,7 +108,7 @@ pub fn scan(source: &Source, part: Part, most_items: u64, marks: &Marks) -> (Tre
             Event::Table(at, _) => builder.table(at, scan.items()),
             Event::Leaf(at) => builder.leaf(&at),
             Event::Blocked(at, blocked) => builder.replace(&at, What::Blocked(blocked)),
-            Event::Limit => reach = Reach::Cut,
+            Event::Limit(_) => reach = Reach::Cut,
         }
     }
     let Builder { mut tables, looks, maps, level_tables, .. } = builder;

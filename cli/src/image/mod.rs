@@ -15,7 +15,9 @@ pub use packed::Packing;
 use crate::human;
 use crate::inspect::InspectError;
 use file::ImageFile;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
 /// What to do about memory that is not in the image because its file is cut off.
@@ -78,6 +80,8 @@ pub struct Image {
     file: ImageFile,
     /// Ascending, and disjoint.
     segments: Vec<Segment>,
+    /// Where it could not be read the first time, and why.
+    failure: OnceCell<(u64, io::Error)>,
 }
 
 impl Image {
@@ -122,7 +126,7 @@ impl Image {
         let is_in = |segment: &Segment| segment.offset.saturating_add(segment.len) <= file.len();
         let is_cut_off = !segments.iter().all(is_in);
         let segments = sorted(segments, file.len()).map_err(damaged)?;
-        Ok(Self { name, manifest, no_manifest, cpus, place, is_cut_off, file, segments })
+        Ok(Self { name, manifest, no_manifest, cpus, place, is_cut_off, file, segments, failure: OnceCell::new() })
     }
 
     /// The segments, ascending and disjoint.
@@ -156,17 +160,32 @@ impl Image {
         self.pieces(pa, len, |_, _| Some(())).is_some()
     }
 
-    /// The bytes at a physical address, into a buffer that is used again; `None` if they are not in the image, or can no
-    /// longer be read.
+    /// The bytes at a physical address, into a buffer that is used again; `None` if they are not in the image, or cannot be
+    /// read, which [`readable`](Self::readable) tells.
     pub fn read<'a>(&self, pa: u64, len: u64, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         buffer.resize(usize::try_from(len).ok()?, 0);
         let mut rest = buffer.as_mut_slice();
         self.pieces(pa, len, |offset, bytes| {
             let (piece, behind) = std::mem::take(&mut rest).split_at_mut_checked(usize::try_from(bytes).ok()?)?;
             rest = behind;
-            self.file.read(offset, piece).ok()
+            // Only the first failure is kept.
+            self.file.read(offset, piece).map_err(|cause| self.failure.set((pa, cause))).ok()
         })?;
         Some(buffer)
+    }
+
+    /// That everything that was looked at could be read: whoever has results of an image has to ask before they count.
+    ///
+    /// # Errors
+    /// [`InspectError::Unreadable`].
+    pub fn readable(&self) -> Result<(), InspectError> {
+        self.failure.get().map_or(Ok(()), |(pa, cause)| {
+            let cause = match cause.kind() {
+                io::ErrorKind::UnexpectedEof => "the file has become shorter".to_owned(),
+                _ => cause.to_string(),
+            };
+            Err(InspectError::Unreadable { name: self.name.clone(), pa: *pa, cause })
+        })
     }
 }
 
@@ -216,6 +235,22 @@ mod tests {
 
     fn segment(pa: u64, len: u64, offset: u64) -> Segment {
         Segment { pa, len, offset }
+    }
+
+    /// A check of it found nothing wrong, and a dump and a diff nothing at all.
+    #[test]
+    fn bug_what_cannot_be_read_was_taken_for_no_table() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [7; 16]).unwrap();
+        let image = Image::open(file.path(), Some(0)).unwrap();
+        let mut buffer = Vec::new();
+        assert!(image.read(0x100, 8, &mut buffer).is_none());
+        assert!(image.readable().is_ok(), "what is not in the image is no failure");
+        file.as_file().set_len(12).unwrap();
+        assert!(image.read(0, 8, &mut buffer).is_some());
+        assert!(image.read(8, 8, &mut buffer).is_none());
+        let error = image.readable().unwrap_err().to_string();
+        assert!(error.ends_with("the memory at 0x8 cannot be read: the file has become shorter"), "{error}");
     }
 
     #[test]

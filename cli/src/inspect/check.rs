@@ -141,7 +141,7 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
             Event::Table(at, stale) => check.table(&at, scan.items(), stale),
             Event::Blocked(at, blocked) => check.blocked(&at, blocked),
             Event::Leaf(_) => scan.skip_leaves(),
-            Event::Limit => {
+            Event::Limit(_) => {
                 let text =
                     "as many items as --limit allows were decoded; what is behind them was not checked".to_owned();
                 let place = Place::of_top(source);

@@ -12,6 +12,24 @@ pub fn as_options(cause: &generic_pt::Error) -> String {
     text.replace("`hw_max_vasz_lg2`", "`--va-bits`").replace("`hw_max_oasz_lg2`", "`--oa-bits`")
 }
 
+/// What a field is that pages are not told apart by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FieldOf {
+    /// It holds their address.
+    Address,
+    /// Only pointers to tables have it, and it says nothing of what is below.
+    Pointers,
+}
+
+impl FieldOf {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Address => "it is their address",
+            Self::Pointers => "only pointers to tables have it",
+        }
+    }
+}
+
 /// An image, or options for it, that cannot be used.
 #[derive(Debug, Error)]
 pub enum InspectError {
@@ -30,6 +48,16 @@ pub enum InspectError {
         name: String,
         /// What is wrong with it.
         what: String,
+    },
+    /// What is in the image cannot be read.
+    #[error("{name}: the memory at {pa:#x} cannot be read: {cause}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Where.
+        pa: u64,
+        /// Why.
+        cause: String,
     },
     /// It is compressed, and nothing says that it is memory all the same.
     #[error("{name}: it is compressed ({}), and can be read only when it is unpacked", packing.name)]
@@ -174,6 +202,14 @@ pub enum InspectError {
         /// What it has.
         valid: String,
     },
+    /// A field by which pages cannot be chosen.
+    #[error("pages cannot be chosen by `{name}`: {}", whose.words())]
+    NotOfPages {
+        /// What was asked for.
+        name: String,
+        /// Why.
+        whose: FieldOf,
+    },
     /// Tables that do not tell users from others.
     #[error("{format} tables like this do not tell what users may do")]
     NoUsers {
@@ -194,6 +230,9 @@ impl Hinted for InspectError {
             }
             Self::Damaged { .. } => {
                 "record it anew; other files that can be read are raw memory, ELF core files and LiME dumps"
+            }
+            Self::Unreadable { .. } => {
+                "what was printed before it is not all there is: copy the file, and look at that"
             }
             Self::Packed { name, packing } => {
                 return format!(
@@ -228,6 +267,10 @@ impl Hinted for InspectError {
             Self::Config { format, cause } => return setup_help(format, cause),
             Self::Field { format, valid, .. } => {
                 return format!("it has {valid}; `genpt formats {format}` tells what they are");
+            }
+            Self::NotOfPages { whose: FieldOf::Address, .. } => "`--pa` chooses by address",
+            Self::NotOfPages { whose: FieldOf::Pointers, .. } => {
+                "`genpt dump --pointers` shows what pointers say, `genpt formats` what each field is of"
             }
             Self::NoUsers { .. } => "ask for r, w and x without u",
         };

@@ -57,8 +57,8 @@ pub enum Event {
     Leaf(ItemAt),
     /// An item that leads nowhere.
     Blocked(ItemAt, Blocked),
-    /// As many items as allowed were decoded: the rest is not told.
-    Limit,
+    /// As many items as allowed were decoded: what is from this VA on is not told.
+    Limit(u64),
 }
 
 /// A table on the way.
@@ -168,13 +168,14 @@ impl<'a> Scan<'a> {
         let items = 1 << shape.levels[at.level as usize].items_lg2;
         let Some(left) = self.left.checked_sub(items) else {
             self.frames.clear();
-            return Some(Event::Limit);
+            return Some(Event::Limit(at.va));
         };
         self.left = left;
         let bytes = self.source.image.read(at.pa, shape.table_bytes(at.level), &mut self.buffer);
         let Some(bytes) = bytes else {
-            // It was cut off meanwhile.
-            return pointer.map(|pointer| Event::Blocked(pointer, Blocked::Outside));
+            // It is in the image and cannot be read: the image knows that, and there are no results.
+            self.frames.clear();
+            return None;
         };
         let mut items = self.spare.pop().unwrap_or_default();
         let stale = self.source.decoder.decode(at.level, bytes, &mut items);

@@ -89,9 +89,4 @@ impl Seen {
         let cut = || format!("stopped: as many items as --limit allows were decoded, and there are more{cycles}");
         unread.chain(is_cut_off.then(|| CUT_OFF.to_owned())).chain(self.is_cut.then(cut)).collect()
     }
-
-    /// Items that something may be mapped below, which was not looked at.
-    pub fn unread(&self) -> u64 {
-        self.foreign + self.outside + self.misaligned
-    }
 }

@@ -4,7 +4,7 @@ use super::InspectError;
 use super::args::ImageArgs;
 use super::runs::{Needed, Wanted};
 use super::scan::ItemAt;
-use crate::decode::{Decoder, Options};
+use crate::decode::{Attributes, Decoder, Options};
 use crate::formats::{FORMATS, FormatRow, Register};
 use crate::human::printable;
 use crate::image::CUT_OFF;
@@ -78,14 +78,16 @@ impl Source {
         Ok(source)
     }
 
-    /// Whether a leaf, with what the pointers on the way say, says all that is needed.
-    pub fn says(&self, at: &ItemAt, needed: &[Needed]) -> bool {
+    /// Whether a leaf, with what the pointers on the way say, says all that is needed: by its attributes, which are also fields of
+    /// these pointers; by those of its own fields that are none, as they say what it is.
+    pub fn says(&self, at: &ItemAt, attributes: &Attributes, needed: &[Needed]) -> bool {
         let shape = self.decoder.shape();
         let (level, raw) = (at.table.level, at.table.inherited.applied(at.item.raw));
         needed.iter().all(|needed| {
             let info = &shape.fields[needed.field];
             let applies = info.scope.allows(shape.features) && info.scope.contains(level, shape.kind(level, &at.item));
-            (applies && info.get(raw) != 0) == (needed.wanted == Wanted::Set)
+            let is_attribute = attributes.fields.iter().any(|value| value.field == needed.field);
+            (is_attribute || applies && info.get(raw) != 0) == (needed.wanted == Wanted::Set)
         })
     }
 
