@@ -154,6 +154,9 @@ fn programs_are_told_what_is_missing() {
         let (text, code) = dump(&bench, &["-o", format, "--limit", "1024"]);
         assert!(code == 5 && text.starts_with("warning: stopped: as many items as --limit allows"), "{text}");
     }
+    let output = genpt(&["dump", &bench.text("image"), "--json", "--limit", "1024"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\"limit_reached\":true,\"file_is_cut\":false"), "{text}");
     let foreign = bench.peek(0) | 1 << 7;
     for (item, what) in [(foreign, "that the format does not know"), (0x7_0000_0007, "that points to a table outside")]
     {

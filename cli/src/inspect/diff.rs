@@ -188,7 +188,7 @@ pub fn diff(
         Output::Json => json(shapes, &mut changes, out),
         Output::Csv => csv(shapes, &mut changes, out),
     };
-    let is_cut = changes.runs.iter().any(|runs| runs.seen.is_cut || runs.seen.unread() != 0);
+    let is_cut = changes.runs.iter().any(|runs| runs.seen.is_limit_reached || runs.seen.unread() != 0);
     Ok(count.map(|count| match count {
         _ if is_cut => Verdict::Cut,
         0 => Verdict::Same,
@@ -230,7 +230,7 @@ fn text(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) ->
         if unread != 0 {
             writeln!(out, "not looked at in {side}: {} (see `genpt check`)", human::count(unread, "item"))?;
         }
-        if runs.seen.is_cut {
+        if runs.seen.is_limit_reached {
             writeln!(out, "{side}: stopped, as many items as --limit allows were decoded, and there are more")?;
         }
     }

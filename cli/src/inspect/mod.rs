@@ -97,7 +97,7 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
     let mut out = out();
     let seen = status::written(dump::dump(&source, args, &mut out)?)?;
     status::written(out.flush())?;
-    let missing = seen.missing(&source.image);
+    let missing = seen.missing();
     if args.print.output() != Output::Text {
         // What programs read has no place for it.
         let mut stderr = anstream::stderr();

@@ -282,7 +282,7 @@ impl Iterator for Runs<'_> {
                 Event::Blocked(_, Blocked::Foreign) => self.seen.foreign += 1,
                 Event::Blocked(_, Blocked::Outside) => self.seen.outside += 1,
                 Event::Blocked(_, Blocked::Misaligned) => self.seen.misaligned += 1,
-                Event::Limit => self.seen.is_cut = true,
+                Event::Limit => self.seen.is_limit_reached = true,
             }
         }
         self.open.take()
