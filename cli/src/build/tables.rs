@@ -43,8 +43,10 @@ pub struct Built {
     pub item_bytes: usize,
     /// Whether the highest byte of an item comes first.
     pub is_big_endian: bool,
-    /// What the base has to be aligned to, in bytes.
+    /// What the first byte is aligned to, in bytes: as much as the tables need, but never more than the base is.
     pub align: u64,
+    /// Bytes of the top table.
+    pub top_bytes: u64,
     /// Letters of protections that the format ignores.
     pub ignored: Vec<IgnoredLetter>,
     /// Mappings that can be read without having been asked for it.
@@ -174,6 +176,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     memory.truncate(usize::try_from(end - plan.base).unwrap_or(usize::MAX));
     clear_between(&mut memory, plan.base, tables);
     let decoder = decoder::<F>(shape, &Options::of(&manifest))?;
+    let align_lg2 = decoder.shape().levels.iter().map(|level| level.align_lg2).fold(blueprint.top_size_lg2(), u32::max);
     let mut image = Image { bytes: &mut memory, base: plan.base, root };
     for mapping in plan.spec.map.iter().filter(|mapping| mapping.len.0 > 0) {
         let narrowings = mapping.prot.narrowings();
@@ -186,7 +189,9 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
         manifest,
         item_bytes: 1 << <F as Description>::Item::BYTES_LG2,
         is_big_endian: F::QUIRKS.endian == Endian::Big,
-        align: 1 << blueprint.top_size_lg2(),
+        // A linker would move what says that it needs more than its address has.
+        align: 1 << align_lg2.min(plan.base.trailing_zeros()),
+        top_bytes: 1 << blueprint.top_size_lg2(),
         ignored: ignored_letters::<F>(blueprint.common(), &*decoder, plan.spec),
         read_anyway: read_anyway::<F>(blueprint.common(), &*decoder, plan.spec),
     })
