@@ -91,7 +91,34 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
     "ends before it begins",
     "--va <RANGE> is: Only what is mapped in this range: A..=B"
 )]
-#[case::two_dots("dump IMAGE --va 5..3", 2, "ranges are A..=B or A+LENGTH", "--va <RANGE> is: Only what is mapped in")]
+#[case::two_dots("dump IMAGE --va 3..5", 2, "ranges are A..=B or A+LENGTH", "--va <RANGE> is: Only what is mapped in")]
+#[case::two_dots_backwards(
+    "dump IMAGE --va 5..3",
+    2,
+    "`5..3` ends before it begins; ranges are A..=B",
+    "--va <RANGE> is: Only what is mapped in"
+)]
+#[case::unit("dump IMAGE --min 5Q", 2, "K, M, G, T, P or E (or KiB and so on)", "--min <SIZE> is: Only runs of at")]
+#[case::negative(
+    "check IMAGE --most -1",
+    2,
+    "unexpected argument '-1'",
+    "0 or more is valid; --most <N> is: Most findings of"
+)]
+#[case::negative_short("build SPEC -o OUT -b -12", 2, "unexpected argument '-1'", "is valid; --base <PA> is: Physical")]
+#[case::negative_operand("walk IMAGE -4096", 2, "unexpected argument '-4'", "is valid; `genpt walk --help` tells more")]
+#[case::top_level(
+    "dump IMAGE --top-level 77",
+    2,
+    "this x86_64 table has no top of level 77",
+    "does not grow, and is of level 3: leave out `--top-level`"
+)]
+#[case::top_level_that_grows(
+    "dump RAW -f amdv1 -b 1M -r 1M --top-level 77",
+    2,
+    "this amdv1 table has no top of level 77",
+    "valid for `--top-level` is 1 to 5"
+)]
 #[case::address("walk IMAGE 0xg", 2, "`0xg` is no number", "<VA>... is: Addresses to translate; `genpt walk --help`")]
 #[case::option("dump IMAGE --frmat x86_64", 2, "unexpected argument '--frmat'", "'--format'")]
 #[case::no_option_like_it("dump IMAGE --zzz", 2, "unexpected argument '--zzz'", "use '-- --zzz'")]
@@ -130,6 +157,12 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 #[case::replay_none("replay --va-bits 12", 2, "no format can be set up as asked", "leave out `--va-bits`")]
 #[case::page_nowhere("replay -f vtdss --html OUT/x.html", 1, "cannot write the page", "in a directory that there is")]
 #[case::manual_nowhere("man --output-dir /dev/null/x", 1, "cannot write manual pages", "name a directory")]
+#[case::manual_without_parent(
+    "man --output-dir OUT/x",
+    1,
+    "cannot write manual pages",
+    "it is made in one that there is"
+)]
 #[case::shell("completions tcsh", 2, "possible values: bash", "a similar value exists: 'zsh'")]
 fn a_bad_call_has_a_hint(#[case] words: &str, #[case] code: i32, #[case] error: &str, #[case] hint: &str) {
     refused(Place::new().call(words), code, error, hint);

@@ -24,7 +24,7 @@ use generic_pt::{Access, Features, Prot, lg2};
 /// Makes the decoder of a format.
 ///
 /// # Errors
-/// [`InspectError::Config`], and those of the options.
+/// [`InspectError::Config`], [`InspectError::TopLevel`], and those of the options.
 pub fn decoder<F: Groups>(
     shape: &formats::Shape<F::Config>,
     options: &Options,
@@ -33,7 +33,11 @@ pub fn decoder<F: Groups>(
     let wrong = |cause| InspectError::Config { format: F::NAME, cause };
     let mut blueprint = Blueprint::<F>::new(&config).map_err(wrong)?;
     if let Some(level) = options.top_level {
-        blueprint = blueprint.with_top_level(level).map_err(wrong)?;
+        blueprint = blueprint.with_top_level(level).map_err(|cause| InspectError::TopLevel {
+            format: F::NAME,
+            level,
+            cause,
+        })?;
     }
     // Who does not say which features hardware has does not want to hear that it lacks some.
     let all = if options.features.is_none() { F::SUPPORTED } else { Features::empty() };
