@@ -91,7 +91,7 @@ fn write_trace(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
         let live = &format.live;
         let domains = human::count(trace.domains.len() as u64, "domain");
         let (peak, end) = (human::bytes(live.peak_live_bytes), human::bytes(live.end_live_bytes));
-        writeln!(out, "<p>{} events: {} maps, {} unmaps; {domains}.", live.events, live.maps, live.unmaps)?;
+        writeln!(out, "<p>{}; {domains}.", live.events_in_words())?;
         writeln!(out, "Mapped at the peak {peak} (line {}), at the end {end}.</p>", live.peak_line)?;
     }
     for reason in report.not_replayed.values() {
@@ -121,7 +121,8 @@ fn write_trace(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
         out,
         "<p class=\"soft\">Plots of table memory share one scale, and so do those of mapped bytes, and the bars"
     )?;
-    writeln!(out, "of each policy; queued flushes everything after {queue_unmaps} unmaps.</p>")?;
+    let unmaps = human::count(queue_unmaps, "unmap");
+    writeln!(out, "of each policy; queued flushes everything after {unmaps}.</p>")?;
     writeln!(out, "<div class=\"cards\">")?;
     let scales = Scales::of(report);
     for format in &report.formats {
@@ -138,9 +139,9 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
     }
     writeln!(out, "<th>map<br>ns</th><th>unmap<br>ns</th><th>odd</th></tr></thead>\n<tbody>")?;
     for format in &report.formats {
-        let (pages, leaves) = (format.peak_table_pages, format.leaves.values().sum::<u64>());
+        let (pages, leaves) = (human::count(format.peak_table_pages, "page"), format.leaves.values().sum::<u64>());
         let bytes = human::bytes(format.peak_table_bytes);
-        write!(out, "<tr><th>{}</th><td>{bytes}<small>{pages} pages</small></td><td>{leaves}</td>", format.format)?;
+        write!(out, "<tr><th>{}</th><td>{bytes}<small>{pages}</small></td><td>{leaves}</td>", format.format)?;
         for (_, policy) in POLICIES {
             write!(out, "<td>{}</td>", invalidations(policy(&format.invalidations), "<small>", "</small>"))?;
         }

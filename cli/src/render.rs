@@ -75,7 +75,8 @@ fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
     write_live(out, "  ", live)?;
     if format.domains.len() > 1 {
         for domain in &format.domains {
-            writeln!(out, "  domain {}: {} maps, {} unmaps", domain.name, domain.live.maps, domain.live.unmaps)?;
+            let (maps, unmaps) = (human::count(domain.live.maps, "map"), human::count(domain.live.unmaps, "unmap"));
+            writeln!(out, "  domain {}: {maps}, {unmaps}", domain.name)?;
             write_live(out, "    ", &domain.live)?;
         }
     }
@@ -113,10 +114,12 @@ fn write_start(out: &mut String, trace: &TraceReport, format: &FormatReport) -> 
 
 fn write_live(out: &mut String, indent: &str, live: &LiveReport) -> fmt::Result {
     let (bytes, maps) = (human::bytes(live.peak_live_bytes), human::count(live.maps_at_peak, "map event"));
-    write!(out, "{indent}live at the peak: {bytes}, {} pages, {maps}", live.peak_live_pages)?;
+    let pages = human::count(live.peak_live_pages, "page");
+    write!(out, "{indent}live at the peak: {bytes}, {pages}, {maps}")?;
     writeln!(out, " (line {}; most map events at once: {})", live.peak_line, live.peak_live_maps)?;
     let (bytes, maps) = (human::bytes(live.end_live_bytes), human::count(live.end_live_maps, "map event"));
-    writeln!(out, "{indent}live at the end:  {bytes}, {} pages, {maps}", live.end_live_pages)
+    let pages = human::count(live.end_live_pages, "page");
+    writeln!(out, "{indent}live at the end:  {bytes}, {pages}, {maps}")
 }
 
 /// A table while it is written.
@@ -201,7 +204,8 @@ impl Table<'_> {
         self.policy("strict", |counts| counts.strict)?;
         self.policy("batched, FLUSH_RANGE", |counts| counts.batched_flush_range)?;
         self.policy("batched, NO_GAPS", |counts| counts.batched_no_gaps)?;
-        self.row(&format!("  queued, full flush per {queue_unmaps} unmaps"), |format| {
+        let per = human::count(queue_unmaps, "unmap");
+        self.row(&format!("  queued, full flush per {per}"), |format| {
             cell(format.invalidations.queued, |count| count.full_flushes.to_string())
         })
     }

@@ -68,18 +68,37 @@ pub fn build<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>) -> Result<Bu
     loop {
         match build_in::<F>(shape, plan, bytes) {
             Err(error) if let Some(pa_lg2) = out_of_memory(&error) => {
-                // More memory does not help where all below what items can hold is there.
+                // More memory does not help where all below what items can hold is there. Whichever mapping was the one that needed
+                // more, it is not to blame.
                 if 1u64.checked_shl(pa_lg2).is_some_and(|behind| plan.base.saturating_add(bytes) >= behind) {
-                    return Err(error);
+                    return Err(BuildError::BaseTooHigh { base: plan.base, beyond: lg2::pow2(pa_lg2) });
                 }
                 if bytes >= plan.most_bytes {
                     return Err(BuildError::TooLarge { most: plan.most_bytes });
                 }
                 bytes = bytes.saturating_mul(2).min(plan.most_bytes);
             }
-            result => return result,
+            result => return result.map_err(|error| base_too_high::<F>(plan.base, error)),
         }
     }
+}
+
+/// The error, or that the tables are too high, if one of them came to lie where no address of the format reaches.
+fn base_too_high<F: Walkers>(base: u64, error: BuildError) -> BuildError {
+    match table_address(&error) {
+        Some(beyond) if lg2::shr(beyond, F::GEOMETRY.max_oa_lg2) != 0 => BuildError::BaseTooHigh { base, beyond },
+        _ => error,
+    }
+}
+
+/// The address of the table to which no item can point, if that is the error.
+fn table_address(error: &BuildError) -> Option<u64> {
+    let cause = match error {
+        BuildError::Table { cause, .. } => cause,
+        BuildError::Map { cause, .. } => &cause.error,
+        _ => return None,
+    };
+    if let Error::TableAddress { pa, .. } = cause { Some(*pa) } else { None }
 }
 
 /// If there were not enough tables: below which physical address they have to be, as a power of two.

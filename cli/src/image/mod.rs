@@ -10,7 +10,7 @@ mod manifest;
 mod packed;
 
 pub use manifest::{Contents, Manifest, Register};
-pub use packed::Packing;
+pub use packed::{MAGIC_BYTES as PACKING_BYTES, Packing};
 
 use crate::human;
 use crate::inspect::InspectError;

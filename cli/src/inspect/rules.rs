@@ -257,7 +257,8 @@ impl Rule {
             }
             Self::TooWide { pa, oa_lg2 } => format!("the address {pa:#x} has more than the table's {oa_lg2} bits"),
             Self::Contiguous { expected, found } => {
-                format!("an entry of {expected} items is not whole: {found} of them agree")
+                let agree = if *found == 1 { "agrees" } else { "agree" };
+                format!("an entry of {expected} items is not whole: {found} of them {agree}")
             }
             Self::DirtyReadOnly => "the page is dirty, and may not be written".to_owned(),
         }

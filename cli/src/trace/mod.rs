@@ -90,7 +90,7 @@ impl Trace {
     /// [`TraceError`]: it cannot be read, holds a line that is not understood, or no map or unmap at all.
     pub fn read(source: &Source, on_malformed: OnMalformed) -> Result<Self, TraceError> {
         let name = source.to_string();
-        let input = source.open().map_err(|cause| TraceError::Open { name: name.clone(), cause })?;
+        let input = source.open()?;
         let progress = Progress::of_bytes(&format!("reading {name}"), input.len);
         let told = || progress.set(input.position.get());
         Self::read_from(input.text, name, on_malformed, told)
