@@ -174,6 +174,13 @@ impl<F: Groups> Generic<F> {
         Item { raw: raw.to_u64(), pa, index: index as u32, meaning, entry_lg2: entry_lg2 as u8, below: below as u8 }
     }
 
+    /// The leaf or pointer that an item is, or would be without what is reserved in it.
+    fn would_be(&self, level: u32, raw: F::Item) -> Option<Item> {
+        let without = raw & !F::reserved_bits(&self.judged, level, raw);
+        let tried = [raw, without].map(|word| self.understood(level, 0, word, self.known(level, word)));
+        tried.into_iter().find(|item| matches!(item.meaning, Meaning::Leaf | Meaning::Table))
+    }
+
     /// Bits of a page's address below its size.
     #[inline(always)]
     fn low_bits(&self, level: u32, item: &Item) -> u64 {
@@ -314,10 +321,7 @@ impl<F: Groups> Decoder for Generic<F> {
 
     fn refusal(&self, level: u32, raw: u64) -> Option<Refusal> {
         let word = F::Item::from_u64(raw);
-        let item = self.understood(level, 0, word, self.known(level, word));
-        if !matches!(item.meaning, Meaning::Leaf | Meaning::Table) {
-            return None;
-        }
+        let item = self.would_be(level, word)?;
         let (reserved, low) = (F::reserved_bits(&self.judged, level, word).to_u64(), self.low_bits(level, &item));
         if reserved != 0 {
             Some(Refusal::Value { bits: reserved, features: self.features_for(level, word) })
@@ -329,9 +333,7 @@ impl<F: Groups> Decoder for Generic<F> {
     }
 
     fn kind_of(&self, level: u32, raw: u64) -> Option<ItemKind> {
-        let word = F::Item::from_u64(raw);
-        let item = self.understood(level, 0, word, self.known(level, word));
-        matches!(item.meaning, Meaning::Leaf | Meaning::Table).then(|| self.shape.kind(level, &item))
+        self.would_be(level, F::Item::from_u64(raw)).map(|item| self.shape.kind(level, &item))
     }
 
     fn faulting_flags(&self, level: u32, raw: u64) -> u64 {

@@ -165,14 +165,15 @@ impl Rule {
     /// What of the specification it breaks; nothing if it is a rule of this tool.
     const fn spec(&self) -> Option<SpecRule> {
         Some(match self {
-            Self::Cycle { .. } => return None,
+            // That a table is not in the file says nothing about the tables.
+            Self::Cycle { .. } | Self::Outside { .. } => return None,
             Self::NonCanonical { .. } => SpecRule::Canonical,
             Self::NotPresent { .. } => SpecRule::Present,
             Self::Foreign { .. } => SpecRule::Kinds,
             Self::ReservedValue { .. } | Self::Unnamed { .. } => SpecRule::Reserved,
             Self::LevelSkip(_) | Self::SkippedBits { .. } => SpecRule::Levels,
             Self::NotAccessed { .. } => SpecRule::Accessed,
-            Self::Outside { .. } | Self::TableMisaligned { .. } => SpecRule::Tables,
+            Self::TableMisaligned { .. } => SpecRule::Tables,
             Self::PageMisaligned { .. } => SpecRule::Pages,
             Self::TooWide { .. } => SpecRule::Width,
             Self::Contiguous { .. } => SpecRule::Contiguous,
