@@ -94,7 +94,7 @@ pub struct CompletionsArgs {
 /// `genpt man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Write `genpt.1` and `genpt-SUBCOMMAND.1` there, instead of printing the first
+    /// Write `genpt.1` and `genpt-SUBCOMMAND.1` there, instead of printing the first; it is made if what is above it is there
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@
 //! Everything else is an anomaly. A double map is not applied: no table would take it.
 
 use crate::anomaly::{Anomaly, Kind};
+use crate::human;
 use crate::intervals::{Cut, Intervals, Span};
 use crate::trace::{Event, Op, Start};
 
@@ -144,7 +145,10 @@ impl Model {
             Op::Map { span, paddr } => self.map(event.line, span, paddr),
             Op::Unmap { iova, asked, removed } => {
                 if asked != removed {
-                    let text = format!("at IOVA {iova:#018x}: {removed} bytes removed where {asked} were asked for");
+                    let text = format!(
+                        "at IOVA {iova:#018x}: {} removed where {asked} were asked for",
+                        human::count(removed, "byte")
+                    );
                     self.anomalies.push(Anomaly::new(Kind::UnmapSizeInTrace, event.line, text));
                 }
                 self.unmap(event.line, iova, removed)
@@ -158,9 +162,9 @@ impl Model {
             let (at, piece) = in_the_way[0];
             let bytes = total(in_the_way.iter().filter_map(|(at, _)| at.intersection(span)));
             let text = format!(
-                "IOVA {:#018x}, {} bytes: {bytes} of them are mapped already, the first at {:#018x} by line {}",
+                "IOVA {:#018x}, {}: {bytes} of them are mapped already, the first at {:#018x} by line {}",
                 span.first,
-                span.len(),
+                human::count(span.len(), "byte"),
                 at.first.max(span.first),
                 piece.line
             );
@@ -211,9 +215,9 @@ impl Model {
                 _ => continue,
             };
             let text = format!(
-                "IOVA {:#018x}, {} bytes: {gap_bytes} of them are not mapped, the first at {:#018x}: {why}",
+                "IOVA {:#018x}, {}: {gap_bytes} of them are not mapped, the first at {:#018x}: {why}",
                 span.first,
-                span.len(),
+                human::count(span.len(), "byte"),
                 at
             );
             self.anomalies.push(Anomaly::new(Kind::UnmapOfNothing, line, text));

@@ -5,6 +5,7 @@
 
 use crate::anomaly::{Anomaly, Kind};
 use crate::counting::CountingHost;
+use crate::human;
 use crate::intervals::Span;
 use crate::model::{Effect, Model, Piece, Placed};
 use crate::plan::{Action, Change, Direction, Moment, Plan, Reason, Snapshot, Step};
@@ -217,7 +218,10 @@ impl<T: Target> Lane<T> {
             log.step(Reason::Traced, Action::Unmap { span: run });
             if removed != run.len() {
                 let (first, len) = (run.first, run.len());
-                let text = format!("IOVA {first:#018x}: {removed} bytes removed where the traced table removed {len}");
+                let text = format!(
+                    "IOVA {first:#018x}: {} removed where the traced table removed {len}",
+                    human::count(removed, "byte")
+                );
                 log.anomaly(Kind::UnmapSizeInTable, line, text);
                 self.repair(log, touched, run, removed);
             }

@@ -56,12 +56,8 @@ fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
     let Some(format) = report.formats.first() else { return Ok(()) };
     let live = &format.live;
     let domains = human::count(trace.domains.len() as u64, "domain");
-    writeln!(
-        out,
-        "  {} lines, {} events: {} maps, {} unmaps; {domains}",
-        trace.lines, live.events, live.maps, live.unmaps
-    )?;
-    write_start(out, trace, live)?;
+    writeln!(out, "  {}, {}; {domains}", human::count(trace.lines, "line"), live.events_in_words())?;
+    write_start(out, trace, format)?;
     let other: Vec<String> = trace.other_events.iter().map(|(name, count)| format!("{name} {count}")).collect();
     if !other.is_empty() {
         writeln!(out, "  other events, skipped: {}", other.join(", "))?;
@@ -79,16 +75,36 @@ fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
     write_live(out, "  ", live)?;
     if format.domains.len() > 1 {
         for domain in &format.domains {
-            writeln!(out, "  domain {}: {} maps, {} unmaps", domain.name, domain.live.maps, domain.live.unmaps)?;
+            let (maps, unmaps) = (human::count(domain.live.maps, "map"), human::count(domain.live.unmaps, "unmap"));
+            writeln!(out, "  domain {}: {maps}, {unmaps}", domain.name)?;
             write_live(out, "    ", &domain.live)?;
         }
     }
     Ok(())
 }
 
-fn write_start(out: &mut String, trace: &TraceReport, live: &LiveReport) -> fmt::Result {
+/// Unmaps of what the trace never mapped: the device was running, or events are missing.
+fn unmaps_of_unmapped(format: &FormatReport) -> u64 {
+    format.anomalies.iter().filter(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)).count() as u64
+}
+
+/// What was mapped when the trace began, and what speaks against it.
+fn write_start(out: &mut String, trace: &TraceReport, format: &FormatReport) -> fmt::Result {
+    let live = &format.live;
     let Some(line) = trace.complete_from_line else {
-        return writeln!(out, "  begins with nothing mapped (no sign of missing events)");
+        let lost = trace
+            .events_missing_before_line
+            .map(|line| format!("events before line {line} are missing, as the text shows"));
+        let unmapped = match unmaps_of_unmapped(format) {
+            0 => None,
+            count => Some(format!("{} of what was never mapped in the trace", human::count(count, "unmap"))),
+        };
+        let against: Vec<String> = lost.into_iter().chain(unmapped).collect();
+        if against.is_empty() {
+            return writeln!(out, "  begins with nothing mapped (no sign of missing events)");
+        }
+        writeln!(out, "  taken to begin with nothing mapped, but:")?;
+        return against.iter().try_for_each(|what| writeln!(out, "    {what}"));
     };
     writeln!(out, "  begins in the middle; complete from line {line}")?;
     let before = human::bytes(live.bytes_before_trace);
@@ -98,10 +114,12 @@ fn write_start(out: &mut String, trace: &TraceReport, live: &LiveReport) -> fmt:
 
 fn write_live(out: &mut String, indent: &str, live: &LiveReport) -> fmt::Result {
     let (bytes, maps) = (human::bytes(live.peak_live_bytes), human::count(live.maps_at_peak, "map event"));
-    write!(out, "{indent}live at the peak: {bytes}, {} pages, {maps}", live.peak_live_pages)?;
+    let pages = human::count(live.peak_live_pages, "page");
+    write!(out, "{indent}live at the peak: {bytes}, {pages}, {maps}")?;
     writeln!(out, " (line {}; most map events at once: {})", live.peak_line, live.peak_live_maps)?;
     let (bytes, maps) = (human::bytes(live.end_live_bytes), human::count(live.end_live_maps, "map event"));
-    writeln!(out, "{indent}live at the end:  {bytes}, {} pages, {maps}", live.end_live_pages)
+    let pages = human::count(live.end_live_pages, "page");
+    writeln!(out, "{indent}live at the end:  {bytes}, {pages}, {maps}")
 }
 
 /// A table while it is written.
@@ -186,7 +204,8 @@ impl Table<'_> {
         self.policy("strict", |counts| counts.strict)?;
         self.policy("batched, FLUSH_RANGE", |counts| counts.batched_flush_range)?;
         self.policy("batched, NO_GAPS", |counts| counts.batched_no_gaps)?;
-        self.row(&format!("  queued, full flush per {queue_unmaps} unmaps"), |format| {
+        let per = human::count(queue_unmaps, "unmap");
+        self.row(&format!("  queued, full flush per {per}"), |format| {
             cell(format.invalidations.queued, |count| count.full_flushes.to_string())
         })
     }
@@ -309,13 +328,17 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
             write_list(out, &format!("-   {feature} is not a feature of"), &names)?;
         }
     }
-    let anomalies = report.formats.first().map_or(&[][..], |format| &format.anomalies);
-    if anomalies.iter().any(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)) {
-        writeln!(out, "    If tracing was switched on while the device was running, say `--start middle`.")?;
+    if report.formats.first().is_some_and(|format| unmaps_of_unmapped(format) > 0) {
+        let what = match report.trace.events_missing_before_line {
+            Some(_) => "Without `--start empty` they are taken for unmaps of what was mapped before the trace.",
+            None => "If tracing was switched on while the device was running, say `--start middle`.",
+        };
+        writeln!(out, "    {what}")?;
     }
+    let per = human::count(queue_unmaps, "unmap");
     let notes = format!(
         "    Pages are of 4 KiB. Strict invalidates after each unmap event; batched once for consecutive
-    unmaps of a domain; queued everything, per {queue_unmaps} unmaps of a domain and at the end. A map
+    unmaps of a domain; queued everything, per {per} of a domain and at the end. A map
     that puts a large leaf in the place of empty tables invalidates too, before it frees them.
 (*) Wall clock on this machine; heap memory, a driver that does nothing, clock cost subtracted. An
     event: all operations without a clock between them, against the replay with all that it counts."

@@ -2,6 +2,7 @@
 
 use crate::anomaly::{Anomaly, Kind};
 use crate::counting::TablePages;
+use crate::human;
 use crate::policies::PolicyCounts;
 use crate::samples::{TableSamples, TraceSamples};
 use crate::summary::{Scope, Summary};
@@ -37,6 +38,8 @@ pub struct TraceReport {
     pub begins: &'static str,
     /// If it begins in the middle: the first line from which on no event is missing.
     pub complete_from_line: Option<u64>,
+    /// If the text shows that events are missing: the line before which they are, whatever `--start` says.
+    pub events_missing_before_line: Option<u64>,
     /// Events that the kernel says are lost.
     pub lost_events: u64,
     /// Events of other kinds, by name.
@@ -65,6 +68,7 @@ impl TraceReport {
             lines: trace.lines,
             begins,
             complete_from_line,
+            events_missing_before_line: trace.complete_from,
             lost_events: trace.lost_events,
             other_events: trace.other_events.clone(),
             malformed_lines: trace.malformed,
@@ -110,6 +114,13 @@ pub struct LiveReport {
 }
 
 impl LiveReport {
+    /// How many events there were: `3 events: 2 maps, 1 unmap`.
+    pub fn events_in_words(&self) -> String {
+        let [events, maps, unmaps] = [(self.events, "event"), (self.maps, "map"), (self.unmaps, "unmap")]
+            .map(|(number, noun)| human::count(number, noun));
+        format!("{events}: {maps}, {unmaps}")
+    }
+
     /// About `scope` of `trace`.
     pub fn new(scope: &Scope, trace: &Trace) -> Self {
         Self {

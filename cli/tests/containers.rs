@@ -4,6 +4,7 @@ mod common;
 
 use common::images::{Bench, SPEC, core_file, on};
 use common::{failure, genpt, stdout};
+use rstest::rstest;
 use tempfile::TempDir;
 
 /// The same tables as raw memory, in an ELF object, in an ELF core file and in a LiME dump.
@@ -25,16 +26,9 @@ fn containers() {
     // CR3 as the notes of QEMU have it, with bits beside the address.
     std::fs::write(bench.path("noted"), core_file(&[(0x10_0000, &tables)], Some(0x10_0018))).unwrap();
     assert_eq!(runs("noted", &options[..2]), expected);
-    let mut lime = Vec::new();
     // The first table lies in two ranges.
-    for (pa, bytes) in [(0x1000u64, &[0u8; 0x100][..]), (0x10_0000, &tables[..0x804]), (0x10_0804, &tables[0x804..])] {
-        lime.extend(0x4c69_4d45u32.to_le_bytes());
-        lime.extend(1u32.to_le_bytes());
-        lime.extend(pa.to_le_bytes());
-        lime.extend((pa + bytes.len() as u64 - 1).to_le_bytes());
-        lime.extend([0; 8]);
-        lime.extend(bytes);
-    }
+    let ranges = [(0x1000u64, &[0u8; 0x100][..]), (0x10_0000, &tables[..0x804]), (0x10_0804, &tables[0x804..])];
+    let lime: Vec<u8> = ranges.into_iter().flat_map(|(pa, bytes)| lime_range(pa, bytes, 0)).collect();
     std::fs::write(bench.path("lime"), lime).unwrap();
     assert_eq!(runs("lime", &options), expected);
     let (code, text) = failure(&genpt(&["dump", &bench.text("core"), "--format", "x86_64"]));
@@ -150,21 +144,84 @@ fn a_core_file_that_is_cut_off_is_said_to_be() {
     assert!(code == 2 && error.contains("\nhint: the file is cut off"), "{error}");
 }
 
-/// Only for the top table a file that is cut off was said to be.
-#[test]
-fn a_table_behind_the_cut_of_a_core_file() {
+/// Some memory behind a header of LiME, whose range has so many bytes more.
+fn lime_range(pa: u64, bytes: &[u8], more: u64) -> Vec<u8> {
+    let mut range = 0x4c69_4d45u32.to_le_bytes().to_vec();
+    range.extend(1u32.to_le_bytes());
+    range.extend(pa.to_le_bytes());
+    range.extend((pa + bytes.len() as u64 + more - 1).to_le_bytes());
+    range.extend([0; 8]);
+    range.extend(bytes);
+    range
+}
+
+/// A container of the tables of `SPEC`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Container {
+    Raw,
+    Core,
+    Lime,
+}
+
+/// Tables of `SPEC` of which the file lacks the last bytes, and how it is known.
+fn cut(container: Container, lacking: usize) -> (Bench, &'static str) {
     let bench = Bench::new(SPEC, &[]);
-    let core = core_file(&[(0x10_0000, &bench.image())], Some(0x10_0000));
-    let cut = Bench::of(&core[..core.len() - 0x1000]);
+    let image = bench.image();
+    let (bytes, teller) = match container {
+        Container::Raw => (image, "manifest"),
+        Container::Core => (core_file(&[(0x10_0000, &image)], Some(0x10_0000)), "headers"),
+        Container::Lime => (lime_range(0x10_0000, &image, 0), "headers"),
+    };
+    std::fs::write(bench.path("image"), &bytes[..bytes.len() - lacking]).unwrap();
+    if container != Container::Raw {
+        std::fs::remove_file(bench.path("image.json")).unwrap();
+    }
+    (bench, teller)
+}
+
+/// Only for the top table a file that is cut off was said to be, and of raw memory with a manifest nothing was said.
+#[rstest]
+fn a_table_behind_the_cut(#[values(Container::Raw, Container::Core, Container::Lime)] container: Container) {
+    let (bench, teller) = cut(container, 0x1000);
+    let options = ["-f", "x86_64", "-r", "0x100000"];
+    let run = |command: &str, more: &[&str]| {
+        let output = genpt(&[&[command, &bench.text("image")], &options[..], more].concat());
+        let warning = format!("image: the file is cut off: its {teller} tell");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(&warning), "{output:?}");
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
+    };
     for (command, va) in [("walk", &["0x10000000"][..]), ("check", &[])] {
-        let (text, code) = on(command, &cut.path("image"), &[va, &["-f", "x86_64"]].concat());
-        assert!(code == 5 && text.contains("is not in the image; the file is cut off: its headers tell"), "{text}");
+        let (text, code) = run(command, va);
+        let says = format!("is not in the image; the file is cut off: its {teller} tell");
+        assert!(code == Some(5) && text.contains(&says), "{text}");
     }
     // It said that tables are missing, and not why.
-    let (text, code) = on("dump", &cut.path("image"), &["-f", "x86_64"]);
+    let (text, code) = run("dump", &[]);
     let says =
         "\n  1 item that points to a table outside of the image (`genpt check` tells which)\n  the file is cut off: ";
-    assert!(code == 5 && text.contains(says), "{text}");
+    assert!(code == Some(5) && text.contains(says), "{text}");
+    // `is_cut` meant the limit.
+    let (text, _) = run("dump", &["--json"]);
+    let statistics = &serde_json::from_str::<serde_json::Value>(&text).unwrap()["statistics"];
+    assert_eq!([&statistics["file_is_cut"], &statistics["limit_reached"]], [true, false], "{statistics}");
+}
+
+/// A file that lacks memory, but no table, was taken for whole: of a LiME dump whose last range ends behind it nothing was said.
+#[test]
+fn a_range_longer_than_the_file() {
+    let whole = Bench::new(SPEC, &[]);
+    for (more, is_cut) in [(0, false), (1, true), (1 << 30, true)] {
+        let bench = Bench::of(&lime_range(0x10_0000, &whole.image(), more));
+        let image = bench.text("image");
+        for command in [&["dump", &image][..], &["check", &image], &["walk", &image, "0x10000000"]] {
+            let output = genpt(&[command, &["-f", "x86_64", "-r", "1M"]].concat());
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success() && error.contains("the file is cut off: its headers tell") == is_cut,
+                "{error}"
+            );
+        }
+    }
 }
 
 /// `--base` was proposed to those who had said it, and for files that have headers.

@@ -113,7 +113,7 @@ fn what_is_broken_is_marked() {
         assert!(picture.contains(&format!(">{rule}: level ")), "{rule}");
     };
     let set = |bench: &Bench, at: usize, bit: u32| bench.poke(at, bench.peek(at) | 1 << bit);
-    found(&|bench| set(bench, 0, 7), "foreign", Some("blocked"));
+    found(&|bench| set(bench, 0, 7), "reserved-value", Some("blocked"));
     found(&|bench| bench.poke(0, 0x7_0000_0007), "outside", Some("blocked"));
     found(&|bench| set(bench, 0x2008, 14), "page-misaligned", Some("blocked"));
     found(&|bench| bench.poke(8, bench.peek(0)), "shared-table", None);

@@ -35,6 +35,24 @@ fn broken_kernel() -> Bench {
     bench
 }
 
+/// The frame of the first block of a table began outside of the drawing, and that of the last ended there.
+#[test]
+fn frames_are_in_the_drawing() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = Bench::new(SPEC, &[]);
+    for item in [0, 511] {
+        bench.poke(8 * item, bench.peek(0) | 1 << 63 | 1 << 7);
+    }
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    let script = "return [...document.querySelectorAll('#tree .mark-error')].map((frame) => {
+        const [box, all] = [frame.getBBox(), frame.ownerSVGElement.getBoundingClientRect()];
+        return box.x >= 1 && box.x + box.width <= all.width - 1 && box.width > 10;
+    })";
+    assert_eq!(browser.run(script), serde_json::json!([true, true]));
+    browser.screenshot("frames");
+}
+
 #[test]
 fn a_page_is_looked_around_in() {
     let Some(browser) = Browser::here() else { return };

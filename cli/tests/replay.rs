@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{built_in, data, failure, json, map, replay, replay_with_input, stdout, timeless};
+use common::{built_in, data, failure, json, map, replay, replay_with_input, stdout, timeless, unmap};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::fs;
@@ -192,6 +192,30 @@ fn a_trace_from_the_middle() {
     assert!(text.contains("unmaps of what was mapped before the trace: 28 (240 KiB)"), "{text}");
     let strict = json(&["-f", "vtdss", "--start", "empty", path]);
     assert_eq!(strict["formats"]["vtdss"]["anomaly_counts"]["unmap_of_nothing"], 28);
+    assert_eq!(
+        (&strict["trace"]["complete_from_line"], &strict["trace"]["events_missing_before_line"]),
+        (&Value::Null, &json!(106))
+    );
+}
+
+/// With `--start empty` it said that there is no sign of missing events, whatever the trace shows.
+#[test]
+fn a_trace_that_is_said_to_begin_empty() {
+    let path = data("from-the-middle.trace.txt");
+    let text = stdout(&replay(&["-f", "vtdss", "--start", "empty", path.to_str().unwrap()]));
+    let says = "  taken to begin with nothing mapped, but:\n    events before line 106 are missing, as the text shows\n    \
+                27 unmaps of what was never mapped in the trace\n";
+    assert!(text.contains(says) && text.contains("Without `--start empty` they are taken for"), "{text}");
+    // The same where nothing was said, and only the unmaps show it.
+    let late = [unmap(0x1000, 0x1000, 0x1000), map(0x2000, 0x9000, 0x1000)].concat();
+    let output = replay_with_input(&["-f", "vtdss", "-"], late.as_bytes());
+    let text = stdout(&output);
+    let says = "nothing mapped, but:\n    1 unmap of what was never mapped in the trace\n";
+    assert!(text.contains(says) && text.contains("say `--start middle`"), "{text}");
+    // An unmap of what was unmapped already is odd, and no sign of that.
+    let twice = [map(0x1000, 0x9000, 0x1000), unmap(0x1000, 0x1000, 0x1000), unmap(0x1000, 0x1000, 0x1000)].concat();
+    let text = stdout(&replay_with_input(&["-f", "vtdss", "--start", "empty", "-"], twice.as_bytes()));
+    assert!(text.contains("begins with nothing mapped (no sign of missing events)"), "{text}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ mod manifest;
 mod packed;
 
 pub use manifest::{Contents, Manifest, Register};
-pub use packed::Packing;
+pub use packed::{MAGIC_BYTES as PACKING_BYTES, Packing};
 
 use crate::human;
 use crate::inspect::InspectError;
@@ -20,8 +20,24 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
-/// What to do about memory that is not in the image because its file is cut off.
-pub const CUT_OFF: &str = "the file is cut off: its headers tell of memory behind its end";
+/// By what it is known that a file is cut off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CutOff {
+    /// The headers of the file itself.
+    ByHeaders,
+    /// The manifest beside it.
+    ByManifest,
+}
+
+impl CutOff {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ByHeaders => "the file is cut off: its headers tell of memory behind its end",
+            Self::ByManifest => "the file is cut off: its manifest tells of memory behind its end",
+        }
+    }
+}
 
 /// Most headers of segments or sections that are read: some 60 MiB of them.
 const MOST_HEADERS: usize = 1 << 20;
@@ -75,8 +91,8 @@ pub struct Image {
     pub cpus: BTreeSet<Cpu>,
     /// Where its memory is.
     pub place: Place,
-    /// Whether the headers tell of more than there is in the file.
-    pub is_cut_off: bool,
+    /// Whether there is more memory than the file has, and what tells it.
+    pub cut_off: Option<CutOff>,
     file: ImageFile,
     /// Ascending, and disjoint.
     segments: Vec<Segment>,
@@ -107,6 +123,7 @@ impl Image {
         let mut magic = [0; 4];
         // What is shorter has no magic number.
         let magic = file.read(0, &mut magic).map_or([0; 4], |()| magic);
+        let is_raw = magic != elf::MAGIC && magic != lime::MAGIC;
         let (segments, place, cpus) = if magic == elf::MAGIC {
             let core = elf::read(&file).map_err(damaged)?;
             let (segments, place) = if core.segments.is_empty() {
@@ -124,9 +141,15 @@ impl Image {
             (vec![Segment { pa: raw_base, len: file.len(), offset: 0 }], raw_place, BTreeSet::new())
         };
         let is_in = |segment: &Segment| segment.offset.saturating_add(segment.len) <= file.len();
-        let is_cut_off = !segments.iter().all(is_in);
+        let is_short =
+            |manifest: &Manifest| manifest.contents == Contents::Raw && is_raw && file.len() < manifest.bytes.0;
+        let cut_off = if !segments.iter().all(is_in) {
+            Some(CutOff::ByHeaders)
+        } else {
+            manifest.as_ref().filter(|manifest| is_short(manifest)).map(|_| CutOff::ByManifest)
+        };
         let segments = sorted(segments, file.len()).map_err(damaged)?;
-        Ok(Self { name, manifest, no_manifest, cpus, place, is_cut_off, file, segments, failure: OnceCell::new() })
+        Ok(Self { name, manifest, no_manifest, cpus, place, cut_off, file, segments, failure: OnceCell::new() })
     }
 
     /// The segments, ascending and disjoint.

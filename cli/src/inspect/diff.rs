@@ -215,9 +215,9 @@ pub fn diff(
 /// What was not compared, in words.
 fn missing(sources: [&Source; 2], changes: &Changes<'_>) -> Vec<String> {
     let sides = ["the first image", "the second image"].into_iter().zip(sources).zip(&changes.runs);
-    let of_side = |((side, source), runs): ((&str, &Source), &Runs<'_>)| {
+    let of_side = |((side, _), runs): ((&str, &Source), &Runs<'_>)| {
         let end = runs.end().map(|end| format!("from VA {end:#x} on nothing is compared"));
-        let missing = runs.seen.missing(&source.image).into_iter().chain(end);
+        let missing = runs.seen.missing().into_iter().chain(end);
         missing.map(|what| format!("{side}: {what}")).collect::<Vec<_>>()
     };
     sides.flat_map(of_side).collect()

@@ -192,6 +192,16 @@ pub enum InspectError {
         /// Why.
         cause: generic_pt::Error,
     },
+    /// The top of the table cannot be of this level.
+    #[error("this {format} table has no top of level {level}")]
+    TopLevel {
+        /// The format.
+        format: &'static str,
+        /// What was asked for.
+        level: u32,
+        /// Why, with the levels that are valid.
+        cause: generic_pt::Error,
+    },
     /// A field that the format does not have.
     #[error("{format} has no field `{name}`")]
     Field {
@@ -265,6 +275,15 @@ impl Hinted for InspectError {
                 return format!("`genpt formats {format}` tells what its configuration takes");
             }
             Self::Config { format, cause } => return setup_help(format, cause),
+            Self::TopLevel { cause: generic_pt::Error::ConfigRange { lowest, highest, .. }, .. }
+                if lowest < highest =>
+            {
+                return format!("valid for `--top-level` is {lowest} to {highest}");
+            }
+            Self::TopLevel { cause: generic_pt::Error::ConfigRange { lowest, .. }, .. } => {
+                return format!("its top does not grow, and is of level {lowest}: leave out `--top-level`");
+            }
+            Self::TopLevel { cause, .. } => return cause.to_string(),
             Self::Field { format, valid, .. } => {
                 return format!("it has {valid}; `genpt formats {format}` tells what they are");
             }

@@ -109,7 +109,7 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
     let seen = status::written(dump::dump(&source, args, &mut out)?)?;
     status::written(out.flush())?;
     source.image.readable()?;
-    let missing = seen.missing(&source.image);
+    let missing = seen.missing();
     let is_whole = missing.is_empty();
     if args.print.output() != Output::Text {
         warn_of_missing(missing);

@@ -387,7 +387,7 @@ impl Runs<'_> {
                     }
                 }
                 Event::Limit(va) => {
-                    self.seen.is_cut = true;
+                    self.seen.is_limit_reached = true;
                     self.end = Some(va);
                 }
             }

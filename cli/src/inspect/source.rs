@@ -7,7 +7,6 @@ use super::scan::ItemAt;
 use crate::decode::{Attributes, Decoder, Options};
 use crate::formats::{FORMATS, FormatRow, Register};
 use crate::human::printable;
-use crate::image::CUT_OFF;
 use crate::image::{Cpu, Image, Place};
 use crate::number::Hex;
 use crate::style::{self, styled};
@@ -75,6 +74,7 @@ impl Source {
         let decoder = (row.decoder)(&options)?;
         let source = Self { image, decoder, root };
         source.check_root()?;
+        source.warn_of_cut();
         Ok(source)
     }
 
@@ -91,6 +91,16 @@ impl Source {
         })
     }
 
+    /// Says that the file is cut off, also if all tables are in what is left: a mapping may lead behind it, and whoever looks at
+    /// the file believes it to be whole.
+    fn warn_of_cut(&self) {
+        if let Some(cut_off) = self.image.cut_off {
+            let text = format!("{}: {}", self.image.name, cut_off.words());
+            // Nobody is left to hear of it if standard error is closed.
+            let _ = writeln!(anstream::stderr(), "{} {text}", styled(style::ODD, "warning:"));
+        }
+    }
+
     fn check_root(&self) -> Result<(), InspectError> {
         let shape = self.decoder.shape();
         let (root, level) = (self.root, shape.top_level());
@@ -101,10 +111,10 @@ impl Source {
         let bytes = shape.table_bytes(level);
         if !self.image.has(root, bytes) {
             let name = self.image.name.clone();
-            let hint = match (self.image.is_cut_off, self.image.place) {
-                (true, _) => CUT_OFF,
-                (false, Place::Assumed) => "raw memory begins at 0 unless `--base` says where",
-                (false, Place::Said) => "`--root` is a physical address",
+            let hint = match (self.image.cut_off, self.image.place) {
+                (Some(cut_off), _) => cut_off.words(),
+                (None, Place::Assumed) => "raw memory begins at 0 unless `--base` says where",
+                (None, Place::Said) => "`--root` is a physical address",
             };
             return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image), hint });
         }
