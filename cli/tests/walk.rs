@@ -295,3 +295,11 @@ fn what_is_proposed_breaks_no_rule() {
     }
     assert!(proposed > 0);
 }
+
+/// A table of one level had `1 levels`.
+#[test]
+fn a_table_of_one_level() {
+    let spec = "format = \"armv8_64k\"\nva_bits = 25\n[[map]]\nva = 0\npa = 0\nlen = \"64K\"\n";
+    let (text, code) = on("walk", &Bench::new(spec, &[]).path("image"), &["0x1234"]);
+    assert!(code == 0 && text.starts_with("VA 0x1234: armv8_64k, 1 level, top at "), "{text}");
+}

@@ -140,7 +140,7 @@ fn mark(severity: Severity) -> Option<&'static str> {
 /// Why an item leads nowhere.
 const fn words_of(blocked: Blocked) -> &'static str {
     match blocked {
-        Blocked::Foreign => "neither a pointer nor a page",
+        Blocked::Foreign => "no valid pointer or page",
         Blocked::Outside => "pointer to a table outside of the image",
         Blocked::Misaligned => "pointer to a table that would not be aligned",
     }
