@@ -178,3 +178,24 @@ fn no_hint_for_what_was_said() {
         assert!(code == 2 && text.ends_with("hint: `--root` is a physical address\n"), "{text}");
     }
 }
+
+/// A table in 4096 segments that points to itself took an hour: each of them was read by itself, and none counted.
+#[test]
+fn a_table_in_thousands_of_pieces_ends_soon() {
+    let table = 0x67u64.to_le_bytes().repeat(512);
+    // The last byte comes first in the file, so that no two segments are one.
+    let segments: Vec<(u64, &[u8])> = table.chunks(1).enumerate().rev().map(|(n, byte)| (n as u64, byte)).collect();
+    let bench = Bench::of(&core_file(&segments, None));
+    let run = |command, options: &[&str]| {
+        on(command, &bench.path("image"), &[&["-f", "x86_64", "--root", "0"], options].concat())
+    };
+    let start = std::time::Instant::now();
+    let (text, code) = run("dump", &["--has", "!RW"]);
+    assert!(code == 5 && text.contains("as many items as --limit allows"), "{text}");
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    // One table is what 4096 are that lie in one piece.
+    let (text, _) = run("check", &["--limit", "2M"]);
+    assert!(text.contains("1 table, 512 items"), "{text}");
+    let (text, code) = run("check", &["--limit", "2097151"]);
+    assert!(code == 5 && text.contains("0 tables, 0 items"), "{text}");
+}

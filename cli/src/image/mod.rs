@@ -14,6 +14,7 @@ pub use packed::Packing;
 
 use crate::human;
 use crate::inspect::InspectError;
+use crate::number::AddressRange;
 use file::ImageFile;
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -78,6 +79,8 @@ pub struct Image {
     file: ImageFile,
     /// Ascending, and disjoint.
     segments: Vec<Segment>,
+    /// The same memory without a word of the file: ascending, with a hole between each two.
+    runs: Vec<AddressRange>,
 }
 
 impl Image {
@@ -122,7 +125,8 @@ impl Image {
         let is_in = |segment: &Segment| segment.offset.saturating_add(segment.len) <= file.len();
         let is_cut_off = !segments.iter().all(is_in);
         let segments = sorted(segments, file.len()).map_err(damaged)?;
-        Ok(Self { name, manifest, no_manifest, cpus, place, is_cut_off, file, segments })
+        let runs = runs(&segments);
+        Ok(Self { name, manifest, no_manifest, cpus, place, is_cut_off, file, segments, runs })
     }
 
     /// The segments, ascending and disjoint.
@@ -151,9 +155,17 @@ impl Image {
         Some(())
     }
 
-    /// Whether the image has all of the bytes at a physical address.
+    /// Whether the image has all of the bytes at a physical address; at once, in however many pieces they are.
     pub fn has(&self, pa: u64, len: u64) -> bool {
-        self.pieces(pa, len, |_, _| Some(())).is_some()
+        let behind = self.runs.partition_point(|run| run.first <= pa);
+        let run = behind.checked_sub(1).map(|n| self.runs[n]);
+        run.is_some_and(|run| pa.checked_add(len - 1).is_some_and(|last| last <= run.last))
+    }
+
+    /// In how many pieces of the file the bytes at a physical address are at the most.
+    pub fn piece_count(&self, pa: u64, len: u64) -> u64 {
+        let behind = |pa: u64| self.segments.partition_point(|segment| segment.pa <= pa) as u64;
+        (behind(pa.saturating_add(len - 1)) - behind(pa)) + 1
     }
 
     /// The bytes at a physical address, into a buffer that is used again; `None` if they are not in the image, or can no
@@ -210,6 +222,18 @@ fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, S
     Ok(joined)
 }
 
+/// The memory of ascending segments: those that continue each other are one run.
+fn runs(segments: &[Segment]) -> Vec<AddressRange> {
+    let mut runs: Vec<AddressRange> = Vec::new();
+    for segment in segments {
+        match runs.last_mut() {
+            Some(before) if before.last + 1 == segment.pa => before.last = segment.last(),
+            _ => runs.push(AddressRange { first: segment.pa, last: segment.last() }),
+        }
+    }
+    runs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -239,5 +263,34 @@ mod tests {
         assert_eq!(sorted(some.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x1000, 0x1000)]));
         assert!(sorted(vec![segment(u64::MAX - 1, 3, 0)], 0x1000).unwrap_err().contains("past 64 bits"));
         assert!(sorted(vec![segment(0, 0x1000, 0x1000)], 0x1000).unwrap_err().contains("no memory"));
+    }
+
+    /// In however many pieces of the file memory is, whether the image has it is known at once.
+    #[test]
+    fn memory_in_pieces() {
+        let mut bytes = lime_range(0x1000, &[1; 0x10]);
+        for (pa, piece) in [(0x2008, [2; 8]), (0x2000, [3; 8]), (0x2010, [4; 8])] {
+            bytes.extend(lime_range(pa, &piece));
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let image = Image::open(file.path(), None).unwrap();
+        let mut buffer = Vec::new();
+        let mut found = |pa, len| {
+            let is_read = image.read(pa, len, &mut buffer).is_some();
+            assert_eq!(image.has(pa, len), is_read, "{pa:#x} {len:#x}");
+            is_read.then(|| image.piece_count(pa, len))
+        };
+        assert_eq!([found(0x1000, 0x10), found(0x1001, 1), found(0x2007, 1)], [Some(1); 3]);
+        assert_eq!([found(0x2000, 0x10), found(0x2007, 2), found(0x2000, 0x18)], [Some(2), Some(2), Some(3)]);
+        assert_eq!([found(0xfff, 2), found(0x100f, 2), found(0x2017, 2), found(u64::MAX, 2), found(0, 1)], [None; 5]);
+        assert_eq!(image.read(0x2006, 4, &mut buffer), Some(&[3, 3, 2, 2][..]));
+    }
+
+    /// A range of a LiME dump.
+    fn lime_range(pa: u64, bytes: &[u8]) -> Vec<u8> {
+        let last = pa + bytes.len() as u64 - 1;
+        let header = [u64::from_le_bytes(*b"EMiL\x01\0\0\0"), pa, last, 0].map(u64::to_le_bytes);
+        [&header.concat(), bytes].concat()
     }
 }
