@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::images::{Bench, SPEC, core_file, on};
+use common::images::{Bench, SPEC, core_file, core_file_32, on};
 use common::{failure, genpt, stdout};
 use tempfile::TempDir;
 
@@ -198,4 +198,39 @@ fn a_table_in_thousands_of_pieces_ends_soon() {
     assert!(text.contains("1 table, 512 items"), "{text}");
     let (text, code) = run("check", &["--limit", "2097151"]);
     assert!(code == 5 && text.contains("0 tables, 0 items"), "{text}");
+}
+
+/// Memory that a core file tells at two places of the file, as /proc/kcore does, was refused unread.
+#[test]
+fn memory_that_is_told_twice() {
+    let bench = Bench::new(SPEC, &[]);
+    let (expected, _) = on("dump", &bench.path("image"), &["-o", "csv"]);
+    let tables = bench.image();
+    let (all, text) = ((0x10_0000, &tables[..]), (0x10_2000, &tables[0x2000..0x4000]));
+    for segments in [[text, all], [all, text], [all, all]] {
+        std::fs::write(bench.path("core"), core_file(&segments, Some(0x10_0000))).unwrap();
+        let (runs, code) = on("dump", &bench.path("core"), &["-f", "x86_64", "-o", "csv"]);
+        assert_eq!((runs.as_str(), code), (expected.as_str(), 0));
+    }
+}
+
+/// Of 32-bit core files the memory without a physical address was taken for memory at 0xffffffff.
+#[test]
+fn memory_without_a_physical_address() {
+    let bench = Bench::new(SPEC, &["--format", "x86_pae"]);
+    let (expected, _) = on("dump", &bench.path("image"), &["-o", "csv"]);
+    let tables = bench.image();
+    let nowhere = [0u8; 0x1000];
+    for none in [u64::MAX, u32::MAX.into()] {
+        let core = |segments: &[(u64, &[u8])]| {
+            if none == u64::MAX { core_file(segments, None) } else { core_file_32(segments) }
+        };
+        let dump = |segments: &[(u64, &[u8])]| {
+            std::fs::write(bench.path("core"), core(segments)).unwrap();
+            genpt(&["dump", &bench.text("core"), "-f", "x86_pae", "--root", "1M", "-o", "csv"])
+        };
+        assert_eq!(stdout(&dump(&[(none, &nowhere), (0x10_0000, &tables), (none, &nowhere)])), expected);
+        let (code, text) = failure(&dump(&[(none, &nowhere)]));
+        assert!(code == 1 && text.contains("none of its program headers (1 with memory) has a physical"), "{text}");
+    }
 }

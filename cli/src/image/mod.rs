@@ -16,6 +16,7 @@ use crate::human;
 use crate::inspect::InspectError;
 use crate::number::AddressRange;
 use file::ImageFile;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -182,38 +183,36 @@ impl Image {
     }
 }
 
-/// Segments in order, those that follow each other in memory and in the file joined, cut to the file.
+/// Segments in order, without what another tells already, those that follow each other in memory and in the file joined, cut
+/// to the file.
 fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, String> {
     segments.retain_mut(|segment| {
         // A core file that was cut off still has its first part.
         segment.len = segment.len.min(file_bytes.saturating_sub(segment.offset));
-        // Memory without a physical address has the highest there is, as in /proc/kcore.
-        segment.len > 0 && segment.pa != u64::MAX
+        segment.len > 0
     });
-    segments.sort_by_key(|segment| (segment.pa, segment.len));
+    // Of those that begin at one address the longest comes first; of those that are as long, that of the first header.
+    segments.sort_by_key(|segment| (segment.pa, Reverse(segment.len)));
     let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
-    for segment in segments {
+    for mut segment in segments {
         if segment.pa.checked_add(segment.len - 1).is_none() {
             return Err(format!("its memory from {:#x} on runs past 64 bits: {:#x} bytes", segment.pa, segment.len));
         }
-        match joined.last_mut() {
-            // The same bytes of the file, told again: a core file with virtual addresses has a header for each mapping.
-            Some(before)
-                if before.last() >= segment.pa
-                    && segment.offset.checked_sub(before.offset) == Some(segment.pa - before.pa) =>
-            {
-                before.len = before.len.max(segment.pa - before.pa + segment.len);
-            }
-            Some(before) if before.last() >= segment.pa => {
-                let (first, second) = (before.pa, segment.pa);
-                return Err(format!(
-                    "the memory from {first:#x} and that from {second:#x} overlap, and are not the same bytes"
-                ));
-            }
-            Some(before) if before.last() + 1 == segment.pa && before.offset + before.len == segment.offset => {
-                before.len += segment.len;
-            }
-            _ => joined.push(segment),
+        let Some(before) = joined.last_mut() else {
+            joined.push(segment);
+            continue;
+        };
+        if before.last() >= segment.last() {
+            continue;
+        }
+        if before.last() >= segment.pa {
+            let told = before.last() - segment.pa + 1;
+            segment = Segment { pa: segment.pa + told, len: segment.len - told, offset: segment.offset + told };
+        }
+        if before.last() + 1 == segment.pa && before.offset + before.len == segment.offset {
+            before.len += segment.len;
+        } else {
+            joined.push(segment);
         }
     }
     if joined.is_empty() {
@@ -253,14 +252,13 @@ mod tests {
         // Twice the same memory, at the same place of the file.
         let again = [segment(0x1000, 0x3000, 0), segment(0x1000, 0x1000, 0), segment(0x2000, 0x4000, 0x1000)];
         assert_eq!(sorted(again.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x5000, 0)]));
-        let overlap = sorted(vec![segment(0x1000, 0x1001, 0), segment(0x2000, 0x1000, 0x1001)], 0x9000);
-        assert_eq!(
-            overlap,
-            Err("the memory from 0x1000 and that from 0x2000 overlap, and are not the same bytes".to_owned())
-        );
-        // Some memory of /proc/kcore has no physical address.
-        let some = [segment(u64::MAX, 0x1000, 0), segment(0x1000, 0x1000, 0x1000)];
-        assert_eq!(sorted(some.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x1000, 0x1000)]));
+        // At other places of the file: the one that begins first counts, as far as it goes.
+        let overlap = [segment(0x2000, 0x3000, 0x5000), segment(0x1000, 0x1001, 0), segment(0x3000, 0x1000, 0x8000)];
+        let cut = [segment(0x1000, 0x1001, 0), segment(0x2001, 0x2fff, 0x5001)];
+        assert_eq!(sorted(overlap.to_vec(), 0x9000), Ok(cut.to_vec()));
+        let twice = [segment(0x1000, 0x800, 0), segment(0x1000, 0x1000, 0x3000), segment(0x1000, 0x1000, 0x5000)];
+        assert_eq!(sorted(twice.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x1000, 0x3000)]));
+        assert_eq!(sorted(vec![segment(u64::MAX, 1, 0); 2], 1), Ok(vec![segment(u64::MAX, 1, 0)]));
         assert!(sorted(vec![segment(u64::MAX - 1, 3, 0)], 0x1000).unwrap_err().contains("past 64 bits"));
         assert!(sorted(vec![segment(0, 0x1000, 0x1000)], 0x1000).unwrap_err().contains("no memory"));
     }

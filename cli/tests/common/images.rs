@@ -148,3 +148,22 @@ pub fn core_file(segments: &[(u64, &[u8])], cr3: Option<u64>) -> Vec<u8> {
     all.for_each(|(_, _, bytes)| file.extend(bytes));
     file
 }
+
+/// A 32-bit ELF core file with segments of memory.
+pub fn core_file_32(segments: &[(u64, &[u8])]) -> Vec<u8> {
+    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+    file.resize(16, 0);
+    let (header, program) = (52, 32);
+    let mut word = |word: u32| file.extend(word.to_le_bytes());
+    // A core file of an i386: a version, no entry, program headers behind this one, no sections, no flags.
+    [4 | 3 << 16, 1, 0, header, 0, 0].into_iter().for_each(&mut word);
+    [header | program << 16, segments.len() as u32, 0].into_iter().for_each(&mut word);
+    let mut offset = header + program * segments.len() as u32;
+    for (pa, bytes) in segments {
+        let len = bytes.len() as u32;
+        [1, offset, 0, *pa as u32, len, len, 4, 0].into_iter().for_each(&mut word);
+        offset += len;
+    }
+    segments.iter().for_each(|(_, bytes)| file.extend(*bytes));
+    file
+}
