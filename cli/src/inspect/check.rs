@@ -256,12 +256,12 @@ impl Check<'_> {
         let item = &items[n];
         let count_lg2 = u32::from(item.entry_lg2) - item_lg2;
         let is_same = |other: &Item| lg2::same_block(other.index.into(), item.index.into(), count_lg2);
-        let is_told =
-            |before: &Item| before.meaning == Meaning::Leaf && before.entry_lg2 == item.entry_lg2 && is_same(before);
-        if n > 0 && is_told(&items[n - 1]) {
+        let is_told = |before: &Item| before.meaning == Meaning::Leaf && before.entry_lg2 == item.entry_lg2;
+        // What is between them may be no item of this entry.
+        if items[..n].iter().rev().take_while(|before| is_same(before)).any(is_told) {
             return;
         }
-        // Hardware notes in one item of several that they were used, and that they were written.
+        // Hardware notes in one item of several that they were used, and that they were written; bits for software it ignores.
         let mask = !self.shape().masks(at.level, item).address;
         let key = |item: &Item| self.source.decoder.unmarked(at.level, item.raw) & mask;
         let fits = |other: &Item| {
