@@ -10,6 +10,8 @@ use generic_pt::lg2;
 pub struct Met {
     /// The levels at which it is used, one bit each.
     pub levels: u8,
+    /// Those of them at which several pointers lead there, one bit each.
+    pub shared: u8,
     /// The first VA that it decodes, where it was met first.
     pub va: u64,
 }
