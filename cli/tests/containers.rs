@@ -234,3 +234,18 @@ fn memory_without_a_physical_address() {
         assert!(code == 1 && text.contains("none of its program headers (1 with memory) has a physical"), "{text}");
     }
 }
+
+/// A message had the roots of all CPUs, however many the notes tell.
+#[test]
+fn roots_of_very_many_cpus() {
+    let bench = Bench::new(SPEC, &[]);
+    let roots = |count: u64| {
+        let core = core_file(&[(0x10_0000, &bench.image())], (1..=count).map(|n| n << 20));
+        std::fs::write(bench.path("core"), core).unwrap();
+        failure(&genpt(&["dump", &bench.text("core"), "-f", "x86_64"])).1
+    };
+    let few = roots(8);
+    assert!(few.contains("its CPUs use several tables") && few.ends_with(", 0x700000, 0x800000\n"), "{few}");
+    let many = roots(2000);
+    assert!(many.ends_with(", 0x700000, 0x800000 and 1992 more\n"), "{many}");
+}

@@ -307,3 +307,11 @@ fn of_very_many_anomalies_the_first_are_told() {
     assert!(text.contains("\n  ... and 4995 more; `--json` has the first 1000\n"), "{text}");
     assert!(text.contains("say `--start middle`"), "{text}");
 }
+
+/// Zeros behind a gzip file, which gzip(1) passes over, were an error.
+#[test]
+fn zeros_behind_a_gzip() {
+    let padded = [fs::read(built_in()).unwrap(), vec![0; 5000]].concat();
+    let text = stdout(&replay_with_input(&["--json", "-f", "vtdss", "-"], &padded));
+    assert_eq!(timeless(serde_json::from_str(&text).unwrap()), timeless(json(&["-f", "vtdss"])));
+}

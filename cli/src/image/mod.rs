@@ -102,12 +102,10 @@ impl Image {
         let damaged = |what: String| InspectError::Damaged { name: name.clone(), what };
         let said_base = base.or(manifest.as_ref().map(|manifest| manifest.base.0));
         let (raw_base, raw_place) = said_base.map_or((0, Place::Assumed), |base| (base, Place::Said));
-        let mut begin = [0; packed::MAGIC_BYTES];
-        let packing = file.read(0, &mut begin).ok().and_then(|()| Packing::of(&begin));
-        let mut magic = [0; 4];
-        // What is shorter has no magic number.
-        let magic = file.read(0, &mut magic).map_or([0; 4], |()| magic);
-        let (segments, place, cpus) = if magic == elf::MAGIC {
+        let mut begin = vec![0; file.len().min(packed::MAGIC_BYTES) as usize];
+        let begin = file.read(0, &mut begin).map_or(&[][..], |()| &begin);
+        let packing = Packing::of(begin);
+        let (segments, place, cpus) = if begin.starts_with(elf::MAGIC) {
             let core = elf::read(&file).map_err(damaged)?;
             let (segments, place) = if core.segments.is_empty() {
                 // An object for a linker has no physical addresses.
@@ -116,7 +114,7 @@ impl Image {
                 (core.segments, Place::Said)
             };
             (segments, place, core.cpus)
-        } else if magic == lime::MAGIC {
+        } else if begin.starts_with(&lime::MAGIC) {
             (lime::read(&file).map_err(damaged)?, Place::Said, BTreeSet::new())
         } else if let Some(packing) = packing.filter(|_| raw_place == Place::Assumed) {
             return Err(InspectError::Packed { name, packing });

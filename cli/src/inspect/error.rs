@@ -31,8 +31,8 @@ pub enum InspectError {
         /// What is wrong with it.
         what: String,
     },
-    /// It is compressed, and nothing says that it is memory all the same.
-    #[error("{name}: it is compressed ({}), and can be read only when it is unpacked", packing.name)]
+    /// Its memory does not lie in it as it is, and nothing says that it is memory all the same.
+    #[error("{name}: {packing}")]
     Packed {
         /// The file.
         name: String,
@@ -195,12 +195,7 @@ impl Hinted for InspectError {
             Self::Damaged { .. } => {
                 "record it anew; other files that can be read are raw memory, ELF core files and LiME dumps"
             }
-            Self::Packed { name, packing } => {
-                return format!(
-                    "`{} {name}` unpacks it; if it is raw memory that begins like this, say `--base`",
-                    packing.unpack
-                );
-            }
+            Self::Packed { name, packing } => return packing.help(name),
             Self::Source { .. } => "build with `--emit raw` or `--emit elf`",
             Self::Manifest { .. } => "build the image anew, or take that file away and say `--format` and `--root`",
             Self::ManifestFormat { .. } => "say `--format NAME` and `--root PA` (formats: `genpt formats`)",

@@ -1,8 +1,7 @@
 //! Where a trace comes from: a file, standard input or the built-in one; compressed or not.
 
-use super::zstd;
+use super::{gzip, zstd};
 use crate::human;
-use flate2::bufread::MultiGzDecoder;
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
@@ -78,7 +77,7 @@ impl Input {
         let is_zstd = zstd::is_magic(&magic);
         let whole = BufReader::new(Cursor::new(magic).chain(raw));
         let text: Box<dyn BufRead> = if is_gzip {
-            Box::new(BufReader::new(MultiGzDecoder::new(whole)))
+            Box::new(BufReader::new(gzip::Members::new(whole)))
         } else if is_zstd {
             Box::new(BufReader::new(zstd::Frames::new(whole)))
         } else {

@@ -109,10 +109,10 @@ pub fn on(command: &str, image: &Path, options: &[&str]) -> (String, i32) {
     (String::from_utf8(output.stdout).unwrap(), output.status.code().unwrap())
 }
 
-/// An ELF core file with segments of memory, and with the note of one CPU whose CR3 is this.
-pub fn core_file(segments: &[(u64, &[u8])], cr3: Option<u64>) -> Vec<u8> {
+/// An ELF core file with segments of memory, and with the notes of CPUs whose CR3 are these.
+pub fn core_file(segments: &[(u64, &[u8])], cr3: impl IntoIterator<Item = u64>) -> Vec<u8> {
     let mut note = Vec::new();
-    if let Some(cr3) = cr3 {
+    for cr3 in cr3 {
         let mut state = vec![0u8; 440];
         state[416..424].copy_from_slice(&cr3.to_le_bytes());
         for number in [5u32, state.len() as u32, 0] {
