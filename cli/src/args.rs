@@ -8,7 +8,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Hardware page tables: replays what Linux did with them, in any format, and tells what the formats are.
+/// Hardware page tables of every format: builds, walks, dumps, checks, compares and draws them, replays what Linux did with them, and
+/// tells what the formats are.
 #[derive(Debug, Parser)]
 #[command(name = "genpt", version, about, max_term_width = 100, after_help = EXIT_STATUS)]
 pub struct Cli {

@@ -146,7 +146,7 @@ fn write_table(out: &mut String, report: &Report) -> fmt::Result {
             write!(out, "<td>{}</td>", invalidations(policy(&format.invalidations), "<small>", "</small>"))?;
         }
         let (map, unmap) = (&format.time_ns.map, &format.time_ns.unmap);
-        let odd = format.anomalies.len();
+        let odd = format.anomalies.total();
         let class = if odd > 0 { " class=\"odd\"" } else { "" };
         writeln!(out, "<td>{:.0}</td><td>{:.0}</td><td{class}>{odd}</td></tr>", map.median, unmap.median)?;
     }

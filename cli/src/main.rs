@@ -1,4 +1,4 @@
-//! `genpt`: what an IOMMU trace of Linux costs in any page-table format, what the formats are, and how fast they are here.
+//! `genpt`: hardware page tables of every format: builds, walks, dumps, checks, compares and draws them, and replays IOMMU traces.
 
 #![deny(unsafe_code)]
 
@@ -11,11 +11,9 @@ mod counting;
 mod decode;
 mod describe;
 mod draw;
-
 mod formats;
 mod html;
 mod human;
-#[allow(unsafe_code, reason = "maps files")]
 mod image;
 mod inspect;
 mod intervals;

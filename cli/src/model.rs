@@ -10,7 +10,7 @@
 //!
 //! Everything else is an anomaly. A double map is not applied: no table would take it.
 
-use crate::anomaly::{Anomaly, Kind};
+use crate::anomaly::{Anomalies, Kind};
 use crate::human;
 use crate::intervals::{Cut, Intervals, Span};
 use crate::trace::{Event, Op, Start};
@@ -94,7 +94,7 @@ pub struct Model {
     /// Events explained by where the trace begins.
     pub counts: Counts,
     /// What is odd.
-    pub anomalies: Vec<Anomaly>,
+    pub anomalies: Anomalies,
 }
 
 impl Model {
@@ -106,7 +106,7 @@ impl Model {
             live_bytes: 0,
             freed: Intervals::default(),
             counts: Counts::default(),
-            anomalies: Vec::new(),
+            anomalies: Anomalies::default(),
         }
     }
 
@@ -145,11 +145,12 @@ impl Model {
             Op::Map { span, paddr } => self.map(event.line, span, paddr),
             Op::Unmap { iova, asked, removed } => {
                 if asked != removed {
-                    let text = format!(
-                        "at IOVA {iova:#018x}: {} removed where {asked} were asked for",
-                        human::count(removed, "byte")
-                    );
-                    self.anomalies.push(Anomaly::new(Kind::UnmapSizeInTrace, event.line, text));
+                    self.anomalies.add(Kind::UnmapSizeInTrace, event.line, || {
+                        format!(
+                            "at IOVA {iova:#018x}: {} removed where {asked} were asked for",
+                            human::count(removed, "byte")
+                        )
+                    });
                 }
                 self.unmap(event.line, iova, removed)
             }
@@ -161,14 +162,14 @@ impl Model {
         if !in_the_way.iter().all(|(_, piece)| self.may_be_missing_since(piece.line)) {
             let (at, piece) = in_the_way[0];
             let bytes = total(in_the_way.iter().filter_map(|(at, _)| at.intersection(span)));
-            let text = format!(
-                "IOVA {:#018x}, {}: {bytes} of them are mapped already, the first at {:#018x} by line {}",
-                span.first,
-                human::count(span.len(), "byte"),
-                at.first.max(span.first),
-                piece.line
-            );
-            self.anomalies.push(Anomaly::new(Kind::DoubleMap, line, text));
+            self.anomalies.add(Kind::DoubleMap, line, || {
+                let (first, at) = (span.first, at.first.max(span.first));
+                format!(
+                    "IOVA {first:#018x}, {}: {bytes} of them are mapped already, the first at {at:#018x} by line {}",
+                    human::count(span.len(), "byte"),
+                    piece.line
+                )
+            });
             return Effect::DoubleMap;
         }
         if !in_the_way.is_empty() {
@@ -186,8 +187,7 @@ impl Model {
 
     fn unmap(&mut self, line: u64, iova: u64, len: u64) -> Effect {
         let Some(span) = Span::new(iova, len) else {
-            let text = format!("at IOVA {iova:#018x}: nothing was removed");
-            self.anomalies.push(Anomaly::new(Kind::UnmapOfNothing, line, text));
+            self.anomalies.add(Kind::UnmapOfNothing, line, || format!("at IOVA {iova:#018x}: nothing was removed"));
             return Effect::Unmap { touched: Vec::new(), range: None };
         };
         let gaps = self.live.gaps(span);
@@ -214,13 +214,10 @@ impl Model {
                 }
                 _ => continue,
             };
-            let text = format!(
-                "IOVA {:#018x}, {}: {gap_bytes} of them are not mapped, the first at {:#018x}: {why}",
-                span.first,
-                human::count(span.len(), "byte"),
-                at
-            );
-            self.anomalies.push(Anomaly::new(Kind::UnmapOfNothing, line, text));
+            self.anomalies.add(Kind::UnmapOfNothing, line, || {
+                let (first, len) = (span.first, human::count(span.len(), "byte"));
+                format!("IOVA {first:#018x}, {len}: {gap_bytes} of them are not mapped, the first at {at:#018x}: {why}")
+            });
             return;
         }
         self.counts.unmaps_before_trace += 1;
@@ -252,7 +249,7 @@ mod tests {
     }
 
     fn kinds(model: &Model) -> Vec<(Kind, u64)> {
-        model.anomalies.iter().map(|anomaly| (anomaly.kind, anomaly.line)).collect()
+        model.anomalies.first().iter().map(|anomaly| (anomaly.kind, anomaly.line)).collect()
     }
 
     #[test]
@@ -282,7 +279,7 @@ mod tests {
         assert_eq!(model.apply(&map(2, 0, 0x1fff)), Effect::DoubleMap);
         assert_eq!((kinds(&model), model.live().bytes), (vec![(Kind::DoubleMap, 2)], 0x1000));
         assert!(
-            model.anomalies[0]
+            model.anomalies.first()[0]
                 .text
                 .contains("4096 of them are mapped already, the first at 0x0000000000001000 by line 1")
         );
@@ -294,8 +291,8 @@ mod tests {
         model.apply(&unmap(1, 0, 0xfff));
         model.apply(&unmap(2, 0, 0xfff));
         assert_eq!(kinds(&model), [(Kind::UnmapOfNothing, 1), (Kind::UnmapOfNothing, 2)]);
-        assert!(model.anomalies[0].text.ends_with("never mapped in the trace"));
-        assert!(model.anomalies[1].text.ends_with("unmapped already by line 1"));
+        assert!(model.anomalies.first()[0].text.ends_with("never mapped in the trace"));
+        assert!(model.anomalies.first()[1].text.ends_with("unmapped already by line 1"));
     }
 
     #[test]
@@ -324,6 +321,6 @@ mod tests {
         model.apply(&Event { line: 2, domain: 0, op: Op::Unmap { iova: 0, asked: 0x3000, removed: 0x2000 } });
         assert_eq!((kinds(&model), model.live().bytes), (vec![(Kind::UnmapSizeInTrace, 2)], 0));
         model.apply(&Event { line: 3, domain: 0, op: Op::Unmap { iova: 0, asked: 0x1000, removed: 0 } });
-        assert_eq!(model.anomalies.len(), 3);
+        assert_eq!(model.anomalies.total(), 3);
     }
 }

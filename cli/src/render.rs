@@ -1,6 +1,6 @@
 //! The results as text: facts of the trace, a table with one column for each format, curves over time.
 
-use crate::anomaly::{Anomaly, Kind};
+use crate::anomaly::{Kind, MOST_TOLD};
 use crate::counting::Invalidations;
 use crate::human;
 use crate::model::NEVER_MAPPED;
@@ -27,7 +27,7 @@ const CURVE: usize = 52;
 /// Columns of the names before curves.
 const CURVE_LABEL: usize = 30;
 /// Anomalies of each kind that are shown.
-const SHOWN: usize = 5;
+const SHOWN: u64 = 5;
 
 /// All about a trace.
 pub fn text(report: &Report, queue_unmaps: u64) -> String {
@@ -85,7 +85,7 @@ fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
 
 /// Unmaps of what the trace never mapped: the device was running, or events are missing.
 fn unmaps_of_unmapped(format: &FormatReport) -> u64 {
-    format.anomalies.iter().filter(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)).count() as u64
+    format.anomalies.first().iter().filter(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)).count() as u64
 }
 
 /// What was mapped when the trace began, and what speaks against it.
@@ -97,7 +97,11 @@ fn write_start(out: &mut String, trace: &TraceReport, format: &FormatReport) -> 
             .map(|line| format!("events before line {line} are missing, as the text shows"));
         let unmapped = match unmaps_of_unmapped(format) {
             0 => None,
-            count => Some(format!("{} of what was never mapped in the trace", human::count(count, "unmap"))),
+            count => {
+                // Of very many the first are known.
+                let all = if format.anomalies.count(Kind::UnmapOfNothing) > MOST_TOLD { "at least " } else { "" };
+                Some(format!("{all}{} of what was never mapped in the trace", human::count(count, "unmap")))
+            }
         };
         let against: Vec<String> = lost.into_iter().chain(unmapped).collect();
         if against.is_empty() {
@@ -157,7 +161,7 @@ impl Table<'_> {
         })?;
         self.heading("anomalies")?;
         for kind in Kind::ALL {
-            let count = |format: &FormatReport| format.anomaly_counts.get(&kind).copied().unwrap_or(0);
+            let count = |format: &FormatReport| format.anomalies.count(kind);
             let style = |format: &FormatReport| if count(format) > 0 { style::ODD } else { Style::new() };
             self.styled_row(&format!("  {}", kind.label()), style, |format| count(format).to_string())?;
         }
@@ -277,17 +281,19 @@ fn write_anomalies(out: &mut String, report: &Report) -> fmt::Result {
     for kind in Kind::ALL {
         let formats = if kind.is_of_format() { report.formats.len() } else { 1 };
         for format in report.formats.iter().take(formats) {
-            let all: Vec<&Anomaly> = format.anomalies.iter().filter(|anomaly| anomaly.kind == kind).collect();
-            if all.is_empty() {
+            let count = format.anomalies.count(kind);
+            if count == 0 {
                 continue;
             }
+            let told = format.anomalies.first().iter().filter(|anomaly| anomaly.kind == kind);
             let of = if kind.is_of_format() { format!(", {}", format.format) } else { String::new() };
             writeln!(out, "\n{}:", styled(style::ODD, format!("{}{of}", kind.label())))?;
-            for anomaly in all.iter().take(SHOWN) {
+            for anomaly in told.take(SHOWN as usize) {
                 writeln!(out, "  {}:{}: {}", report.trace.name, anomaly.line, anomaly.text)?;
             }
-            if all.len() > SHOWN {
-                writeln!(out, "  ... and {} more; `--json` has them all", all.len() - SHOWN)?;
+            if count > SHOWN {
+                let which = if count > MOST_TOLD { format!("the first {MOST_TOLD}") } else { "them all".to_owned() };
+                writeln!(out, "  ... and {} more; `--json` has {which}", count - SHOWN)?;
             }
             if kind == Kind::Refused {
                 writeln!(out, "  {} left out, with their unmaps", human::bytes(format.refused_bytes))?;

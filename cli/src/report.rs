@@ -1,6 +1,6 @@
 //! The results of a replay, as `--json` prints them.
 
-use crate::anomaly::{Anomaly, Kind};
+use crate::anomaly::Anomalies;
 use crate::counting::TablePages;
 use crate::human;
 use crate::policies::PolicyCounts;
@@ -176,12 +176,11 @@ pub struct FormatReport {
     pub invalidations: PolicyCounts,
     /// Wall-clock time of an operation on this machine, ns.
     pub time_ns: ReplayTimes,
-    /// Number of anomalies of each kind.
-    pub anomaly_counts: BTreeMap<Kind, u64>,
     /// Bytes of maps that the format refused.
     pub refused_bytes: u64,
-    /// What is odd, in line order.
-    pub anomalies: Vec<Anomaly>,
+    /// What is odd: how much of each kind, and the first of each.
+    #[serde(flatten)]
+    pub anomalies: Anomalies,
     /// Domain by domain.
     pub domains: Vec<DomainReport>,
 }
@@ -189,7 +188,7 @@ pub struct FormatReport {
 impl FormatReport {
     /// What is known without replaying.
     pub fn new(format: &'static str, about: &'static str, va_bits: u32, trace: &Trace, summary: &Summary) -> Self {
-        let mut report = Self {
+        Self {
             format,
             about,
             va_bits,
@@ -205,22 +204,10 @@ impl FormatReport {
             samples: TableSamples::default(),
             invalidations: PolicyCounts::default(),
             time_ns: ReplayTimes::default(),
-            anomaly_counts: Kind::ALL.iter().map(|kind| (*kind, 0)).collect(),
             refused_bytes: 0,
-            anomalies: Vec::new(),
+            anomalies: summary.anomalies.clone(),
             domains: Vec::new(),
-        };
-        report.add_anomalies(&summary.anomalies);
-        report
-    }
-
-    /// Adds what is odd.
-    pub fn add_anomalies(&mut self, anomalies: &[Anomaly]) {
-        for anomaly in anomalies {
-            *self.anomaly_counts.entry(anomaly.kind).or_default() += 1;
         }
-        self.anomalies.extend_from_slice(anomalies);
-        self.anomalies.sort_by_key(|anomaly| anomaly.line);
     }
 
     /// Sets the most table pages.

@@ -30,6 +30,10 @@ impl Place {
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&core).unwrap();
         std::fs::write(bench.path("zipped"), gzip.finish().unwrap()).unwrap();
+        for (name, magic) in [("kdump", "KDUMP   "), ("flat", "makedumpfile\0\0\0\0"), ("windows", "PAGEDU64")] {
+            std::fs::write(bench.path(name), magic.repeat(4096)).unwrap();
+        }
+        std::fs::write(bench.path("avml"), b"AVML\x02\0\0\0".repeat(512)).unwrap();
         Self(bench)
     }
 
@@ -37,7 +41,7 @@ impl Place {
     fn call(&self, words: &str) -> (i32, Vec<String>) {
         let files = [
             "IMAGE", "RAW", "JUNK", "WORDS", "BINARY", "PACKED", "ZIPPED", "CUT", "XZ", "BZIP2", "LZ4", "SPEC", "OUT",
-            "NOFILE",
+            "NOFILE", "KDUMP", "FLAT", "AVML", "WINDOWS",
         ];
         let word = |word: &str| match files.iter().find(|file| word.starts_with(**file)) {
             Some(file) if *file == "SPEC" => self.0.text("spec.toml"),
@@ -66,6 +70,13 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 #[case::no_image("dump NOFILE", 1, "cannot open the image", "an image is a file: raw memory")]
 #[case::zstd("dump PACKED -f x86_64", 1, "it is compressed (zstd)", "`zstd -d /")]
 #[case::gzip("walk ZIPPED 0 -f x86_64", 1, "it is compressed (gzip)", "`gzip -d -k /")]
+// They were taken for raw memory.
+#[case::kdump("dump KDUMP -f x86_64 -r 0", 1, "it is a kdump file, which is not read", "record an ELF core file")]
+#[case::flattened("dump FLAT -f x86_64 -r 0", 1, "a flattened file of makedumpfile", "`makedumpfile -E`")]
+#[case::windows("check WINDOWS -f x86_64 -r 0", 1, "a crash dump of 64-bit Windows", "or raw memory")]
+#[case::avml("dump AVML -f x86_64 -r 0", 1, "it is compressed, by AVML, which is not read", "`avml-convert /")]
+#[case::no_memory("build SPEC -o OUT --memory 0", 2, "more than the 0 B of `--memory`", "give `--memory` more")]
+#[case::little_memory("build SPEC -o OUT --memory 7", 2, "more than the 7 B of `--memory`", "give `--memory` more")]
 #[case::no_trace("replay NOFILE", 1, "cannot open the trace", "without a file replays the built-in trace")]
 #[case::xz("replay XZ", 1, "xz: it is compressed (xz), and can be replayed only", "`xz -dc FILE | genpt replay -`")]
 #[case::bzip2("replay BZIP2", 1, "it is compressed (bzip2)", "`bzip2 -dc FILE | genpt replay -`")]

@@ -335,3 +335,14 @@ fn page_sizes_are_told_as_sizes() {
         "{text}"
     );
 }
+
+/// `--features ''` was refused: there was no way to say on the command line what `features = []` says in a specification.
+#[test]
+fn no_features_are_said_on_the_command_line() {
+    let in_spec = Bench::new(&format!("features = []\n{SPEC}"), &["--format", "riscv_64"]);
+    let as_option = Bench::new(SPEC, &["--format", "riscv_64", "--features", ""]);
+    let manifest = |bench: &Bench| std::fs::read_to_string(bench.path("image.json")).unwrap();
+    assert_eq!(manifest(&as_option), manifest(&in_spec));
+    let (text, code) = on("dump", &as_option.path("image"), &["--features", ""]);
+    assert!(code == 0 && text.contains("2 runs, 4.01 MiB"), "{text}");
+}

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::images::{Bench, SPEC, core_file, on};
+use common::images::{Bench, SPEC, core_file, core_file_32, on};
 use common::{failure, genpt, stdout};
 use rstest::rstest;
 use tempfile::TempDir;
@@ -234,4 +234,75 @@ fn no_hint_for_what_was_said() {
         let (code, text) = failure(&genpt(&[&["dump", &bench.text(image), "-f", "x86_64", "-r", "1M"], base].concat()));
         assert!(code == 2 && text.ends_with("hint: `--root` is a physical address\n"), "{text}");
     }
+}
+
+/// A table in 4096 segments that points to itself took an hour: each of them was read by itself, and none counted.
+#[test]
+fn a_table_in_thousands_of_pieces_ends_soon() {
+    let table = 0x67u64.to_le_bytes().repeat(512);
+    // The last byte comes first in the file, so that no two segments are one.
+    let segments: Vec<(u64, &[u8])> = table.chunks(1).enumerate().rev().map(|(n, byte)| (n as u64, byte)).collect();
+    let bench = Bench::of(&core_file(&segments, None));
+    let run = |command, options: &[&str]| {
+        on(command, &bench.path("image"), &[&["-f", "x86_64", "--root", "0"], options].concat())
+    };
+    let start = std::time::Instant::now();
+    let (text, code) = run("dump", &["--has", "!RW"]);
+    assert!(code == 5 && text.contains("as many items as --limit allows"), "{text}");
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    // One table is what 4096 are that lie in one piece.
+    let (text, _) = run("check", &["--limit", "2M"]);
+    assert!(text.contains("1 table, 512 items"), "{text}");
+    let (text, code) = run("check", &["--limit", "2097151"]);
+    assert!(code == 5 && text.contains("0 tables, 0 items"), "{text}");
+}
+
+/// Memory that a core file tells at two places of the file, as /proc/kcore does, was refused unread.
+#[test]
+fn memory_that_is_told_twice() {
+    let bench = Bench::new(SPEC, &[]);
+    let (expected, _) = on("dump", &bench.path("image"), &["-o", "csv"]);
+    let tables = bench.image();
+    let (all, text) = ((0x10_0000, &tables[..]), (0x10_2000, &tables[0x2000..0x4000]));
+    for segments in [[text, all], [all, text], [all, all]] {
+        std::fs::write(bench.path("core"), core_file(&segments, Some(0x10_0000))).unwrap();
+        let (runs, code) = on("dump", &bench.path("core"), &["-f", "x86_64", "-o", "csv"]);
+        assert_eq!((runs.as_str(), code), (expected.as_str(), 0));
+    }
+}
+
+/// Of 32-bit core files the memory without a physical address was taken for memory at 0xffffffff.
+#[test]
+fn memory_without_a_physical_address() {
+    let bench = Bench::new(SPEC, &["--format", "x86_pae"]);
+    let (expected, _) = on("dump", &bench.path("image"), &["-o", "csv"]);
+    let tables = bench.image();
+    let nowhere = [0u8; 0x1000];
+    for none in [u64::MAX, u32::MAX.into()] {
+        let core = |segments: &[(u64, &[u8])]| {
+            if none == u64::MAX { core_file(segments, None) } else { core_file_32(segments) }
+        };
+        let dump = |segments: &[(u64, &[u8])]| {
+            std::fs::write(bench.path("core"), core(segments)).unwrap();
+            genpt(&["dump", &bench.text("core"), "-f", "x86_pae", "--root", "1M", "-o", "csv"])
+        };
+        assert_eq!(stdout(&dump(&[(none, &nowhere), (0x10_0000, &tables), (none, &nowhere)])), expected);
+        let (code, text) = failure(&dump(&[(none, &nowhere)]));
+        assert!(code == 1 && text.contains("none of its program headers (1 with memory) has a physical"), "{text}");
+    }
+}
+
+/// A message had the roots of all CPUs, however many the notes tell.
+#[test]
+fn roots_of_very_many_cpus() {
+    let bench = Bench::new(SPEC, &[]);
+    let roots = |count: u64| {
+        let core = core_file(&[(0x10_0000, &bench.image())], (1..=count).map(|n| n << 20));
+        std::fs::write(bench.path("core"), core).unwrap();
+        failure(&genpt(&["dump", &bench.text("core"), "-f", "x86_64"])).1
+    };
+    let few = roots(8);
+    assert!(few.contains("its CPUs use several tables") && few.ends_with(", 0x700000, 0x800000\n"), "{few}");
+    let many = roots(2000);
+    assert!(many.ends_with(", 0x700000, 0x800000 and 1992 more\n"), "{many}");
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::drawing::{at_random, cells, items, number};
+use common::drawing::{ITEM_OF_0, at_random, cells, items, number};
 use common::images::{Bench, SPEC, format_names};
 use common::{assert_golden, failure, genpt, stdout};
 use serde_json::Value;
@@ -275,4 +275,17 @@ fn no_cell_is_in_both_halves() {
     let (_, picture, _) = bench.draw("x.svg", &[]);
     assert!(picture.contains("level 3, items 1..=255: hole of 127.50 TiB"), "{picture}");
     assert!(picture.contains("level 3, items 256..=511: hole of 128 TiB"), "{picture}");
+}
+
+/// A page whose item is 0, as that of s390 at physical address 0, had neither address nor value nor fields.
+#[test]
+fn an_item_that_is_0() {
+    let bench = Bench::new(ITEM_OF_0, &[]);
+    let data = bench.data(&[]);
+    let leaf = cells(&data).find(|cell| cell["k"] == "leaf").unwrap();
+    assert_eq!((number(&leaf["raw"]), number(&leaf["pa"]), items(leaf)), (0, 0, 256));
+    let form = &data["forms"][leaf["form"].as_u64().unwrap() as usize];
+    assert_eq!(form, &serde_json::json!([["PROTECT", "0x0"], ["I_PAGE", "0x0"]]));
+    // A hole has no item.
+    assert!(cells(&data).all(|cell| cell["k"] != "empty" || cell.get("raw").is_none()));
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::browser::Browser;
-use common::drawing::at_random;
+use common::drawing::{ITEM_OF_0, at_random};
 use common::images::{Bench, SPEC};
 use serde_json::Value;
 use std::path::Path;
@@ -252,5 +252,26 @@ fn a_page_of_too_much() {
     let elements = browser.run("return document.querySelectorAll('svg *').length").as_u64().unwrap();
     assert!((500..20_000).contains(&elements), "{elements}");
     browser.screenshot("draw-hostile");
+    assert_eq!(browser.console(), Vec::<Value>::new());
+}
+
+/// Over a page whose item is 0 the script ended with an error.
+#[test]
+fn a_page_whose_item_is_0_is_hovered_over() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = Bench::new(ITEM_OF_0, &[]);
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    browser.run("[...document.querySelectorAll('#tree .cell')].find(({ cell }) => cell.k === 'leaf').id = 'leaf'");
+    browser.hover("#leaf");
+    let tip = browser.run("return document.getElementById('tip').innerText");
+    assert!(tip.as_str().unwrap().contains("PA 0x0000000000000000 to 0x00000000000fffff"), "{tip}");
+    browser.click("#leaf");
+    let details = browser.run("return document.getElementById('details').innerText");
+    let details = details.as_str().unwrap();
+    for part in ["first item\n0x0000000000000000", "0x0000000000000000 to 0x00000000000fffff", "PROTECT\n0x0"] {
+        assert!(details.contains(part), "{part}: {details}");
+    }
+    browser.screenshot("draw-item-of-0");
     assert_eq!(browser.console(), Vec::<Value>::new());
 }

@@ -306,3 +306,36 @@ fn a_page_is_written_though_nobody_reads_the_text() {
     assert!(command.stdout(writer).status().unwrap().success());
     assert!(std::fs::read_to_string(&page).unwrap().contains("</html>"));
 }
+
+/// All anomalies were kept with their texts, once for each format: a trace that was switched on late took gigabytes.
+#[test]
+fn of_very_many_anomalies_the_first_are_told() {
+    let unmap = |n: u64| {
+        let (first, behind) = (n << 12, (n + 1) << 12);
+        format!(
+            "  t-1 [000] ..... {n}.000001: unmap: IOMMU: iova={first:#x} - {behind:#x} size=4096 unmapped_size=4096\n"
+        )
+    };
+    let trace: String = std::iter::once("# tracer: nop\n".to_owned()).chain((0..5000).map(unmap)).collect();
+    let of = |options: &[&str]| {
+        stdout(&replay_with_input(&[&["-f", "vtdss,amdv1", "-"], options].concat(), trace.as_bytes()))
+    };
+    let report: Value = serde_json::from_str(&of(&["--json"])).unwrap();
+    for format in ["vtdss", "amdv1"] {
+        let format = &report["formats"][format];
+        let anomalies = format["anomalies"].as_array().unwrap();
+        assert_eq!(format["anomaly_counts"]["unmap_of_nothing"], 5000);
+        assert_eq!((anomalies.len(), &anomalies[999]["line"]), (1000, &json!(1001)));
+    }
+    let text = of(&[]);
+    assert!(text.contains("\n  ... and 4995 more; `--json` has the first 1000\n"), "{text}");
+    assert!(text.contains("say `--start middle`"), "{text}");
+}
+
+/// Zeros behind a gzip file, which gzip(1) passes over, were an error.
+#[test]
+fn zeros_behind_a_gzip() {
+    let padded = [fs::read(built_in()).unwrap(), vec![0; 5000]].concat();
+    let text = stdout(&replay_with_input(&["--json", "-f", "vtdss", "-"], &padded));
+    assert_eq!(timeless(serde_json::from_str(&text).unwrap()), timeless(json(&["-f", "vtdss"])));
+}

@@ -138,7 +138,10 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     let mut memory = zeros(bytes)?;
     // An allocation is not always aligned for items.
     let skip = memory.as_ptr().align_offset(1 << BASE_ALIGN_LG2);
-    let domain = Domain::new(Arena::new(memory.get_mut(skip..).unwrap_or_default(), plan.base)?, NoHardware);
+    let Some(aligned) = memory.get_mut(skip..).filter(|aligned| !aligned.is_empty()) else {
+        return Err(BuildError::TooLarge { most: plan.most_bytes });
+    };
+    let domain = Domain::new(Arena::new(aligned, plan.base)?, NoHardware);
     let mut table = PtIommu::<F, _>::new(&domain, &config).map_err(failed)?;
     for (index, mapping) in plan.spec.map.iter().enumerate() {
         let number = index + 1;

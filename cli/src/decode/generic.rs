@@ -342,7 +342,7 @@ impl<F: Groups> Decoder for Generic<F> {
 
     fn unmarked(&self, level: u32, raw: u64) -> u64 {
         let clean = F::clean_item(&self.common, level, F::Item::from_u64(raw)).to_u64();
-        clean & !F::accessed_bits(&self.common).to_u64()
+        clean & !F::accessed_bits(&self.common).to_u64() & !software_bits::<F>(&self.common)
     }
 
     fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip> {
@@ -409,11 +409,15 @@ fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
             low |= (value_bits << piece.lo) & lg2::bit_range_mask(piece.lo, piece.hi);
         }
     }
-    let software = F::software_bits(common).iter().fold(0, |mask, bit| mask | lg2::pow2(*bit));
-    let unnamed = !(address | attributes | software) & lg2::low_mask(F::Item::BITS);
+    let unnamed = !(address | attributes | software_bits::<F>(common)) & lg2::low_mask(F::Item::BITS);
     // Where an attribute lies in the address, below the size of a page, it is no address. Pointers are looked at themselves.
     let low = if kind == ItemKind::PlainLeaf { low & !attributes } else { 0 };
     Masks { address: address & !attributes, unnamed, low }
+}
+
+/// The bits that software may use as it likes.
+fn software_bits<F: Groups>(common: &Common<F>) -> u64 {
+    F::software_bits(common).iter().fold(0, |mask, bit| mask | lg2::pow2(*bit))
 }
 
 /// Bits in the address field of leaves that are attributes.

@@ -46,7 +46,7 @@ pub trait Decoder {
     fn kind_of(&self, level: u32, raw: u64) -> Option<ItemKind>;
     /// Flags of a leaf that are clear, for which hardware with the table's features faults instead of setting them.
     fn faulting_flags(&self, level: u32, raw: u64) -> u64;
-    /// A leaf without what hardware notes in it: that it was used and written.
+    /// A leaf without what says nothing to hardware: what hardware notes itself, that it was used and written, and what software does.
     fn unmarked(&self, level: u32, raw: u64) -> u64;
     /// What an item that is not understood says about its level, if that is what is wrong with it.
     fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip>;

@@ -331,7 +331,7 @@ impl Builder<'_> {
         };
         let findings = self.marks.of_item(at.level, item_pa).to_vec();
         let worst = self.marks.worst(&findings);
-        Cell { first: item.index, items: 1, what, raw: item.raw, pa: item.pa, findings, worst }
+        Cell { first: item.index, items: 1, what, raw: Some(item.raw), pa: item.pa, findings, worst }
     }
 
     /// Makes an item part of the cell before it, if it looks the same.

@@ -14,8 +14,10 @@ pub use packed::{MAGIC_BYTES as PACKING_BYTES, Packing};
 
 use crate::human;
 use crate::inspect::InspectError;
+use crate::number::AddressRange;
 use file::ImageFile;
 use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
@@ -98,6 +100,8 @@ pub struct Image {
     segments: Vec<Segment>,
     /// Where it could not be read the first time, and why.
     failure: OnceCell<(u64, io::Error)>,
+    /// The same memory without a word of the file: ascending, with a hole between each two.
+    runs: Vec<AddressRange>,
 }
 
 impl Image {
@@ -118,13 +122,11 @@ impl Image {
         let damaged = |what: String| InspectError::Damaged { name: name.clone(), what };
         let said_base = base.or(manifest.as_ref().map(|manifest| manifest.base.0));
         let (raw_base, raw_place) = said_base.map_or((0, Place::Assumed), |base| (base, Place::Said));
-        let mut begin = [0; packed::MAGIC_BYTES];
-        let packing = file.read(0, &mut begin).ok().and_then(|()| Packing::of(&begin));
-        let mut magic = [0; 4];
-        // What is shorter has no magic number.
-        let magic = file.read(0, &mut magic).map_or([0; 4], |()| magic);
-        let is_raw = magic != elf::MAGIC && magic != lime::MAGIC;
-        let (segments, place, cpus) = if magic == elf::MAGIC {
+        let mut begin = vec![0; file.len().min(packed::MAGIC_BYTES) as usize];
+        let begin = file.read(0, &mut begin).map_or(&[][..], |()| &begin);
+        let packing = Packing::of(begin);
+        let is_raw = !begin.starts_with(elf::MAGIC) && !begin.starts_with(&lime::MAGIC);
+        let (segments, place, cpus) = if begin.starts_with(elf::MAGIC) {
             let core = elf::read(&file).map_err(damaged)?;
             let (segments, place) = if core.segments.is_empty() {
                 // An object for a linker has no physical addresses.
@@ -133,7 +135,7 @@ impl Image {
                 (core.segments, Place::Said)
             };
             (segments, place, core.cpus)
-        } else if magic == lime::MAGIC {
+        } else if begin.starts_with(&lime::MAGIC) {
             (lime::read(&file).map_err(damaged)?, Place::Said, BTreeSet::new())
         } else if let Some(packing) = packing.filter(|_| raw_place == Place::Assumed) {
             return Err(InspectError::Packed { name, packing });
@@ -149,7 +151,9 @@ impl Image {
             manifest.as_ref().filter(|manifest| is_short(manifest)).map(|_| CutOff::ByManifest)
         };
         let segments = sorted(segments, file.len()).map_err(damaged)?;
-        Ok(Self { name, manifest, no_manifest, cpus, place, cut_off, file, segments, failure: OnceCell::new() })
+        let runs = runs(&segments);
+        let failure = OnceCell::new();
+        Ok(Self { name, manifest, no_manifest, cpus, place, cut_off, file, segments, failure, runs })
     }
 
     /// The segments, ascending and disjoint.
@@ -178,9 +182,17 @@ impl Image {
         Some(())
     }
 
-    /// Whether the image has all of the bytes at a physical address.
+    /// Whether the image has all of the bytes at a physical address; at once, in however many pieces they are.
     pub fn has(&self, pa: u64, len: u64) -> bool {
-        self.pieces(pa, len, |_, _| Some(())).is_some()
+        let behind = self.runs.partition_point(|run| run.first <= pa);
+        let run = behind.checked_sub(1).map(|n| self.runs[n]);
+        run.is_some_and(|run| pa.checked_add(len - 1).is_some_and(|last| last <= run.last))
+    }
+
+    /// In how many pieces of the file the bytes at a physical address are at the most.
+    pub fn piece_count(&self, pa: u64, len: u64) -> u64 {
+        let behind = |pa: u64| self.segments.partition_point(|segment| segment.pa <= pa) as u64;
+        (behind(pa.saturating_add(len - 1)) - behind(pa)) + 1
     }
 
     /// The bytes at a physical address, into a buffer that is used again; `None` if they are not in the image, or cannot be
@@ -212,44 +224,54 @@ impl Image {
     }
 }
 
-/// Segments in order, those that follow each other in memory and in the file joined, cut to the file.
+/// Segments in order, without what another tells already, those that follow each other in memory and in the file joined, cut
+/// to the file.
 fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, String> {
     segments.retain_mut(|segment| {
         // A core file that was cut off still has its first part.
         segment.len = segment.len.min(file_bytes.saturating_sub(segment.offset));
-        // Memory without a physical address has the highest there is, as in /proc/kcore.
-        segment.len > 0 && segment.pa != u64::MAX
+        segment.len > 0
     });
-    segments.sort_by_key(|segment| (segment.pa, segment.len));
+    // Of those that begin at one address the longest comes first; of those that are as long, that of the first header.
+    segments.sort_by_key(|segment| (segment.pa, Reverse(segment.len)));
     let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
-    for segment in segments {
+    for mut segment in segments {
         if segment.pa.checked_add(segment.len - 1).is_none() {
             return Err(format!("its memory from {:#x} on runs past 64 bits: {:#x} bytes", segment.pa, segment.len));
         }
-        match joined.last_mut() {
-            // The same bytes of the file, told again: a core file with virtual addresses has a header for each mapping.
-            Some(before)
-                if before.last() >= segment.pa
-                    && segment.offset.checked_sub(before.offset) == Some(segment.pa - before.pa) =>
-            {
-                before.len = before.len.max(segment.pa - before.pa + segment.len);
-            }
-            Some(before) if before.last() >= segment.pa => {
-                let (first, second) = (before.pa, segment.pa);
-                return Err(format!(
-                    "the memory from {first:#x} and that from {second:#x} overlap, and are not the same bytes"
-                ));
-            }
-            Some(before) if before.last() + 1 == segment.pa && before.offset + before.len == segment.offset => {
-                before.len += segment.len;
-            }
-            _ => joined.push(segment),
+        let Some(before) = joined.last_mut() else {
+            joined.push(segment);
+            continue;
+        };
+        if before.last() >= segment.last() {
+            continue;
+        }
+        if before.last() >= segment.pa {
+            let told = before.last() - segment.pa + 1;
+            segment = Segment { pa: segment.pa + told, len: segment.len - told, offset: segment.offset + told };
+        }
+        if before.last() + 1 == segment.pa && before.offset + before.len == segment.offset {
+            before.len += segment.len;
+        } else {
+            joined.push(segment);
         }
     }
     if joined.is_empty() {
         return Err("there is no memory in it".to_owned());
     }
     Ok(joined)
+}
+
+/// The memory of ascending segments: those that continue each other are one run.
+fn runs(segments: &[Segment]) -> Vec<AddressRange> {
+    let mut runs: Vec<AddressRange> = Vec::new();
+    for segment in segments {
+        match runs.last_mut() {
+            Some(before) if before.last + 1 == segment.pa => before.last = segment.last(),
+            _ => runs.push(AddressRange { first: segment.pa, last: segment.last() }),
+        }
+    }
+    runs
 }
 
 #[cfg(test)]
@@ -287,15 +309,43 @@ mod tests {
         // Twice the same memory, at the same place of the file.
         let again = [segment(0x1000, 0x3000, 0), segment(0x1000, 0x1000, 0), segment(0x2000, 0x4000, 0x1000)];
         assert_eq!(sorted(again.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x5000, 0)]));
-        let overlap = sorted(vec![segment(0x1000, 0x1001, 0), segment(0x2000, 0x1000, 0x1001)], 0x9000);
-        assert_eq!(
-            overlap,
-            Err("the memory from 0x1000 and that from 0x2000 overlap, and are not the same bytes".to_owned())
-        );
-        // Some memory of /proc/kcore has no physical address.
-        let some = [segment(u64::MAX, 0x1000, 0), segment(0x1000, 0x1000, 0x1000)];
-        assert_eq!(sorted(some.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x1000, 0x1000)]));
+        // At other places of the file: the one that begins first counts, as far as it goes.
+        let overlap = [segment(0x2000, 0x3000, 0x5000), segment(0x1000, 0x1001, 0), segment(0x3000, 0x1000, 0x8000)];
+        let cut = [segment(0x1000, 0x1001, 0), segment(0x2001, 0x2fff, 0x5001)];
+        assert_eq!(sorted(overlap.to_vec(), 0x9000), Ok(cut.to_vec()));
+        let twice = [segment(0x1000, 0x800, 0), segment(0x1000, 0x1000, 0x3000), segment(0x1000, 0x1000, 0x5000)];
+        assert_eq!(sorted(twice.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x1000, 0x3000)]));
+        assert_eq!(sorted(vec![segment(u64::MAX, 1, 0); 2], 1), Ok(vec![segment(u64::MAX, 1, 0)]));
         assert!(sorted(vec![segment(u64::MAX - 1, 3, 0)], 0x1000).unwrap_err().contains("past 64 bits"));
         assert!(sorted(vec![segment(0, 0x1000, 0x1000)], 0x1000).unwrap_err().contains("no memory"));
+    }
+
+    /// In however many pieces of the file memory is, whether the image has it is known at once.
+    #[test]
+    fn memory_in_pieces() {
+        let mut bytes = lime_range(0x1000, &[1; 0x10]);
+        for (pa, piece) in [(0x2008, [2; 8]), (0x2000, [3; 8]), (0x2010, [4; 8])] {
+            bytes.extend(lime_range(pa, &piece));
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let image = Image::open(file.path(), None).unwrap();
+        let mut buffer = Vec::new();
+        let mut found = |pa, len| {
+            let is_read = image.read(pa, len, &mut buffer).is_some();
+            assert_eq!(image.has(pa, len), is_read, "{pa:#x} {len:#x}");
+            is_read.then(|| image.piece_count(pa, len))
+        };
+        assert_eq!([found(0x1000, 0x10), found(0x1001, 1), found(0x2007, 1)], [Some(1); 3]);
+        assert_eq!([found(0x2000, 0x10), found(0x2007, 2), found(0x2000, 0x18)], [Some(2), Some(2), Some(3)]);
+        assert_eq!([found(0xfff, 2), found(0x100f, 2), found(0x2017, 2), found(u64::MAX, 2), found(0, 1)], [None; 5]);
+        assert_eq!(image.read(0x2006, 4, &mut buffer), Some(&[3, 3, 2, 2][..]));
+    }
+
+    /// A range of a LiME dump.
+    fn lime_range(pa: u64, bytes: &[u8]) -> Vec<u8> {
+        let last = pa + bytes.len() as u64 - 1;
+        let header = [u64::from_le_bytes(*b"EMiL\x01\0\0\0"), pa, last, 0].map(u64::to_le_bytes);
+        [&header.concat(), bytes].concat()
     }
 }

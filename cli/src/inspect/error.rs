@@ -59,8 +59,8 @@ pub enum InspectError {
         /// Why.
         cause: String,
     },
-    /// It is compressed, and nothing says that it is memory all the same.
-    #[error("{name}: it is compressed ({}), and can be read only when it is unpacked", packing.name)]
+    /// Its memory does not lie in it as it is, and nothing says that it is memory all the same.
+    #[error("{name}: {packing}")]
     Packed {
         /// The file.
         name: String,
@@ -244,12 +244,7 @@ impl Hinted for InspectError {
             Self::Unreadable { .. } => {
                 "what was printed before it is not all there is: copy the file, and look at that"
             }
-            Self::Packed { name, packing } => {
-                return format!(
-                    "`{} {name}` unpacks it; if it is raw memory that begins like this, say `--base`",
-                    packing.unpack
-                );
-            }
+            Self::Packed { name, packing } => return packing.help(name),
             Self::Source { .. } => "build with `--emit raw` or `--emit elf`",
             Self::Manifest { .. } => "build the image anew, or take that file away and say `--format` and `--root`",
             Self::ManifestFormat { .. } => "say `--format NAME` and `--root PA` (formats: `genpt formats`)",

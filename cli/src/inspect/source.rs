@@ -122,6 +122,9 @@ impl Source {
     }
 }
 
+/// Most roots that a message names.
+const SHOWN_ROOTS: usize = 8;
+
 /// The root that all CPUs in the notes use, as the format's top pointer can hold it, and one of these CPUs.
 fn one_root(image: &Image, row: &FormatRow) -> Result<(u64, Cpu), InspectError> {
     let name = image.name.clone();
@@ -131,7 +134,9 @@ fn one_root(image: &Image, row: &FormatRow) -> Result<(u64, Cpu), InspectError> 
         return Err(InspectError::RootOfOthers { name, format: row.name });
     }
     if roots.len() > 1 {
-        let roots = roots.keys().map(|root| format!("{root:#x}")).collect::<Vec<_>>().join(", ");
+        let shown = roots.keys().take(SHOWN_ROOTS).map(|root| format!("{root:#x}")).collect::<Vec<_>>().join(", ");
+        let more = roots.len().saturating_sub(SHOWN_ROOTS);
+        let roots = if more > 0 { format!("{shown} and {more} more") } else { shown };
         return Err(InspectError::ManyRoots { name, roots });
     }
     Ok((*first.0, *first.1))

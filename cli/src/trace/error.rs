@@ -2,7 +2,6 @@
 
 use super::Malformed;
 use crate::human::{self, printable};
-use crate::image::Packing;
 use crate::status::Hinted;
 use std::io;
 use thiserror::Error;
@@ -22,12 +21,12 @@ pub enum TraceError {
         cause: io::Error,
     },
     /// It is compressed in a way that is not unpacked here.
-    #[error("{name}: it is compressed ({}), and can be replayed only when it is unpacked", packing.name)]
+    #[error("{name}: it is compressed ({packing}), and can be replayed only when it is unpacked")]
     Packed {
         /// The trace.
         name: String,
         /// How.
-        packing: Packing,
+        packing: &'static str,
     },
     /// Reading or unpacking it failed.
     #[error("{}: {}", behind(name, *line), explain(cause))]
@@ -133,8 +132,9 @@ impl Hinted for TraceError {
         let text = match self {
             Self::Open { .. } => "`genpt replay` without a file replays the built-in trace; `-` is standard input",
             Self::Packed { packing, .. } => {
-                let with = packing.name;
-                return format!("`{with} -dc FILE | genpt replay -` unpacks it on the way; gzip and zstd need no help");
+                return format!(
+                    "`{packing} -dc FILE | genpt replay -` unpacks it on the way; gzip and zstd need no help"
+                );
             }
             Self::Read { .. } => "copy the trace anew; what was unpacked up to there can be replayed as text",
             Self::Malformed { looks: Looks::Binary, .. } => BINARY_HELP,

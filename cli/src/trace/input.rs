@@ -1,9 +1,8 @@
 //! Where a trace comes from: a file, standard input or the built-in one; compressed or not.
 
-use super::{TraceError, zstd};
+use super::{TraceError, gzip, zstd};
 use crate::human;
 use crate::image::{PACKING_BYTES, Packing};
-use flate2::bufread::MultiGzDecoder;
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
@@ -34,7 +33,7 @@ pub struct Input {
     /// Bytes read so far.
     pub position: Rc<Cell<u64>>,
     /// How it is packed, if it is in a way that is not unpacked here.
-    packing: Option<Packing>,
+    packing: Option<&'static str>,
 }
 
 impl Source {
@@ -84,13 +83,13 @@ impl Input {
         let position = Rc::new(Cell::new(0));
         let mut raw = Counted { inner: raw, position: Rc::clone(&position) };
         let mut magic = Vec::new();
-        raw.by_ref().take(PACKING_BYTES as u64).read_to_end(&mut magic)?;
+        raw.by_ref().take(PACKING_BYTES).read_to_end(&mut magic)?;
         let is_gzip = magic.starts_with(&[0x1f, 0x8b]);
         let is_zstd = zstd::is_magic(&magic);
-        let packing = Packing::of(&magic).filter(|_| !is_gzip && !is_zstd);
+        let packing = Packing::of(&magic).and_then(|packing| packing.compression()).filter(|_| !is_gzip && !is_zstd);
         let whole = BufReader::new(Cursor::new(magic).chain(raw));
         let text: Box<dyn BufRead> = if is_gzip {
-            Box::new(BufReader::new(MultiGzDecoder::new(whole)))
+            Box::new(BufReader::new(gzip::Members::new(whole)))
         } else if is_zstd {
             Box::new(BufReader::new(zstd::Frames::new(whole)))
         } else {

@@ -2,6 +2,7 @@
 
 mod domains;
 mod error;
+mod gzip;
 mod input;
 mod line;
 mod zstd;
