@@ -3,7 +3,6 @@
 use crate::anomaly::{Kind, MOST_TOLD};
 use crate::counting::Invalidations;
 use crate::human;
-use crate::model::NEVER_MAPPED;
 use crate::policies::PolicyCounts;
 use crate::report::{FormatReport, LiveReport, Report, TraceReport};
 use crate::sparkline::sparkline;
@@ -311,8 +310,7 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
             write_list(out, &format!("-   {feature} is not a feature of"), &names)?;
         }
     }
-    let anomalies = report.formats.first().map_or(&[][..], |format| format.anomalies.first());
-    if anomalies.iter().any(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)) {
+    if report.formats.first().is_some_and(|format| format.anomalies.never_mapped > 0) {
         writeln!(out, "    If tracing was switched on while the device was running, say `--start middle`.")?;
     }
     let notes = format!(
