@@ -63,6 +63,9 @@ pub struct Anomalies {
     /// The first [`MOST_TOLD`] of each kind, in line order.
     #[serde(rename = "anomalies")]
     first: Vec<Anomaly>,
+    /// Unmaps of nothing, of what was never mapped in the trace: it may have begun in the middle.
+    #[serde(skip)]
+    pub never_mapped: u64,
 }
 
 impl Anomalies {
@@ -80,6 +83,7 @@ impl Anomalies {
         for (count, more) in self.counts.iter_mut().zip(others.counts) {
             *count += more;
         }
+        self.never_mapped += others.never_mapped;
         self.first.extend_from_slice(&others.first);
         self.first.sort_by_key(|anomaly| anomaly.line);
         let mut kept = [0; Kind::ALL.len()];

@@ -15,9 +15,6 @@ use crate::human;
 use crate::intervals::{Cut, Intervals, Span};
 use crate::trace::{Event, Op, Start};
 
-/// Why there is nothing to unmap, where a trace from the middle would explain it.
-pub const NEVER_MAPPED: &str = "never mapped in the trace";
-
 /// Bytes that one map event made live, or what is left of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Piece {
@@ -210,6 +207,7 @@ impl Model {
             let (at, why) = match (known, never_mapped) {
                 (Some((at, freed)), _) => (at.first.max(gap.first), format!("unmapped already by line {freed}")),
                 (None, Some(part)) if self.start == Start::Empty => {
+                    self.anomalies.never_mapped += 1;
                     (part.first, "never mapped in the trace".to_owned())
                 }
                 _ => continue,
@@ -293,6 +291,7 @@ mod tests {
         assert_eq!(kinds(&model), [(Kind::UnmapOfNothing, 1), (Kind::UnmapOfNothing, 2)]);
         assert!(model.anomalies.first()[0].text.ends_with("never mapped in the trace"));
         assert!(model.anomalies.first()[1].text.ends_with("unmapped already by line 1"));
+        assert_eq!(model.anomalies.never_mapped, 1);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use crate::anomaly::{Kind, MOST_TOLD};
 use crate::counting::Invalidations;
 use crate::human;
-use crate::model::NEVER_MAPPED;
 use crate::policies::PolicyCounts;
 use crate::report::{FormatReport, LiveReport, Report, TraceReport};
 use crate::sparkline::sparkline;
@@ -82,12 +81,6 @@ fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
     }
     Ok(())
 }
-
-/// Unmaps of what the trace never mapped: the device was running, or events are missing.
-fn unmaps_of_unmapped(format: &FormatReport) -> u64 {
-    format.anomalies.first().iter().filter(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)).count() as u64
-}
-
 /// What was mapped when the trace began, and what speaks against it.
 fn write_start(out: &mut String, trace: &TraceReport, format: &FormatReport) -> fmt::Result {
     let live = &format.live;
@@ -95,13 +88,9 @@ fn write_start(out: &mut String, trace: &TraceReport, format: &FormatReport) -> 
         let lost = trace
             .events_missing_before_line
             .map(|line| format!("events before line {line} are missing, as the text shows"));
-        let unmapped = match unmaps_of_unmapped(format) {
+        let unmapped = match format.anomalies.never_mapped {
             0 => None,
-            count => {
-                // Of very many the first are known.
-                let all = if format.anomalies.count(Kind::UnmapOfNothing) > MOST_TOLD { "at least " } else { "" };
-                Some(format!("{all}{} of what was never mapped in the trace", human::count(count, "unmap")))
-            }
+            count => Some(format!("{} of what was never mapped in the trace", human::count(count, "unmap"))),
         };
         let against: Vec<String> = lost.into_iter().chain(unmapped).collect();
         if against.is_empty() {
@@ -334,7 +323,7 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
             write_list(out, &format!("-   {feature} is not a feature of"), &names)?;
         }
     }
-    if report.formats.first().is_some_and(|format| unmaps_of_unmapped(format) > 0) {
+    if report.formats.first().is_some_and(|format| format.anomalies.never_mapped > 0) {
         let what = match report.trace.events_missing_before_line {
             Some(_) => "Without `--start empty` they are taken for unmaps of what was mapped before the trace.",
             None => "If tracing was switched on while the device was running, say `--start middle`.",
