@@ -254,8 +254,9 @@ pub trait PtFormat: Description {
     fn access(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Access {
         Access::all()
     }
-    /// Of a leaf or a pointer, the bits that hardware faults on as they are: reserved values of fields, values that
-    /// exclude each other, and bits of no field where all such hardware faults on them. By default none.
+    /// Of a leaf or a pointer, or of a [foreign](Kind::Foreign) item that would be one without them, the bits that hardware faults
+    /// on as they are: reserved values of fields, values that exclude each other, and bits of no field where all such hardware
+    /// faults on them. By default none.
     #[inline(always)]
     fn reserved_bits(_common: &Common<Self>, _level: u32, _raw: Self::Item) -> Self::Item {
         Self::Item::ZERO

@@ -8,7 +8,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::path::PathBuf;
 
-/// Hardware page tables: replays what Linux did with them, in any format, and tells what the formats are.
+/// Hardware page tables of every format: builds, walks, dumps, checks, compares and draws them, replays what Linux did with them, and
+/// tells what the formats are.
 #[derive(Debug, Parser)]
 #[command(name = "genpt", version, about, max_term_width = 100, after_help = EXIT_STATUS)]
 pub struct Cli {
@@ -94,7 +95,7 @@ pub struct CompletionsArgs {
 /// `genpt man`.
 #[derive(Debug, Args)]
 pub struct ManArgs {
-    /// Write `genpt.1` and `genpt-SUBCOMMAND.1` there, instead of printing the first
+    /// Write `genpt.1` and `genpt-SUBCOMMAND.1` there, instead of printing the first; it is made if what is above it is there
     #[arg(long, value_name = "DIR")]
     pub output_dir: Option<PathBuf>,
 }

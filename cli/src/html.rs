@@ -8,7 +8,7 @@ mod plot;
 use crate::counting::Invalidations;
 use crate::human;
 use crate::policies::PolicyCounts;
-use crate::report::{FormatReport, Report};
+use crate::report::{DomainReport, FormatReport, Report};
 use plot::{Curve, Kind, Plot};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write};
@@ -19,6 +19,10 @@ const STYLE: &str = include_str!("html/page.css");
 const SCRIPT: &str = include_str!("html/page.js");
 /// Page sizes that get a colour of their own; the rest are one.
 const COLOURS: usize = 7;
+/// Domains that have a row.
+const MOST_DOMAINS: usize = 256;
+/// What a table is in that may be wider than the page; keys scroll it, too.
+const SCROLL: &str = "<div class=\"scroll\" tabindex=\"0\">";
 
 /// What a policy is called, and what it counted.
 type Policy = (&'static str, fn(&PolicyCounts) -> Option<Invalidations>);
@@ -87,7 +91,7 @@ fn write_trace(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
         let live = &format.live;
         let domains = human::count(trace.domains.len() as u64, "domain");
         let (peak, end) = (human::bytes(live.peak_live_bytes), human::bytes(live.end_live_bytes));
-        writeln!(out, "<p>{} events: {} maps, {} unmaps; {domains}.", live.events, live.maps, live.unmaps)?;
+        writeln!(out, "<p>{}; {domains}.", live.events_in_words())?;
         writeln!(out, "Mapped at the peak {peak} (line {}), at the end {end}.</p>", live.peak_line)?;
     }
     for reason in report.not_replayed.values() {
@@ -111,12 +115,14 @@ fn write_trace(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
     plot.write(out, last_line)?;
     writeln!(out, "<h2>Side by side</h2>")?;
     write_table(out, report)?;
+    write_domains(out, report)?;
     writeln!(out, "<h2>Format by format</h2>")?;
     writeln!(
         out,
         "<p class=\"soft\">Plots of table memory share one scale, and so do those of mapped bytes, and the bars"
     )?;
-    writeln!(out, "of each policy; queued flushes everything after {queue_unmaps} unmaps.</p>")?;
+    let unmaps = human::count(queue_unmaps, "unmap");
+    writeln!(out, "of each policy; queued flushes everything after {unmaps}.</p>")?;
     writeln!(out, "<div class=\"cards\">")?;
     let scales = Scales::of(report);
     for format in &report.formats {
@@ -126,27 +132,63 @@ fn write_trace(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
 }
 
 fn write_table(out: &mut String, report: &Report) -> fmt::Result {
-    writeln!(out, "<div class=\"scroll\"><table>\n<thead><tr><th>format</th><th>table memory<br>at its peak</th>")?;
+    writeln!(out, "{SCROLL}<table>\n<thead><tr><th>format</th><th>table memory<br>at its peak</th>")?;
     writeln!(out, "<th>leaves<br>at the live peak</th>")?;
     for (name, _) in POLICIES {
         writeln!(out, "<th>{}</th>", name.replace(", ", ",<br>"))?;
     }
     writeln!(out, "<th>map<br>ns</th><th>unmap<br>ns</th><th>odd</th></tr></thead>\n<tbody>")?;
     for format in &report.formats {
-        let (pages, leaves) = (format.peak_table_pages, format.leaves.values().sum::<u64>());
+        let (pages, leaves) = (human::count(format.peak_table_pages, "page"), format.leaves.values().sum::<u64>());
         let bytes = human::bytes(format.peak_table_bytes);
-        write!(out, "<tr><th>{}</th><td>{bytes}<small>{pages} pages</small></td><td>{leaves}</td>", format.format)?;
+        write!(out, "<tr><th>{}</th><td>{bytes}<small>{pages}</small></td><td>{leaves}</td>", format.format)?;
         for (_, policy) in POLICIES {
             write!(out, "<td>{}</td>", invalidations(policy(&format.invalidations), "<small>", "</small>"))?;
         }
         let (map, unmap) = (&format.time_ns.map, &format.time_ns.unmap);
-        let odd = format.anomalies.len();
+        let odd = format.anomalies.total();
         let class = if odd > 0 { " class=\"odd\"" } else { "" };
         writeln!(out, "<td>{:.0}</td><td>{:.0}</td><td{class}>{odd}</td></tr>", map.median, unmap.median)?;
     }
     writeln!(out, "</tbody>\n</table></div>")?;
     writeln!(out, "<p class=\"soft\">Policies: invalidations and the bytes they cover, with <i>queued</i> flushes of")?;
     writeln!(out, "everything. Times are medians on this machine.</p>")
+}
+
+/// The domains, if there are several: what each had mapped, and its tables in each format.
+fn write_domains(out: &mut String, report: &Report) -> fmt::Result {
+    let Some(first) = report.formats.first().filter(|format| format.domains.len() > 1) else { return Ok(()) };
+    writeln!(out, "<h2>Domains</h2>\n{SCROLL}<table>\n<thead><tr><th>domain</th><th>maps</th><th>unmaps</th>")?;
+    writeln!(out, "<th>mapped<br>at its peak</th><th>mapped<br>at the end</th>")?;
+    for format in &report.formats {
+        writeln!(out, "<th>tables<br>{}</th>", format.format)?;
+    }
+    writeln!(out, "</tr></thead>\n<tbody>")?;
+    for (index, domain) in first.domains.iter().enumerate().take(MOST_DOMAINS) {
+        let live = &domain.live;
+        let (peak, end) = (human::bytes(live.peak_live_bytes), human::bytes(live.end_live_bytes));
+        write!(out, "<tr><th>{}</th><td>{}</td><td>{}</td>", Escaped(&domain.name), live.maps, live.unmaps)?;
+        write!(out, "<td>{peak}<small>line {}</small></td><td>{end}</td>", live.peak_line)?;
+        for format in &report.formats {
+            match format.domains.get(index) {
+                Some(DomainReport { peak_table_pages, peak_table_bytes, .. }) => {
+                    let pages = human::count(*peak_table_pages, "page");
+                    write!(out, "<td>{}<small>{pages}</small></td>", human::bytes(*peak_table_bytes))?;
+                }
+                None => write!(out, "<td>–</td>")?,
+            }
+        }
+        writeln!(out, "</tr>")?;
+    }
+    writeln!(out, "</tbody>\n</table></div>")?;
+    match first.domains.len().saturating_sub(MOST_DOMAINS) {
+        0 => Ok(()),
+        more => writeln!(
+            out,
+            "<p class=\"soft\">{} more; the text and <code>--json</code> have all.</p>",
+            human::count(more as u64, "domain")
+        ),
+    }
 }
 
 /// Number and bytes of invalidations, the latter between two marks.

@@ -15,9 +15,13 @@ pub fn bytes(bytes: u64) -> String {
     let unit = (bytes.checked_ilog2().unwrap_or(0) / 10) as usize;
     let shift = 10 * unit;
     if bytes & ((1u64 << shift) - 1) == 0 {
-        format!("{} {}", bytes >> shift, UNITS[unit])
-    } else {
-        format!("{:.2} {}", bytes as f64 / (1u64 << shift) as f64, UNITS[unit])
+        return format!("{} {}", bytes >> shift, UNITS[unit]);
+    }
+    let number = bytes as f64 / (1u64 << shift) as f64;
+    match UNITS.get(unit + 1) {
+        // With two digits it would be 1024.00.
+        Some(next) if number >= 1023.995 => format!("{:.2} {next}", number / 1024.0),
+        _ => format!("{number:.2} {}", UNITS[unit]),
     }
 }
 
@@ -106,6 +110,9 @@ mod tests {
         assert_eq!(bytes(1 << 63), "8 EiB");
         assert_eq!((power(12), power(64)), ("4 KiB".into(), "16 EiB".into()));
         assert_eq!(bytes(u64::MAX), "16.00 EiB");
+        // It was 1024.00 of the unit below.
+        assert_eq!((bytes((1 << 30) - 4096), bytes((1 << 20) - 8192)), ("1.00 GiB".into(), "1016 KiB".into()));
+        assert_eq!((bytes((1 << 20) - 5), bytes((1 << 20) - 6)), ("1.00 MiB".into(), "1023.99 KiB".into()));
         assert_eq!((count(1, "map"), count(0, "map")), ("1 map".into(), "0 maps".into()));
     }
 }

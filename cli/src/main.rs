@@ -1,4 +1,4 @@
-//! `genpt`: what an IOMMU trace of Linux costs in any page-table format, what the formats are, and how fast they are here.
+//! `genpt`: hardware page tables of every format: builds, walks, dumps, checks, compares and draws them, and replays IOMMU traces.
 
 #![deny(unsafe_code)]
 
@@ -11,11 +11,9 @@ mod counting;
 mod decode;
 mod describe;
 mod draw;
-
 mod formats;
 mod html;
 mod human;
-#[allow(unsafe_code, reason = "maps files")]
 mod image;
 mod inspect;
 mod intervals;
@@ -72,8 +70,12 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and the version go to standard output, or are no error.
-        Err(error) if !error.use_stderr() => error.exit(),
-        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => error.exit(),
+        Err(error) if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            return match status::written(error.print().and_then(|()| std::io::stdout().flush())) {
+                Ok(()) => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(status::USAGE)),
+                Err(failure) => fail(&failure),
+            };
+        }
         Err(error) => {
             let words: Vec<String> =
                 std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
@@ -161,11 +163,14 @@ fn manual(args: &ManArgs) -> Result<(), Failure> {
     if let Some(directory) = &args.output_dir {
         let failed = |error| {
             let text = format!("cannot write manual pages to {}: {error}", human::file(directory));
-            Failure::new(status::INPUT, text, "name a directory that can be written, or made")
+            Failure::new(status::INPUT, text, "name a directory that can be written; it is made in one that there is")
         };
-        return std::fs::create_dir_all(directory)
-            .and_then(|()| clap_mangen::generate_to(Cli::command(), directory))
-            .map_err(failed);
+        // As with `-o` of other commands, what is above it has to be there.
+        let made = match std::fs::create_dir(directory) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            made => made,
+        };
+        return made.and_then(|()| clap_mangen::generate_to(Cli::command(), directory)).map_err(failed);
     }
     let mut page = Vec::new();
     let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);

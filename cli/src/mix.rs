@@ -33,18 +33,19 @@ pub fn over_time(plan: &Plan, sizes: u64, sampled: &[usize]) -> Mix {
     }
     let mut counts = Counts::default();
     let mut rest = &plan.changes[..];
-    // Of every size that there can be; single pages are one of these.
-    let possible: Vec<u32> = (0..u64::BITS).filter(|lg2| (sizes | PAGE_BYTES) >> lg2 & 1 != 0).collect();
-    let mut columns: Vec<Vec<u64>> = possible.iter().map(|_| Vec::with_capacity(sampled.len())).collect();
-    for (event, single_pages) in sampled.iter().zip(&plan.single_pages.samples) {
+    // Of the sizes that there were until then: a format can have forty, of which a trace uses few.
+    let mut columns: [Vec<u64>; u64::BITS as usize] = std::array::from_fn(|_| Vec::new());
+    for (n, (event, single_pages)) in sampled.iter().zip(&plan.single_pages.samples).enumerate() {
         rest = counts.take(rest, sizes, *event);
-        for (size_lg2, column) in possible.iter().zip(&mut columns) {
-            column.push(counts.of(*size_lg2, *single_pages));
+        for size_lg2 in counts.sizes() {
+            let column = &mut columns[size_lg2 as usize];
+            column.resize(n, 0);
+            column.push(counts.of(size_lg2, *single_pages));
         }
     }
     counts.take(rest, sizes, usize::MAX);
-    let used = possible.iter().zip(columns).filter(|(_, column)| column.iter().any(|count| *count > 0));
-    let end = possible.iter().map(|size_lg2| (1 << size_lg2, counts.of(*size_lg2, plan.single_pages.end)));
+    let used = (0u32..).zip(columns).filter(|(_, column)| column.iter().any(|count| *count > 0));
+    let end = counts.sizes().map(|size_lg2| (1 << size_lg2, counts.of(size_lg2, plan.single_pages.end)));
     Mix {
         samples: used.map(|(size_lg2, column)| (1 << size_lg2, column)).collect(),
         at_end: end.filter(|(_, count)| *count > 0).collect(),
@@ -62,12 +63,18 @@ fn of_one_size(plan: &Plan, size: u64) -> Mix {
     }
 }
 
-/// Numbers of leaves by the logarithm of their size.
-struct Counts([u64; u64::BITS as usize]);
+/// Numbers of leaves.
+struct Counts {
+    /// By the logarithm of their size.
+    of_size: [u64; u64::BITS as usize],
+    /// The sizes that there were at some time, a bit for each.
+    met: u64,
+}
 
 impl Default for Counts {
     fn default() -> Self {
-        Self([0; u64::BITS as usize])
+        // Pages that are not added one by one.
+        Self { of_size: [0; u64::BITS as usize], met: PAGE_BYTES }
     }
 }
 
@@ -94,7 +101,8 @@ impl Counts {
     }
 
     fn add(&mut self, direction: Direction, size_lg2: u32, number: u64) {
-        let Some(of_size) = self.0.get_mut(size_lg2 as usize) else { return };
+        let Some(of_size) = self.of_size.get_mut(size_lg2 as usize) else { return };
+        self.met |= 1 << size_lg2;
         // What goes came before, so this never wraps.
         *of_size = match direction {
             Direction::Added => of_size.wrapping_add(number),
@@ -102,9 +110,19 @@ impl Counts {
         };
     }
 
+    /// The sizes that there were at some time, as powers of two.
+    fn sizes(&self) -> impl Iterator<Item = u32> + use<> {
+        let mut left = self.met;
+        std::iter::from_fn(move || {
+            let size_lg2 = left.checked_ilog2()?;
+            left ^= 1 << size_lg2;
+            Some(size_lg2)
+        })
+    }
+
     /// Those of a size, with pieces of one page that were not added.
     fn of(&self, size_lg2: u32, single_pages: u64) -> u64 {
-        let added = self.0.get(size_lg2 as usize).copied().unwrap_or(0);
+        let added = self.of_size.get(size_lg2 as usize).copied().unwrap_or(0);
         added.wrapping_add(if 1 << size_lg2 == PAGE_BYTES { single_pages } else { 0 })
     }
 }

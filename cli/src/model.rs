@@ -10,12 +10,10 @@
 //!
 //! Everything else is an anomaly. A double map is not applied: no table would take it.
 
-use crate::anomaly::{Anomaly, Kind};
+use crate::anomaly::{Anomalies, Kind};
+use crate::human;
 use crate::intervals::{Cut, Intervals, Span};
 use crate::trace::{Event, Op, Start};
-
-/// Why there is nothing to unmap, where a trace from the middle would explain it.
-pub const NEVER_MAPPED: &str = "never mapped in the trace";
 
 /// Bytes that one map event made live, or what is left of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,7 +91,7 @@ pub struct Model {
     /// Events explained by where the trace begins.
     pub counts: Counts,
     /// What is odd.
-    pub anomalies: Vec<Anomaly>,
+    pub anomalies: Anomalies,
 }
 
 impl Model {
@@ -105,7 +103,7 @@ impl Model {
             live_bytes: 0,
             freed: Intervals::default(),
             counts: Counts::default(),
-            anomalies: Vec::new(),
+            anomalies: Anomalies::default(),
         }
     }
 
@@ -144,8 +142,12 @@ impl Model {
             Op::Map { span, paddr } => self.map(event.line, span, paddr),
             Op::Unmap { iova, asked, removed } => {
                 if asked != removed {
-                    let text = format!("at IOVA {iova:#018x}: {removed} bytes removed where {asked} were asked for");
-                    self.anomalies.push(Anomaly::new(Kind::UnmapSizeInTrace, event.line, text));
+                    self.anomalies.add(Kind::UnmapSizeInTrace, event.line, || {
+                        format!(
+                            "at IOVA {iova:#018x}: {} removed where {asked} were asked for",
+                            human::count(removed, "byte")
+                        )
+                    });
                 }
                 self.unmap(event.line, iova, removed)
             }
@@ -157,14 +159,14 @@ impl Model {
         if !in_the_way.iter().all(|(_, piece)| self.may_be_missing_since(piece.line)) {
             let (at, piece) = in_the_way[0];
             let bytes = total(in_the_way.iter().filter_map(|(at, _)| at.intersection(span)));
-            let text = format!(
-                "IOVA {:#018x}, {} bytes: {bytes} of them are mapped already, the first at {:#018x} by line {}",
-                span.first,
-                span.len(),
-                at.first.max(span.first),
-                piece.line
-            );
-            self.anomalies.push(Anomaly::new(Kind::DoubleMap, line, text));
+            self.anomalies.add(Kind::DoubleMap, line, || {
+                let (first, at) = (span.first, at.first.max(span.first));
+                format!(
+                    "IOVA {first:#018x}, {}: {bytes} of them are mapped already, the first at {at:#018x} by line {}",
+                    human::count(span.len(), "byte"),
+                    piece.line
+                )
+            });
             return Effect::DoubleMap;
         }
         if !in_the_way.is_empty() {
@@ -182,8 +184,7 @@ impl Model {
 
     fn unmap(&mut self, line: u64, iova: u64, len: u64) -> Effect {
         let Some(span) = Span::new(iova, len) else {
-            let text = format!("at IOVA {iova:#018x}: nothing was removed");
-            self.anomalies.push(Anomaly::new(Kind::UnmapOfNothing, line, text));
+            self.anomalies.add(Kind::UnmapOfNothing, line, || format!("at IOVA {iova:#018x}: nothing was removed"));
             return Effect::Unmap { touched: Vec::new(), range: None };
         };
         let gaps = self.live.gaps(span);
@@ -206,17 +207,15 @@ impl Model {
             let (at, why) = match (known, never_mapped) {
                 (Some((at, freed)), _) => (at.first.max(gap.first), format!("unmapped already by line {freed}")),
                 (None, Some(part)) if self.start == Start::Empty => {
+                    self.anomalies.never_mapped += 1;
                     (part.first, "never mapped in the trace".to_owned())
                 }
                 _ => continue,
             };
-            let text = format!(
-                "IOVA {:#018x}, {} bytes: {gap_bytes} of them are not mapped, the first at {:#018x}: {why}",
-                span.first,
-                span.len(),
-                at
-            );
-            self.anomalies.push(Anomaly::new(Kind::UnmapOfNothing, line, text));
+            self.anomalies.add(Kind::UnmapOfNothing, line, || {
+                let (first, len) = (span.first, human::count(span.len(), "byte"));
+                format!("IOVA {first:#018x}, {len}: {gap_bytes} of them are not mapped, the first at {at:#018x}: {why}")
+            });
             return;
         }
         self.counts.unmaps_before_trace += 1;
@@ -248,7 +247,7 @@ mod tests {
     }
 
     fn kinds(model: &Model) -> Vec<(Kind, u64)> {
-        model.anomalies.iter().map(|anomaly| (anomaly.kind, anomaly.line)).collect()
+        model.anomalies.first().iter().map(|anomaly| (anomaly.kind, anomaly.line)).collect()
     }
 
     #[test]
@@ -278,7 +277,7 @@ mod tests {
         assert_eq!(model.apply(&map(2, 0, 0x1fff)), Effect::DoubleMap);
         assert_eq!((kinds(&model), model.live().bytes), (vec![(Kind::DoubleMap, 2)], 0x1000));
         assert!(
-            model.anomalies[0]
+            model.anomalies.first()[0]
                 .text
                 .contains("4096 of them are mapped already, the first at 0x0000000000001000 by line 1")
         );
@@ -290,8 +289,9 @@ mod tests {
         model.apply(&unmap(1, 0, 0xfff));
         model.apply(&unmap(2, 0, 0xfff));
         assert_eq!(kinds(&model), [(Kind::UnmapOfNothing, 1), (Kind::UnmapOfNothing, 2)]);
-        assert!(model.anomalies[0].text.ends_with("never mapped in the trace"));
-        assert!(model.anomalies[1].text.ends_with("unmapped already by line 1"));
+        assert!(model.anomalies.first()[0].text.ends_with("never mapped in the trace"));
+        assert!(model.anomalies.first()[1].text.ends_with("unmapped already by line 1"));
+        assert_eq!(model.anomalies.never_mapped, 1);
     }
 
     #[test]
@@ -320,6 +320,6 @@ mod tests {
         model.apply(&Event { line: 2, domain: 0, op: Op::Unmap { iova: 0, asked: 0x3000, removed: 0x2000 } });
         assert_eq!((kinds(&model), model.live().bytes), (vec![(Kind::UnmapSizeInTrace, 2)], 0));
         model.apply(&Event { line: 3, domain: 0, op: Op::Unmap { iova: 0, asked: 0x1000, removed: 0 } });
-        assert_eq!(model.anomalies.len(), 3);
+        assert_eq!(model.anomalies.total(), 3);
     }
 }

@@ -5,7 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 /// What a number may look like.
-const VALID: &str = "digits, 0x and hexadecimal digits, or a number with K, M, G, T, P or E for powers of 1024";
+const VALID: &str =
+    "digits, 0x and hexadecimal digits, or a number with K, M, G, T, P or E (or KiB and so on) for powers of 1024";
 
 /// A number: decimal, hexadecimal with `0x`, and with a unit: `4096`, `0x1000`, `4K`, `4KiB`.
 ///
@@ -112,6 +113,11 @@ impl FromStr for AddressRange {
     fn from_str(text: &str) -> Result<Self, String> {
         let range = if let Some((first, last)) = text.split_once("..=") {
             Self { first: parse(first)?, last: parse(last)? }
+        } else if let Some((Ok(first), Ok(end))) = text.split_once("..").map(|(first, end)| (parse(first), parse(end)))
+        {
+            let wrong =
+                if first > end { "ends before it begins" } else { "does not say whether its end belongs to it" };
+            return Err(format!("`{text}` {wrong}; ranges are A..=B or A+LENGTH"));
         } else if let Some((first, len)) = text.split_once('+') {
             let (first, len) = (parse(first)?, parse(len)?);
             let last = len.checked_sub(1).and_then(|len| first.checked_add(len));
@@ -168,5 +174,8 @@ mod tests {
         assert_eq!(range("4K+4K"), range("0x1000..=0x1fff"));
         assert_eq!(range("0xffffffffffffffff+1"), Ok(AddressRange { first: u64::MAX, last: u64::MAX }));
         assert!(range("2..=1").unwrap_err().contains("before") && range("1+0").is_err());
+        assert!(range("2..1").unwrap_err().contains("ends before it begins; ranges are A..=B"));
+        assert!(range("1..2").unwrap_err().contains("whether its end belongs to it; ranges are A..=B"));
+        assert!(range("1..x").unwrap_err().contains("no number"));
     }
 }

@@ -1,6 +1,6 @@
 //! What a replay does to a table, found out once: for passes that only count or time.
 
-use crate::anomaly::Anomaly;
+use crate::anomaly::Anomalies;
 use crate::intervals::Span;
 use crate::report::PAGE_BYTES;
 use crate::table::Run;
@@ -106,7 +106,7 @@ pub struct Plan {
     /// When to look at the tables, in order of events.
     pub snapshots: Vec<Snapshot>,
     /// What is odd in how tables took the trace.
-    pub anomalies: Vec<Anomaly>,
+    pub anomalies: Anomalies,
     /// Bytes of maps that tables refused.
     pub refused_bytes: u64,
 }

@@ -3,8 +3,9 @@
 //! Tables mostly take every map, and remove what was asked. So one plan is made for all of them, with [`Willing`] tables; only
 //! a format whose tables do otherwise gets a plan of its own, made with them.
 
-use crate::anomaly::{Anomaly, Kind};
+use crate::anomaly::Kind;
 use crate::counting::CountingHost;
+use crate::human;
 use crate::intervals::Span;
 use crate::model::{Effect, Model, Piece, Placed};
 use crate::plan::{Action, Change, Direction, Moment, Plan, Reason, Snapshot, Step};
@@ -138,8 +139,8 @@ impl Log<'_> {
         self.plan.change(Change { event: self.event, direction, span, paddr });
     }
 
-    fn anomaly(&mut self, kind: Kind, line: u64, text: String) {
-        self.plan.anomalies.push(Anomaly::new(kind, line, text));
+    fn anomaly(&mut self, kind: Kind, line: u64, text: impl FnOnce() -> String) {
+        self.plan.anomalies.add(kind, line, text);
     }
 }
 
@@ -182,7 +183,7 @@ impl<T: Target> Lane<T> {
                 self.undo(span, &error);
                 self.model.set_refused(span.first);
                 log.plan.refused_bytes = log.plan.refused_bytes.saturating_add(span.len());
-                log.anomaly(Kind::Refused, line, error.to_string());
+                log.anomaly(Kind::Refused, line, || error.to_string());
             }
         }
     }
@@ -217,8 +218,12 @@ impl<T: Target> Lane<T> {
             log.step(Reason::Traced, Action::Unmap { span: run });
             if removed != run.len() {
                 let (first, len) = (run.first, run.len());
-                let text = format!("IOVA {first:#018x}: {removed} bytes removed where the traced table removed {len}");
-                log.anomaly(Kind::UnmapSizeInTable, line, text);
+                log.anomaly(Kind::UnmapSizeInTable, line, || {
+                    format!(
+                        "IOVA {first:#018x}: {} removed where the traced table removed {len}",
+                        human::count(removed, "byte")
+                    )
+                });
                 self.repair(log, touched, run, removed);
             }
         }

@@ -1,9 +1,8 @@
 //! The results as text: facts of the trace, a table with one column for each format, curves over time.
 
-use crate::anomaly::{Anomaly, Kind};
+use crate::anomaly::{Kind, MOST_TOLD};
 use crate::counting::Invalidations;
 use crate::human;
-use crate::model::NEVER_MAPPED;
 use crate::policies::PolicyCounts;
 use crate::report::{FormatReport, LiveReport, Report, TraceReport};
 use crate::sparkline::sparkline;
@@ -27,7 +26,7 @@ const CURVE: usize = 52;
 /// Columns of the names before curves.
 const CURVE_LABEL: usize = 30;
 /// Anomalies of each kind that are shown.
-const SHOWN: usize = 5;
+const SHOWN: u64 = 5;
 
 /// All about a trace.
 pub fn text(report: &Report, queue_unmaps: u64) -> String {
@@ -56,12 +55,8 @@ fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
     let Some(format) = report.formats.first() else { return Ok(()) };
     let live = &format.live;
     let domains = human::count(trace.domains.len() as u64, "domain");
-    writeln!(
-        out,
-        "  {} lines, {} events: {} maps, {} unmaps; {domains}",
-        trace.lines, live.events, live.maps, live.unmaps
-    )?;
-    write_start(out, trace, live)?;
+    writeln!(out, "  {}, {}; {domains}", human::count(trace.lines, "line"), live.events_in_words())?;
+    write_start(out, trace, format)?;
     let other: Vec<String> = trace.other_events.iter().map(|(name, count)| format!("{name} {count}")).collect();
     if !other.is_empty() {
         writeln!(out, "  other events, skipped: {}", other.join(", "))?;
@@ -79,16 +74,30 @@ fn write_trace(out: &mut String, report: &Report) -> fmt::Result {
     write_live(out, "  ", live)?;
     if format.domains.len() > 1 {
         for domain in &format.domains {
-            writeln!(out, "  domain {}: {} maps, {} unmaps", domain.name, domain.live.maps, domain.live.unmaps)?;
+            let (maps, unmaps) = (human::count(domain.live.maps, "map"), human::count(domain.live.unmaps, "unmap"));
+            writeln!(out, "  domain {}: {maps}, {unmaps}", domain.name)?;
             write_live(out, "    ", &domain.live)?;
         }
     }
     Ok(())
 }
-
-fn write_start(out: &mut String, trace: &TraceReport, live: &LiveReport) -> fmt::Result {
+/// What was mapped when the trace began, and what speaks against it.
+fn write_start(out: &mut String, trace: &TraceReport, format: &FormatReport) -> fmt::Result {
+    let live = &format.live;
     let Some(line) = trace.complete_from_line else {
-        return writeln!(out, "  begins with nothing mapped (no sign of missing events)");
+        let lost = trace
+            .events_missing_before_line
+            .map(|line| format!("events before line {line} are missing, as the text shows"));
+        let unmapped = match format.anomalies.never_mapped {
+            0 => None,
+            count => Some(format!("{} of what was never mapped in the trace", human::count(count, "unmap"))),
+        };
+        let against: Vec<String> = lost.into_iter().chain(unmapped).collect();
+        if against.is_empty() {
+            return writeln!(out, "  begins with nothing mapped (no sign of missing events)");
+        }
+        writeln!(out, "  taken to begin with nothing mapped, but:")?;
+        return against.iter().try_for_each(|what| writeln!(out, "    {what}"));
     };
     writeln!(out, "  begins in the middle; complete from line {line}")?;
     let before = human::bytes(live.bytes_before_trace);
@@ -98,10 +107,12 @@ fn write_start(out: &mut String, trace: &TraceReport, live: &LiveReport) -> fmt:
 
 fn write_live(out: &mut String, indent: &str, live: &LiveReport) -> fmt::Result {
     let (bytes, maps) = (human::bytes(live.peak_live_bytes), human::count(live.maps_at_peak, "map event"));
-    write!(out, "{indent}live at the peak: {bytes}, {} pages, {maps}", live.peak_live_pages)?;
+    let pages = human::count(live.peak_live_pages, "page");
+    write!(out, "{indent}live at the peak: {bytes}, {pages}, {maps}")?;
     writeln!(out, " (line {}; most map events at once: {})", live.peak_line, live.peak_live_maps)?;
     let (bytes, maps) = (human::bytes(live.end_live_bytes), human::count(live.end_live_maps, "map event"));
-    writeln!(out, "{indent}live at the end:  {bytes}, {} pages, {maps}", live.end_live_pages)
+    let pages = human::count(live.end_live_pages, "page");
+    writeln!(out, "{indent}live at the end:  {bytes}, {pages}, {maps}")
 }
 
 /// A table while it is written.
@@ -139,7 +150,7 @@ impl Table<'_> {
         })?;
         self.heading("anomalies")?;
         for kind in Kind::ALL {
-            let count = |format: &FormatReport| format.anomaly_counts.get(&kind).copied().unwrap_or(0);
+            let count = |format: &FormatReport| format.anomalies.count(kind);
             let style = |format: &FormatReport| if count(format) > 0 { style::ODD } else { Style::new() };
             self.styled_row(&format!("  {}", kind.label()), style, |format| count(format).to_string())?;
         }
@@ -186,7 +197,8 @@ impl Table<'_> {
         self.policy("strict", |counts| counts.strict)?;
         self.policy("batched, FLUSH_RANGE", |counts| counts.batched_flush_range)?;
         self.policy("batched, NO_GAPS", |counts| counts.batched_no_gaps)?;
-        self.row(&format!("  queued, full flush per {queue_unmaps} unmaps"), |format| {
+        let per = human::count(queue_unmaps, "unmap");
+        self.row(&format!("  queued, full flush per {per}"), |format| {
             cell(format.invalidations.queued, |count| count.full_flushes.to_string())
         })
     }
@@ -258,17 +270,19 @@ fn write_anomalies(out: &mut String, report: &Report) -> fmt::Result {
     for kind in Kind::ALL {
         let formats = if kind.is_of_format() { report.formats.len() } else { 1 };
         for format in report.formats.iter().take(formats) {
-            let all: Vec<&Anomaly> = format.anomalies.iter().filter(|anomaly| anomaly.kind == kind).collect();
-            if all.is_empty() {
+            let count = format.anomalies.count(kind);
+            if count == 0 {
                 continue;
             }
+            let told = format.anomalies.first().iter().filter(|anomaly| anomaly.kind == kind);
             let of = if kind.is_of_format() { format!(", {}", format.format) } else { String::new() };
             writeln!(out, "\n{}:", styled(style::ODD, format!("{}{of}", kind.label())))?;
-            for anomaly in all.iter().take(SHOWN) {
+            for anomaly in told.take(SHOWN as usize) {
                 writeln!(out, "  {}:{}: {}", report.trace.name, anomaly.line, anomaly.text)?;
             }
-            if all.len() > SHOWN {
-                writeln!(out, "  ... and {} more; `--json` has them all", all.len() - SHOWN)?;
+            if count > SHOWN {
+                let which = if count > MOST_TOLD { format!("the first {MOST_TOLD}") } else { "them all".to_owned() };
+                writeln!(out, "  ... and {} more; `--json` has {which}", count - SHOWN)?;
             }
             if kind == Kind::Refused {
                 writeln!(out, "  {} left out, with their unmaps", human::bytes(format.refused_bytes))?;
@@ -309,13 +323,17 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
             write_list(out, &format!("-   {feature} is not a feature of"), &names)?;
         }
     }
-    let anomalies = report.formats.first().map_or(&[][..], |format| &format.anomalies);
-    if anomalies.iter().any(|anomaly| anomaly.text.ends_with(NEVER_MAPPED)) {
-        writeln!(out, "    If tracing was switched on while the device was running, say `--start middle`.")?;
+    if report.formats.first().is_some_and(|format| format.anomalies.never_mapped > 0) {
+        let what = match report.trace.events_missing_before_line {
+            Some(_) => "Without `--start empty` they are taken for unmaps of what was mapped before the trace.",
+            None => "If tracing was switched on while the device was running, say `--start middle`.",
+        };
+        writeln!(out, "    {what}")?;
     }
+    let per = human::count(queue_unmaps, "unmap");
     let notes = format!(
         "    Pages are of 4 KiB. Strict invalidates after each unmap event; batched once for consecutive
-    unmaps of a domain; queued everything, per {queue_unmaps} unmaps of a domain and at the end. A map
+    unmaps of a domain; queued everything, per {per} of a domain and at the end. A map
     that puts a large leaf in the place of empty tables invalidates too, before it frees them.
 (*) Wall clock on this machine; heap memory, a driver that does nothing, clock cost subtracted. An
     event: all operations without a clock between them, against the replay with all that it counts."

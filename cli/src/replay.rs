@@ -137,7 +137,7 @@ pub fn replay<F: Walkers>(
     let time_ns = ReplayTimes { replay_event, ..timing::measure(&case, &plan.steps)? };
     job.progress.advance(job.events());
     let mut report = FormatReport::new(shape.name, shape.about, va_bits, job.trace, job.summary);
-    report.add_anomalies(&plan.anomalies);
+    report.anomalies.merge(&plan.anomalies);
     report.refused_bytes = plan.refused_bytes;
     report.invalidations = invalidations;
     report.time_ns = time_ns;

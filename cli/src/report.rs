@@ -1,7 +1,8 @@
 //! The results of a replay, as `--json` prints them.
 
-use crate::anomaly::{Anomaly, Kind};
+use crate::anomaly::Anomalies;
 use crate::counting::TablePages;
+use crate::human;
 use crate::policies::PolicyCounts;
 use crate::samples::{TableSamples, TraceSamples};
 use crate::summary::{Scope, Summary};
@@ -37,6 +38,8 @@ pub struct TraceReport {
     pub begins: &'static str,
     /// If it begins in the middle: the first line from which on no event is missing.
     pub complete_from_line: Option<u64>,
+    /// If the text shows that events are missing: the line before which they are, whatever `--start` says.
+    pub events_missing_before_line: Option<u64>,
     /// Events that the kernel says are lost.
     pub lost_events: u64,
     /// Events of other kinds, by name.
@@ -65,6 +68,7 @@ impl TraceReport {
             lines: trace.lines,
             begins,
             complete_from_line,
+            events_missing_before_line: trace.complete_from,
             lost_events: trace.lost_events,
             other_events: trace.other_events.clone(),
             malformed_lines: trace.malformed,
@@ -110,6 +114,13 @@ pub struct LiveReport {
 }
 
 impl LiveReport {
+    /// How many events there were: `3 events: 2 maps, 1 unmap`.
+    pub fn events_in_words(&self) -> String {
+        let [events, maps, unmaps] = [(self.events, "event"), (self.maps, "map"), (self.unmaps, "unmap")]
+            .map(|(number, noun)| human::count(number, noun));
+        format!("{events}: {maps}, {unmaps}")
+    }
+
     /// About `scope` of `trace`.
     pub fn new(scope: &Scope, trace: &Trace) -> Self {
         Self {
@@ -165,12 +176,11 @@ pub struct FormatReport {
     pub invalidations: PolicyCounts,
     /// Wall-clock time of an operation on this machine, ns.
     pub time_ns: ReplayTimes,
-    /// Number of anomalies of each kind.
-    pub anomaly_counts: BTreeMap<Kind, u64>,
     /// Bytes of maps that the format refused.
     pub refused_bytes: u64,
-    /// What is odd, in line order.
-    pub anomalies: Vec<Anomaly>,
+    /// What is odd: how much of each kind, and the first of each.
+    #[serde(flatten)]
+    pub anomalies: Anomalies,
     /// Domain by domain.
     pub domains: Vec<DomainReport>,
 }
@@ -178,7 +188,7 @@ pub struct FormatReport {
 impl FormatReport {
     /// What is known without replaying.
     pub fn new(format: &'static str, about: &'static str, va_bits: u32, trace: &Trace, summary: &Summary) -> Self {
-        let mut report = Self {
+        Self {
             format,
             about,
             va_bits,
@@ -194,22 +204,10 @@ impl FormatReport {
             samples: TableSamples::default(),
             invalidations: PolicyCounts::default(),
             time_ns: ReplayTimes::default(),
-            anomaly_counts: Kind::ALL.iter().map(|kind| (*kind, 0)).collect(),
             refused_bytes: 0,
-            anomalies: Vec::new(),
+            anomalies: summary.anomalies.clone(),
             domains: Vec::new(),
-        };
-        report.add_anomalies(&summary.anomalies);
-        report
-    }
-
-    /// Adds what is odd.
-    pub fn add_anomalies(&mut self, anomalies: &[Anomaly]) {
-        for anomaly in anomalies {
-            *self.anomaly_counts.entry(anomaly.kind).or_default() += 1;
         }
-        self.anomalies.extend_from_slice(anomalies);
-        self.anomalies.sort_by_key(|anomaly| anomaly.line);
     }
 
     /// Sets the most table pages.

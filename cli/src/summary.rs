@@ -1,6 +1,6 @@
 //! What a trace holds whatever the format: live bytes at the peak and at the end, and what is odd in it.
 
-use crate::anomaly::{Anomaly, Kind};
+use crate::anomaly::{Anomalies, Kind};
 use crate::model::{Counts, Live, Model};
 use crate::samples::{Sampling, TraceSamples};
 use crate::trace::{Op, Trace};
@@ -31,8 +31,8 @@ pub struct Summary {
     pub domains: Vec<Scope>,
     /// All domains together; the peak is that of the sum.
     pub total: Scope,
-    /// What is odd, in line order.
-    pub anomalies: Vec<Anomaly>,
+    /// What is odd.
+    pub anomalies: Anomalies,
     /// The highest IOVA that is mapped or unmapped.
     pub last_iova: u64,
     /// What is live over time.
@@ -60,7 +60,7 @@ impl Scope {
 impl Summary {
     /// Whether something is mapped where something is live: what tables then do has to be looked at.
     pub fn has_double_maps(&self) -> bool {
-        self.anomalies.iter().any(|anomaly| anomaly.kind == Kind::DoubleMap)
+        self.anomalies.count(Kind::DoubleMap) > 0
     }
 
     /// Goes through a trace once.
@@ -87,16 +87,15 @@ impl Summary {
             samples.note(sampling.sample_of(index), index, event.line, sum.bytes);
             last_iova = last_iova.max(event.op.iova().saturating_add(event.op.size().saturating_sub(1)));
         }
-        let mut anomalies = Vec::new();
+        let mut anomalies = Anomalies::default();
         for (model, scope) in models.into_iter().zip(&mut domains) {
             scope.counts = model.counts;
             total.counts.unmaps_before_trace += model.counts.unmaps_before_trace;
             total.counts.bytes_before_trace =
                 total.counts.bytes_before_trace.saturating_add(model.counts.bytes_before_trace);
             total.counts.maps_over_lost_unmaps += model.counts.maps_over_lost_unmaps;
-            anomalies.extend(model.anomalies);
+            anomalies.merge(&model.anomalies);
         }
-        anomalies.sort_by_key(|anomaly| anomaly.line);
         Self { domains, total, anomalies, last_iova, samples }
     }
 }

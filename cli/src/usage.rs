@@ -59,8 +59,30 @@ pub fn usage_failure(error: &clap::Error, words: &[String]) -> Failure {
         let (argument, about) = argument_of(error, subcommand?)?;
         Some(format!("{argument} is: {about}; {help} tells more"))
     };
-    let hint = tip.or_else(commands).or_else(usage).or_else(meaning);
+    let negative = || {
+        let at = words.iter().position(|word| is_negative(word))?;
+        (error.kind() == ErrorKind::UnknownArgument).then_some(())?;
+        let before = at.checked_sub(1).and_then(|before| option_of(&words[before], subcommand?));
+        let about = before.map_or(String::new(), |(option, about)| format!("; {option} is: {about}"));
+        Some(format!("no number here is negative: 0 or more is valid{about}; {help} tells more"))
+    };
+    let hint = negative().or(tip).or_else(commands).or_else(usage).or_else(meaning);
     Failure::new(status::USAGE, what, hint.unwrap_or_else(|| format!("{help} tells what there is")))
+}
+
+/// Whether a word is a negative number, which clap takes for an option.
+fn is_negative(word: &str) -> bool {
+    word.strip_prefix('-').is_some_and(|digits| digits.starts_with(|char: char| char.is_ascii_digit()))
+}
+
+/// The option of this name, and the first line of its help.
+fn option_of(word: &str, command: &Command) -> Option<(String, String)> {
+    let is_it = |argument: &&clap::Arg| {
+        let long = argument.get_long().is_some_and(|long| word == format!("--{long}"));
+        long || argument.get_short().is_some_and(|short| word == format!("-{short}"))
+    };
+    let argument = command.get_arguments().find(is_it)?;
+    Some((argument.to_string(), argument.get_help()?.to_string()))
 }
 
 /// The argument that an error is about, and the first line of its help.

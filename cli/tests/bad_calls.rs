@@ -8,7 +8,8 @@ use rstest::rstest;
 use std::io::Write;
 
 /// What is in the directory of a bad call: IMAGE with its manifest, RAW without, JUNK with one that is none,
-/// WORDS that are no trace, BINARY of other bytes, PACKED and ZIPPED core files, and SPEC.
+/// WORDS that are no trace, BINARY of other bytes, PACKED and ZIPPED core files, CUT of the first half of PACKED, what begins as
+/// XZ, BZIP2 and LZ4 do, and SPEC.
 struct Place(Bench);
 
 impl Place {
@@ -21,16 +22,27 @@ impl Place {
         std::fs::write(bench.path("words"), "hello\n").unwrap();
         let core = common::images::core_file(&[(0x10_0000, &bench.image())], Some(0x10_0000));
         let packed = ruzstd::encoding::compress_to_vec(core.as_slice(), ruzstd::encoding::CompressionLevel::Fastest);
+        std::fs::write(bench.path("cut"), &packed[..packed.len() / 2]).unwrap();
         std::fs::write(bench.path("packed"), packed).unwrap();
+        for (name, magic) in [("xz", &b"\xfd7zXZ\0"[..]), ("bzip2", b"BZh91AY&SY"), ("lz4", b"\x04\x22\x4d\x18")] {
+            std::fs::write(bench.path(name), [magic, &[0xa5; 64]].concat()).unwrap();
+        }
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(&core).unwrap();
         std::fs::write(bench.path("zipped"), gzip.finish().unwrap()).unwrap();
+        for (name, magic) in [("kdump", "KDUMP   "), ("flat", "makedumpfile\0\0\0\0"), ("windows", "PAGEDU64")] {
+            std::fs::write(bench.path(name), magic.repeat(4096)).unwrap();
+        }
+        std::fs::write(bench.path("avml"), b"AVML\x02\0\0\0".repeat(512)).unwrap();
         Self(bench)
     }
 
     /// A call in which names in capitals are files there.
     fn call(&self, words: &str) -> (i32, Vec<String>) {
-        let files = ["IMAGE", "RAW", "JUNK", "WORDS", "BINARY", "PACKED", "ZIPPED", "SPEC", "OUT", "NOFILE"];
+        let files = [
+            "IMAGE", "RAW", "JUNK", "WORDS", "BINARY", "PACKED", "ZIPPED", "CUT", "XZ", "BZIP2", "LZ4", "SPEC", "OUT",
+            "NOFILE", "KDUMP", "FLAT", "AVML", "WINDOWS",
+        ];
         let word = |word: &str| match files.iter().find(|file| word.starts_with(**file)) {
             Some(file) if *file == "SPEC" => self.0.text("spec.toml"),
             Some(file) => self.0.text(&word.replace(file, &file.to_ascii_lowercase())),
@@ -58,7 +70,23 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 #[case::no_image("dump NOFILE", 1, "cannot open the image", "an image is a file: raw memory")]
 #[case::zstd("dump PACKED -f x86_64", 1, "it is compressed (zstd)", "`zstd -d /")]
 #[case::gzip("walk ZIPPED 0 -f x86_64", 1, "it is compressed (gzip)", "`gzip -d -k /")]
+// They were taken for raw memory.
+#[case::kdump("dump KDUMP -f x86_64 -r 0", 1, "it is a kdump file, which is not read", "record an ELF core file")]
+#[case::flattened("dump FLAT -f x86_64 -r 0", 1, "a flattened file of makedumpfile", "`makedumpfile -E`")]
+#[case::windows("check WINDOWS -f x86_64 -r 0", 1, "a crash dump of 64-bit Windows", "or raw memory")]
+#[case::avml("dump AVML -f x86_64 -r 0", 1, "it is compressed, by AVML, which is not read", "`avml-convert /")]
+#[case::no_memory("build SPEC -o OUT --memory 0", 2, "more than the 0 B of `--memory`", "give `--memory` more")]
+#[case::little_memory("build SPEC -o OUT --memory 7", 2, "more than the 7 B of `--memory`", "give `--memory` more")]
 #[case::no_trace("replay NOFILE", 1, "cannot open the trace", "without a file replays the built-in trace")]
+#[case::xz("replay XZ", 1, "xz: it is compressed (xz), and can be replayed only", "`xz -dc FILE | genpt replay -`")]
+#[case::bzip2("replay BZIP2", 1, "it is compressed (bzip2)", "`bzip2 -dc FILE | genpt replay -`")]
+#[case::lz4("replay LZ4", 1, "it is compressed (lz4)", "`lz4 -dc FILE | genpt replay -`")]
+#[case::cut_zstd(
+    "replay CUT",
+    1,
+    "cut: cannot read its first line: the compressed data is cut off",
+    "copy the trace anew"
+)]
 #[case::no_events("replay WORDS", 1, "in the line `hello`", "`--lenient` counts such lines and skips them")]
 #[case::binary("replay BINARY", 1, "`\\u{7f}\\u{0}\\u{1}", "it looks like a binary file: expected is text")]
 #[case::no_format("walk RAW 0", 2, "nothing tells the format", "say `--format NAME`")]
@@ -91,7 +119,34 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
     "ends before it begins",
     "--va <RANGE> is: Only what is mapped in this range: A..=B"
 )]
-#[case::two_dots("dump IMAGE --va 5..3", 2, "ranges are A..=B or A+LENGTH", "--va <RANGE> is: Only what is mapped in")]
+#[case::two_dots("dump IMAGE --va 3..5", 2, "ranges are A..=B or A+LENGTH", "--va <RANGE> is: Only what is mapped in")]
+#[case::two_dots_backwards(
+    "dump IMAGE --va 5..3",
+    2,
+    "`5..3` ends before it begins; ranges are A..=B",
+    "--va <RANGE> is: Only what is mapped in"
+)]
+#[case::unit("dump IMAGE --min 5Q", 2, "K, M, G, T, P or E (or KiB and so on)", "--min <SIZE> is: Only runs of at")]
+#[case::negative(
+    "check IMAGE --most -1",
+    2,
+    "unexpected argument '-1'",
+    "0 or more is valid; --most <N> is: Most findings of"
+)]
+#[case::negative_short("build SPEC -o OUT -b -12", 2, "unexpected argument '-1'", "is valid; --base <PA> is: Physical")]
+#[case::negative_operand("walk IMAGE -4096", 2, "unexpected argument '-4'", "is valid; `genpt walk --help` tells more")]
+#[case::top_level(
+    "dump IMAGE --top-level 77",
+    2,
+    "this x86_64 table has no top of level 77",
+    "does not grow, and is of level 3: leave out `--top-level`"
+)]
+#[case::top_level_that_grows(
+    "dump RAW -f amdv1 -b 1M -r 1M --top-level 77",
+    2,
+    "this amdv1 table has no top of level 77",
+    "valid for `--top-level` is 1 to 5"
+)]
 #[case::address("walk IMAGE 0xg", 2, "`0xg` is no number", "<VA>... is: Addresses to translate; `genpt walk --help`")]
 #[case::option("dump IMAGE --frmat x86_64", 2, "unexpected argument '--frmat'", "'--format'")]
 #[case::no_option_like_it("dump IMAGE --zzz", 2, "unexpected argument '--zzz'", "use '-- --zzz'")]
@@ -125,11 +180,28 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
     "no table can be made with 40 VA bits",
     "`genpt formats riscv_64`"
 )]
-#[case::base_out_of_reach("build SPEC -o OUT -f armv7s --base 4G", 2, "no armv7s table", "a smaller `--base` is valid")]
+#[case::base_out_of_reach(
+    "build SPEC -o OUT -f armv7s --base 4G",
+    2,
+    "be at 0x100000000: they",
+    "a smaller `--base` is valid"
+)]
+#[case::base_near_the_end(
+    "build SPEC -o OUT --base 0xffffffffff000",
+    2,
+    "the tables cannot be at 0xffffffffff000: they would go on to 0x10000000000000,",
+    "a smaller `--base` is valid"
+)]
 #[case::help_of_nothing("help frob", 2, "unrecognized subcommand 'frob'", "commands: replay, formats, build, walk")]
 #[case::replay_none("replay --va-bits 12", 2, "no format can be set up as asked", "leave out `--va-bits`")]
 #[case::page_nowhere("replay -f vtdss --html OUT/x.html", 1, "cannot write the page", "in a directory that there is")]
 #[case::manual_nowhere("man --output-dir /dev/null/x", 1, "cannot write manual pages", "name a directory")]
+#[case::manual_without_parent(
+    "man --output-dir OUT/x",
+    1,
+    "cannot write manual pages",
+    "it is made in one that there is"
+)]
 #[case::shell("completions tcsh", 2, "possible values: bash", "a similar value exists: 'zsh'")]
 fn a_bad_call_has_a_hint(#[case] words: &str, #[case] code: i32, #[case] error: &str, #[case] hint: &str) {
     refused(Place::new().call(words), code, error, hint);
@@ -193,7 +265,17 @@ fn hints_about_addresses_are_accepted(#[case] va: &str, #[case] pa: &str, #[case
 #[case::letter(
     "[[map]]\nva = 0\npa = 0\nlen = 4096\nprot = 'rq'",
     "`rq`: a protection has the letters r, w, x",
-    "`prot`"
+    "hint: `genpt build --help` has an example of a specification"
+)]
+#[case::number(
+    "[[map]]\nva = 'ffff'\npa = 0\nlen = 4096",
+    "`ffff` is no number (hexadecimal is 0xffff)",
+    "hint: `genpt build --help` has an example of a specification"
+)]
+#[case::no_toml(
+    "[[map]\nva = 0",
+    "unclosed array table",
+    "hint: `genpt build --help` has an example of a specification"
 )]
 #[case::execute_only(
     "[[map]]\nva = 0\npa = 0\nlen = 4096\nprot = 'x'",

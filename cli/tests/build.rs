@@ -4,6 +4,7 @@ mod common;
 
 use common::images::{Bench, SPEC, format_names, on};
 use common::{failure, genpt, stdout};
+use object::{Object, ObjectSection};
 use rstest::rstest;
 use serde_json::Value;
 
@@ -28,6 +29,29 @@ fn sources_for_c_and_assembler() {
     assert!(assembler.contains(&format!("page_tables:\n    .quad {top}, 0x0, 0x0, 0x0\n")), "{assembler}");
     let big_endian = build("big.S", &["--format", "s390"]);
     assert!(big_endian.contains("    .byte 0x"), "{big_endian}");
+}
+
+/// The alignment was that of the top, also if the base does not have it (a linker moves the tables then), and if tables below need more.
+#[rstest]
+#[case::as_needed("armv7s", "0x4000", 0x4000)]
+#[case::of_the_base("armv7s", "0x1000", 0x1000)]
+#[case::of_the_least_base("x86_64", "0x1008", 8)]
+#[case::no_base("riscv_64_g", "0", 0x4000)]
+#[case::tables_below_the_top("x86_pae", "0x100000", 0x1000)]
+#[case::base_below_the_tables("x86_pae", "0x100020", 0x20)]
+fn the_alignment_is_that_of_the_base(#[case] format: &str, #[case] base: &str, #[case] align: u64) {
+    let bench = Bench::of_format_at(format, base);
+    let build = |name: &str| {
+        let (spec, output) = (bench.text("spec.toml"), bench.text(name));
+        stdout(&genpt(&["build", &spec, "-o", &output, "--format", format, "--base", base]));
+        std::fs::read(bench.path(name)).unwrap()
+    };
+    let text = |name: &str| String::from_utf8(build(name)).unwrap();
+    let (c, assembler, elf) = (text("tables.c"), text("tables.S"), build("tables.o"));
+    assert!(c.contains(&format!("__attribute__((aligned({align})))\n")), "{c}");
+    assert!(assembler.contains(&format!("    .balign {align}\n")), "{assembler}");
+    let elf = object::File::parse(&*elf).unwrap();
+    assert_eq!(elf.section_by_name(".page_tables").unwrap().align(), align);
 }
 
 #[test]
@@ -310,4 +334,15 @@ fn page_sizes_are_told_as_sizes() {
         code == 2 && text.contains("mapping 2: no page is of 1 KiB or less\nhint: the smallest page is of 4 KiB"),
         "{text}"
     );
+}
+
+/// `--features ''` was refused: there was no way to say on the command line what `features = []` says in a specification.
+#[test]
+fn no_features_are_said_on_the_command_line() {
+    let in_spec = Bench::new(&format!("features = []\n{SPEC}"), &["--format", "riscv_64"]);
+    let as_option = Bench::new(SPEC, &["--format", "riscv_64", "--features", ""]);
+    let manifest = |bench: &Bench| std::fs::read_to_string(bench.path("image.json")).unwrap();
+    assert_eq!(manifest(&as_option), manifest(&in_spec));
+    let (text, code) = on("dump", &as_option.path("image"), &["--features", ""]);
+    assert!(code == 0 && text.contains("2 runs, 4.01 MiB"), "{text}");
 }

@@ -2,6 +2,7 @@
 
 mod common;
 
+use common::genpt;
 use common::images::{Bench, SPEC, on};
 use tempfile::TempDir;
 
@@ -53,18 +54,45 @@ fn a_hostile_image_ends() {
 /// A run whose items say different addresses, or whose first item is a page of its own, was taken for a whole one.
 #[test]
 fn runs_that_are_not_whole() {
-    let spec =
-        "format = \"armv8_4k\"\nbase = \"1M\"\n[[map]]\nva = \"64K\"\npa = \"128K\"\nlen = \"64K\"\nprot = \"rw\"\n";
     for (item, change) in [(5, 0xc000), (0, 1 << 52)] {
-        let bench = Bench::new(spec, &[]);
-        let is_first = |at: &usize| bench.peek(*at) & (1 << 52) != 0;
-        let first = (0..bench.image().len()).step_by(8).find(is_first).expect("a run");
-        assert_eq!(on("check", &bench.path("image"), &[]).1, 0);
+        let (bench, first) = armv8_run();
         bench.poke(first + 8 * item, bench.peek(first + 8 * item) ^ change);
         let (text, code) = on("check", &bench.path("image"), &[]);
         assert_eq!(code, 5, "{text}");
         assert!(text.contains("an entry of 16 items is not whole: "), "{text}");
     }
+}
+
+/// A run of 16 pages of armv8_4k, and where its first item is in the image.
+fn armv8_run() -> (Bench, usize) {
+    let spec =
+        "format = \"armv8_4k\"\nbase = \"1M\"\n[[map]]\nva = \"64K\"\npa = \"128K\"\nlen = \"64K\"\nprot = \"rw\"\n";
+    let bench = Bench::new(spec, &[]);
+    let is_first = |at: &usize| bench.peek(*at) & (1 << 52) != 0;
+    let first = (0..bench.image().len()).step_by(8).find(is_first).expect("a run");
+    assert_eq!(on("check", &bench.path("image"), &[]).1, 0);
+    (bench, first)
+}
+
+/// A run whose items differ in bits for software was said not to be whole.
+#[test]
+fn bits_for_software_are_no_attributes_of_a_run() {
+    for bit in 55..=58 {
+        let (bench, first) = armv8_run();
+        bench.poke(first + 8 * 8, bench.peek(first + 8 * 8) | 1 << bit);
+        let (text, code) = on("check", &bench.path("image"), &[]);
+        assert!(code == 0 && !text.contains("contiguous"), "{text}");
+    }
+}
+
+/// A run with a page of its own in the middle was told twice, before that page and behind it.
+#[test]
+fn a_run_that_is_not_whole_is_told_once() {
+    let (bench, first) = armv8_run();
+    bench.poke(first + 8 * 8, bench.peek(first + 8 * 8) & !(1 << 52));
+    let (text, code) = on("check", &bench.path("image"), &[]);
+    assert!(code == 5 && text.contains("an entry of 16 items is not whole: 15 of them agree"), "{text}");
+    assert_eq!(text.matches("(contiguous)").count(), 1, "{text}");
 }
 
 /// `check` looked at the addresses of pages only.
@@ -105,8 +133,12 @@ fn the_search_for_unreachable_memory_ends() {
     std::fs::write(bench.path("image.json"), manifest.to_string()).unwrap();
     std::fs::OpenOptions::new().write(true).open(bench.path("image")).unwrap().set_len(1 << 40).unwrap();
     let begin = std::time::Instant::now();
-    let (text, code) = on("check", &bench.path("image"), &["--limit", "4M"]);
-    assert!(code == 5 && text.contains("there was no search (limit)"), "{text}");
+    let output = genpt(&["check", &bench.text("image"), "--limit", "4M"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.code() == Some(5) && text.contains("there was no search (limit)"), "{text}");
+    // The file has less than that.
+    let warning = String::from_utf8(output.stderr).unwrap();
+    assert!(warning.starts_with("warning: ") && warning.contains("its manifest tells of memory behind"), "{warning}");
     assert!(begin.elapsed().as_secs() < 20, "{:?}", begin.elapsed());
 }
 

@@ -2,8 +2,9 @@
 
 mod common;
 
-use common::images::{Bench, SPEC, core_file, on};
+use common::images::{Bench, SPEC, core_file, core_file_32, on};
 use common::{failure, genpt, stdout};
+use rstest::rstest;
 use tempfile::TempDir;
 
 /// The same tables as raw memory, in an ELF object, in an ELF core file and in a LiME dump.
@@ -25,16 +26,9 @@ fn containers() {
     // CR3 as the notes of QEMU have it, with bits beside the address.
     std::fs::write(bench.path("noted"), core_file(&[(0x10_0000, &tables)], Some(0x10_0018))).unwrap();
     assert_eq!(runs("noted", &options[..2]), expected);
-    let mut lime = Vec::new();
     // The first table lies in two ranges.
-    for (pa, bytes) in [(0x1000u64, &[0u8; 0x100][..]), (0x10_0000, &tables[..0x804]), (0x10_0804, &tables[0x804..])] {
-        lime.extend(0x4c69_4d45u32.to_le_bytes());
-        lime.extend(1u32.to_le_bytes());
-        lime.extend(pa.to_le_bytes());
-        lime.extend((pa + bytes.len() as u64 - 1).to_le_bytes());
-        lime.extend([0; 8]);
-        lime.extend(bytes);
-    }
+    let ranges = [(0x1000u64, &[0u8; 0x100][..]), (0x10_0000, &tables[..0x804]), (0x10_0804, &tables[0x804..])];
+    let lime: Vec<u8> = ranges.into_iter().flat_map(|(pa, bytes)| lime_range(pa, bytes, 0)).collect();
     std::fs::write(bench.path("lime"), lime).unwrap();
     assert_eq!(runs("lime", &options), expected);
     let (code, text) = failure(&genpt(&["dump", &bench.text("core"), "--format", "x86_64"]));
@@ -150,21 +144,84 @@ fn a_core_file_that_is_cut_off_is_said_to_be() {
     assert!(code == 2 && error.contains("\nhint: the file is cut off"), "{error}");
 }
 
-/// Only for the top table a file that is cut off was said to be.
-#[test]
-fn a_table_behind_the_cut_of_a_core_file() {
+/// Some memory behind a header of LiME, whose range has so many bytes more.
+fn lime_range(pa: u64, bytes: &[u8], more: u64) -> Vec<u8> {
+    let mut range = 0x4c69_4d45u32.to_le_bytes().to_vec();
+    range.extend(1u32.to_le_bytes());
+    range.extend(pa.to_le_bytes());
+    range.extend((pa + bytes.len() as u64 + more - 1).to_le_bytes());
+    range.extend([0; 8]);
+    range.extend(bytes);
+    range
+}
+
+/// A container of the tables of `SPEC`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Container {
+    Raw,
+    Core,
+    Lime,
+}
+
+/// Tables of `SPEC` of which the file lacks the last bytes, and how it is known.
+fn cut(container: Container, lacking: usize) -> (Bench, &'static str) {
     let bench = Bench::new(SPEC, &[]);
-    let core = core_file(&[(0x10_0000, &bench.image())], Some(0x10_0000));
-    let cut = Bench::of(&core[..core.len() - 0x1000]);
+    let image = bench.image();
+    let (bytes, teller) = match container {
+        Container::Raw => (image, "manifest"),
+        Container::Core => (core_file(&[(0x10_0000, &image)], Some(0x10_0000)), "headers"),
+        Container::Lime => (lime_range(0x10_0000, &image, 0), "headers"),
+    };
+    std::fs::write(bench.path("image"), &bytes[..bytes.len() - lacking]).unwrap();
+    if container != Container::Raw {
+        std::fs::remove_file(bench.path("image.json")).unwrap();
+    }
+    (bench, teller)
+}
+
+/// Only for the top table a file that is cut off was said to be, and of raw memory with a manifest nothing was said.
+#[rstest]
+fn a_table_behind_the_cut(#[values(Container::Raw, Container::Core, Container::Lime)] container: Container) {
+    let (bench, teller) = cut(container, 0x1000);
+    let options = ["-f", "x86_64", "-r", "0x100000"];
+    let run = |command: &str, more: &[&str]| {
+        let output = genpt(&[&[command, &bench.text("image")], &options[..], more].concat());
+        let warning = format!("image: the file is cut off: its {teller} tell");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(&warning), "{output:?}");
+        (String::from_utf8(output.stdout).unwrap(), output.status.code())
+    };
     for (command, va) in [("walk", &["0x10000000"][..]), ("check", &[])] {
-        let (text, code) = on(command, &cut.path("image"), &[va, &["-f", "x86_64"]].concat());
-        assert!(code == 5 && text.contains("is not in the image; the file is cut off: its headers tell"), "{text}");
+        let (text, code) = run(command, va);
+        let says = format!("is not in the image; the file is cut off: its {teller} tell");
+        assert!(code == Some(5) && text.contains(&says), "{text}");
     }
     // It said that tables are missing, and not why.
-    let (text, code) = on("dump", &cut.path("image"), &["-f", "x86_64"]);
+    let (text, code) = run("dump", &[]);
     let says =
         "\n  1 item that points to a table outside of the image (`genpt check` tells which)\n  the file is cut off: ";
-    assert!(code == 5 && text.contains(says), "{text}");
+    assert!(code == Some(5) && text.contains(says), "{text}");
+    // `is_cut` meant the limit.
+    let (text, _) = run("dump", &["--json"]);
+    let statistics = &serde_json::from_str::<serde_json::Value>(&text).unwrap()["statistics"];
+    assert_eq!([&statistics["file_is_cut"], &statistics["limit_reached"]], [true, false], "{statistics}");
+}
+
+/// A file that lacks memory, but no table, was taken for whole: of a LiME dump whose last range ends behind it nothing was said.
+#[test]
+fn a_range_longer_than_the_file() {
+    let whole = Bench::new(SPEC, &[]);
+    for (more, is_cut) in [(0, false), (1, true), (1 << 30, true)] {
+        let bench = Bench::of(&lime_range(0x10_0000, &whole.image(), more));
+        let image = bench.text("image");
+        for command in [&["dump", &image][..], &["check", &image], &["walk", &image, "0x10000000"]] {
+            let output = genpt(&[command, &["-f", "x86_64", "-r", "1M"]].concat());
+            let error = String::from_utf8_lossy(&output.stderr);
+            assert!(
+                output.status.success() && error.contains("the file is cut off: its headers tell") == is_cut,
+                "{error}"
+            );
+        }
+    }
 }
 
 /// `--base` was proposed to those who had said it, and for files that have headers.
@@ -177,4 +234,75 @@ fn no_hint_for_what_was_said() {
         let (code, text) = failure(&genpt(&[&["dump", &bench.text(image), "-f", "x86_64", "-r", "1M"], base].concat()));
         assert!(code == 2 && text.ends_with("hint: `--root` is a physical address\n"), "{text}");
     }
+}
+
+/// A table in 4096 segments that points to itself took an hour: each of them was read by itself, and none counted.
+#[test]
+fn a_table_in_thousands_of_pieces_ends_soon() {
+    let table = 0x67u64.to_le_bytes().repeat(512);
+    // The last byte comes first in the file, so that no two segments are one.
+    let segments: Vec<(u64, &[u8])> = table.chunks(1).enumerate().rev().map(|(n, byte)| (n as u64, byte)).collect();
+    let bench = Bench::of(&core_file(&segments, None));
+    let run = |command, options: &[&str]| {
+        on(command, &bench.path("image"), &[&["-f", "x86_64", "--root", "0"], options].concat())
+    };
+    let start = std::time::Instant::now();
+    let (text, code) = run("dump", &["--has", "!RW"]);
+    assert!(code == 5 && text.contains("as many items as --limit allows"), "{text}");
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
+    // One table is what 4096 are that lie in one piece.
+    let (text, _) = run("check", &["--limit", "2M"]);
+    assert!(text.contains("1 table, 512 items"), "{text}");
+    let (text, code) = run("check", &["--limit", "2097151"]);
+    assert!(code == 5 && text.contains("0 tables, 0 items"), "{text}");
+}
+
+/// Memory that a core file tells at two places of the file, as /proc/kcore does, was refused unread.
+#[test]
+fn memory_that_is_told_twice() {
+    let bench = Bench::new(SPEC, &[]);
+    let (expected, _) = on("dump", &bench.path("image"), &["-o", "csv"]);
+    let tables = bench.image();
+    let (all, text) = ((0x10_0000, &tables[..]), (0x10_2000, &tables[0x2000..0x4000]));
+    for segments in [[text, all], [all, text], [all, all]] {
+        std::fs::write(bench.path("core"), core_file(&segments, Some(0x10_0000))).unwrap();
+        let (runs, code) = on("dump", &bench.path("core"), &["-f", "x86_64", "-o", "csv"]);
+        assert_eq!((runs.as_str(), code), (expected.as_str(), 0));
+    }
+}
+
+/// Of 32-bit core files the memory without a physical address was taken for memory at 0xffffffff.
+#[test]
+fn memory_without_a_physical_address() {
+    let bench = Bench::new(SPEC, &["--format", "x86_pae"]);
+    let (expected, _) = on("dump", &bench.path("image"), &["-o", "csv"]);
+    let tables = bench.image();
+    let nowhere = [0u8; 0x1000];
+    for none in [u64::MAX, u32::MAX.into()] {
+        let core = |segments: &[(u64, &[u8])]| {
+            if none == u64::MAX { core_file(segments, None) } else { core_file_32(segments) }
+        };
+        let dump = |segments: &[(u64, &[u8])]| {
+            std::fs::write(bench.path("core"), core(segments)).unwrap();
+            genpt(&["dump", &bench.text("core"), "-f", "x86_pae", "--root", "1M", "-o", "csv"])
+        };
+        assert_eq!(stdout(&dump(&[(none, &nowhere), (0x10_0000, &tables), (none, &nowhere)])), expected);
+        let (code, text) = failure(&dump(&[(none, &nowhere)]));
+        assert!(code == 1 && text.contains("none of its program headers (1 with memory) has a physical"), "{text}");
+    }
+}
+
+/// A message had the roots of all CPUs, however many the notes tell.
+#[test]
+fn roots_of_very_many_cpus() {
+    let bench = Bench::new(SPEC, &[]);
+    let roots = |count: u64| {
+        let core = core_file(&[(0x10_0000, &bench.image())], (1..=count).map(|n| n << 20));
+        std::fs::write(bench.path("core"), core).unwrap();
+        failure(&genpt(&["dump", &bench.text("core"), "-f", "x86_64"])).1
+    };
+    let few = roots(8);
+    assert!(few.contains("its CPUs use several tables") && few.ends_with(", 0x700000, 0x800000\n"), "{few}");
+    let many = roots(2000);
+    assert!(many.ends_with(", 0x700000, 0x800000 and 1992 more\n"), "{many}");
 }

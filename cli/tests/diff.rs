@@ -47,7 +47,52 @@ fn what_diff_cannot_look_at() {
     let image = bench.path("image");
     let (text, code) = on("diff", &image, &[&bench.text("image")]);
     assert_eq!(code, 5, "{text}");
-    assert!(text.contains("not looked at in the first image: 1 item"), "{text}");
+    for side in ["first", "second"] {
+        assert!(text.contains(&format!("\nthe {side} image: 1 item that points to a table outside")), "{text}");
+    }
+    for output in ["json", "csv"] {
+        let output = genpt(&["diff", &bench.text("image"), &bench.text("image"), "--output", output]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert!(text.contains("warning: the second image: 1 item that points to a table outside"), "{text}");
+    }
+}
+
+/// Pages below what one side does not understand had disappeared, or appeared.
+#[test]
+fn bug_what_one_side_does_not_tell_had_changed() {
+    let (before, after) = (Bench::new(SPEC, &[]), Bench::new(SPEC, &[]));
+    // The pointer to all that is mapped leads out of the image.
+    after.poke(0, 0xf_0000_0000_0003);
+    for (first, second, side) in [(&before, &after, "second"), (&after, &before, "first")] {
+        let (text, code) = on("diff", &first.path("image"), &[&second.text("image")]);
+        let what = "1 item that points to a table outside of the image (`genpt check` tells which)";
+        assert_eq!((text, code), (format!("0 changes\nthe {side} image: {what}\n"), 5));
+    }
+}
+
+/// Behind where one side was not looked at any more, all of the other side had appeared.
+#[test]
+fn bug_what_is_behind_the_limit_of_one_side_had_changed() {
+    let map = |va: u64| format!("[[map]]\nva = \"{va:#x}\"\npa = \"16M\"\nlen = \"4K\"\n");
+    let spec = |vas: &[u64]| {
+        let maps: String = vas.iter().map(|va| map(*va)).collect();
+        format!("format = \"x86_64\"\nbase = \"1M\"\n{maps}")
+    };
+    let (low, middle, high) = (0, 1 << 30, 2 << 30);
+    let before = Bench::new(&spec(&[low, high]), &[]);
+    let after = Bench::new(&spec(&[low, middle, high]), &[]);
+    // A top, one table of level 2, and two of the lower levels for each page: enough for the first image.
+    let (text, code) = on("diff", &before.path("image"), &[&after.text("image"), "--limit", &(6 * 512).to_string()]);
+    assert_eq!(code, 5, "{text}");
+    assert!(text.starts_with("+ 000040000000..=000040000fff"), "{text}");
+    assert!(text.contains("\n1 change\nthe second image: stopped"), "{text}");
+    assert!(text.ends_with("the second image: from VA 0x80000000 on nothing is compared\n"), "{text}");
+    let json =
+        genpt(&["diff", &before.text("image"), &after.text("image"), "--json", "--limit", &(6 * 512).to_string()]);
+    let changes: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(changes.as_array().unwrap().len(), 1);
+    let text = String::from_utf8(json.stderr).unwrap();
+    assert!(text.contains("warning: the second image: from VA 0x80000000 on nothing is compared"), "{text}");
 }
 
 /// A change of a pointer that says nothing of what is below is one if it is asked for.

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::drawing::{at_random, cells, items, number};
+use common::drawing::{ITEM_OF_0, at_random, cells, items, number};
 use common::images::{Bench, SPEC, format_names};
 use common::{assert_golden, failure, genpt, stdout};
 use serde_json::Value;
@@ -113,7 +113,7 @@ fn what_is_broken_is_marked() {
         assert!(picture.contains(&format!(">{rule}: level ")), "{rule}");
     };
     let set = |bench: &Bench, at: usize, bit: u32| bench.poke(at, bench.peek(at) | 1 << bit);
-    found(&|bench| set(bench, 0, 7), "foreign", Some("blocked"));
+    found(&|bench| set(bench, 0, 7), "reserved-value", Some("blocked"));
     found(&|bench| bench.poke(0, 0x7_0000_0007), "outside", Some("blocked"));
     found(&|bench| set(bench, 0x2008, 14), "page-misaligned", Some("blocked"));
     found(&|bench| bench.poke(8, bench.peek(0)), "shared-table", None);
@@ -275,4 +275,17 @@ fn no_cell_is_in_both_halves() {
     let (_, picture, _) = bench.draw("x.svg", &[]);
     assert!(picture.contains("level 3, items 1..=255: hole of 127.50 TiB"), "{picture}");
     assert!(picture.contains("level 3, items 256..=511: hole of 128 TiB"), "{picture}");
+}
+
+/// A page whose item is 0, as that of s390 at physical address 0, had neither address nor value nor fields.
+#[test]
+fn an_item_that_is_0() {
+    let bench = Bench::new(ITEM_OF_0, &[]);
+    let data = bench.data(&[]);
+    let leaf = cells(&data).find(|cell| cell["k"] == "leaf").unwrap();
+    assert_eq!((number(&leaf["raw"]), number(&leaf["pa"]), items(leaf)), (0, 0, 256));
+    let form = &data["forms"][leaf["form"].as_u64().unwrap() as usize];
+    assert_eq!(form, &serde_json::json!([["PROTECT", "0x0"], ["I_PAGE", "0x0"]]));
+    // A hole has no item.
+    assert!(cells(&data).all(|cell| cell["k"] != "empty" || cell.get("raw").is_none()));
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::browser::Browser;
-use common::drawing::at_random;
+use common::drawing::{ITEM_OF_0, at_random};
 use common::images::{Bench, SPEC};
 use serde_json::Value;
 use std::path::Path;
@@ -33,6 +33,24 @@ fn broken_kernel() -> Bench {
     bench.poke(at(text, 9), bench.peek(at(text, 9)) | 1 << 14);
     bench.poke(8 * 300, bench.peek(8 * 402));
     bench
+}
+
+/// The frame of the first block of a table began outside of the drawing, and that of the last ended there.
+#[test]
+fn frames_are_in_the_drawing() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = Bench::new(SPEC, &[]);
+    for item in [0, 511] {
+        bench.poke(8 * item, bench.peek(0) | 1 << 63 | 1 << 7);
+    }
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    let script = "return [...document.querySelectorAll('#tree .mark-error')].map((frame) => {
+        const [box, all] = [frame.getBBox(), frame.ownerSVGElement.getBoundingClientRect()];
+        return box.x >= 1 && box.x + box.width <= all.width - 1 && box.width > 10;
+    })";
+    assert_eq!(browser.run(script), serde_json::json!([true, true]));
+    browser.screenshot("frames");
 }
 
 #[test]
@@ -234,5 +252,26 @@ fn a_page_of_too_much() {
     let elements = browser.run("return document.querySelectorAll('svg *').length").as_u64().unwrap();
     assert!((500..20_000).contains(&elements), "{elements}");
     browser.screenshot("draw-hostile");
+    assert_eq!(browser.console(), Vec::<Value>::new());
+}
+
+/// Over a page whose item is 0 the script ended with an error.
+#[test]
+fn a_page_whose_item_is_0_is_hovered_over() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = Bench::new(ITEM_OF_0, &[]);
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    browser.run("[...document.querySelectorAll('#tree .cell')].find(({ cell }) => cell.k === 'leaf').id = 'leaf'");
+    browser.hover("#leaf");
+    let tip = browser.run("return document.getElementById('tip').innerText");
+    assert!(tip.as_str().unwrap().contains("PA 0x0000000000000000 to 0x00000000000fffff"), "{tip}");
+    browser.click("#leaf");
+    let details = browser.run("return document.getElementById('details').innerText");
+    let details = details.as_str().unwrap();
+    for part in ["first item\n0x0000000000000000", "0x0000000000000000 to 0x00000000000fffff", "PROTECT\n0x0"] {
+        assert!(details.contains(part), "{part}: {details}");
+    }
+    browser.screenshot("draw-item-of-0");
     assert_eq!(browser.console(), Vec::<Value>::new());
 }

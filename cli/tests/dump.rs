@@ -154,6 +154,9 @@ fn programs_are_told_what_is_missing() {
         let (text, code) = dump(&bench, &["-o", format, "--limit", "1024"]);
         assert!(code == 5 && text.starts_with("warning: stopped: as many items as --limit allows"), "{text}");
     }
+    let output = genpt(&["dump", &bench.text("image"), "--json", "--limit", "1024"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("\"limit_reached\":true,\"file_is_cut\":false"), "{text}");
     let foreign = bench.peek(0) | 1 << 7;
     for (item, what) in [(foreign, "that the format does not know"), (0x7_0000_0007, "that points to a table outside")]
     {
@@ -183,6 +186,55 @@ fn statistics_say_what_they_count() {
     let dump: Value = serde_json::from_str(&text).unwrap();
     let of = |key: &str| dump["statistics"][key].as_u64().unwrap();
     assert_eq!((of("runs"), of("bytes"), of("short_runs"), of("short_bytes")), (1, 0x40_2000, 1, 0x1000));
+}
+
+/// The first page decided for all whether they have an address.
+#[test]
+fn bug_pages_were_chosen_by_their_address() {
+    let bench = Bench::new(SPEC, &[]);
+    let image = bench.text("image");
+    for option in [["--has", "OA"], ["--has", "!oa"], ["--ignore", "OA"]] {
+        for command in [&["dump", &image][..], &["diff", &image, &image], &["draw", &image, "-o", "x.svg"]] {
+            let (code, text) = failure(&genpt(&[command, &option].concat()));
+            assert_eq!(code, 2, "{text}");
+            let expected = "pages cannot be chosen by `OA`: it is their address\nhint: `--pa` chooses by address";
+            assert!(text.contains(expected), "{text}");
+        }
+    }
+}
+
+/// `--has` denied fields of pointers that the same dump shows.
+#[test]
+fn bug_what_pointers_say_of_pages_could_not_be_asked_for() {
+    let bench = Bench::of_format("armv7s");
+    let image = bench.path("image");
+    let rows = |options: &[&str]| {
+        let (text, code) = on("dump", &image, &[&["-o", "csv"], options].concat());
+        assert_eq!(code, 0, "{text}");
+        text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let all = rows(&[]);
+    assert!(!all.is_empty() && rows(&["--has", "DOMAIN_TABLE"]).is_empty());
+    // All pointers are of domain 3 now.
+    let mut bytes = std::fs::read(&image).unwrap();
+    for item in bytes.chunks_exact_mut(4) {
+        if item[0] & 3 == 1 {
+            item[0] |= 3 << 5;
+        }
+    }
+    std::fs::write(&image, bytes).unwrap();
+    let shown: Vec<String> = rows(&[]).into_iter().filter(|row| row.contains("DOMAIN_TABLE=0x3")).collect();
+    assert!(!shown.is_empty());
+    assert_eq!(rows(&["--has", "DOMAIN_TABLE"]), shown);
+    assert_eq!(rows(&["--has", "!DOMAIN_TABLE"]).len() + shown.len(), rows(&[]).len());
+}
+
+/// Fields that no page can have chose none, or all, without a word.
+#[test]
+fn bug_fields_of_pointers_alone_chose_no_page() {
+    let bench = Bench::of_format("armv8_4k");
+    let (code, text) = failure(&genpt(&["dump", &bench.text("image"), "--has", "NS_TABLE"]));
+    assert!(code == 2 && text.contains("by `NS_TABLE`: only pointers to tables have it"), "{text}");
 }
 
 /// What does not have a field could not be asked for.

@@ -60,6 +60,14 @@ fn light_dark_and_narrow() {
     browser.screenshot("narrow");
     let width = browser.run("return document.documentElement.scrollWidth");
     assert!(width.as_u64().unwrap() <= 390, "{width}");
+    // What is wider than a phone scrolls where it is, to its last column.
+    let script = "return [...document.querySelectorAll('.scroll')].map((box) => {
+        box.scrollLeft = 1e6;
+        const [last] = [...box.querySelectorAll('thead th')].slice(-1);
+        return [box.scrollWidth > box.clientWidth, last.getBoundingClientRect().right <= 390];
+    })";
+    assert_eq!(browser.run(script), serde_json::json!([[true, true], [true, true], [true, true]]));
+    browser.screenshot("narrow-scrolled");
     assert_eq!(browser.console(), Vec::<Value>::new());
 }
 
@@ -72,6 +80,35 @@ fn everything_is_in_the_file() {
     }
     assert_eq!(text.matches("<section>").count(), 2);
     assert_eq!(text.matches("<article").count(), 8);
+}
+
+/// Only the text and the JSON had them.
+#[test]
+fn domains_are_side_by_side() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(page(directory.path())).unwrap();
+    // The built-in trace has one.
+    let (_, domains) = text.split_once("<h2>Domains</h2>").unwrap();
+    assert_eq!(text.matches("<h2>Domains</h2>").count(), 1);
+    let (domains, _) = domains.split_once("</table>").unwrap();
+    let report =
+        common::json(&["-f", "vtdss,amdv1,riscv_64,x86_64", data("three-domains.trace.txt").to_str().unwrap()]);
+    let of = |format: &str| report["formats"][format]["domains"].as_array().unwrap();
+    assert_eq!(domains.matches("<tr><th>").count() - 1, of("vtdss").len());
+    for (domain, row) in of("vtdss").iter().zip(domains.split("<tr><th>").skip(2)) {
+        let begins = format!(
+            "{}</th><td>{}</td><td>{}</td>",
+            domain["name"].as_str().unwrap(),
+            domain["maps"],
+            domain["unmaps"]
+        );
+        assert!(row.starts_with(&begins), "{row}");
+    }
+    for (n, domain) in of("riscv_64").iter().enumerate() {
+        let row = domains.split("<tr><th>").nth(n + 2).unwrap();
+        let pages = format!("<small>{} pages</small>", domain["peak_table_pages"]);
+        assert!(row.contains(&pages), "{row}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod common;
 
 use common::images::{Bench, SPEC};
 use common::{data, failure, genpt, replay, stdout};
+use rstest::rstest;
 use std::process::{Command, Output};
 
 const SUBCOMMANDS: [&str; 6] = ["replay", "formats", "draw", "bench", "completions", "man"];
@@ -87,6 +88,9 @@ fn manual_pages() {
     let page = stdout(&genpt(&["man"]));
     assert!(page.contains(".TH genpt 1") && page.contains("Exit status"), "{page}");
     let directory = tempfile::tempdir().unwrap();
+    // The directory is made, one above it is not.
+    failure(&genpt(&["man", "--output-dir", directory.path().join("no/man1").to_str().unwrap()]));
+    assert!(!directory.path().join("no").exists());
     let pages = directory.path().join("man1");
     assert_eq!(stdout(&genpt(&["man", "--output-dir", pages.to_str().unwrap()])), "");
     for subcommand in SUBCOMMANDS {
@@ -94,6 +98,19 @@ fn manual_pages() {
         assert!(page.contains("Example"), "{page}");
     }
     assert!(pages.join("genpt.1").exists());
+}
+
+/// Where what clap prints itself could not be written, the exit status said that all is well.
+#[rstest]
+#[case::help(&["--help"])]
+#[case::help_of_a_command(&["dump", "--help"])]
+#[case::version(&["--version"])]
+#[cfg(target_os = "linux")]
+fn help_that_cannot_be_written(#[case] arguments: &[&str]) {
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_genpt")).args(arguments).stdout(full).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.code() == Some(1) && error.starts_with("error: cannot write the results"), "{error}");
 }
 
 /// What can be written and executed stands out in `dump`; CSV has no colours.

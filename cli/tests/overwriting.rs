@@ -102,3 +102,52 @@ fn a_file_that_is_no_manifest_is_kept() {
     let again = genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("image")]);
     assert!(again.status.success(), "{again:?}");
 }
+
+/// Before it was known that the image can be written, the old manifest was gone.
+#[test]
+fn a_build_that_fails_leaves_all_as_it_was() {
+    let bench = Bench::new(SPEC, &[]);
+    let build = |name: &str| genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text(name), "--format", "vtdss"]);
+    let files = || std::fs::read_dir(bench.path("")).unwrap().count();
+    let manifest = std::fs::read(bench.path("image.json")).unwrap();
+    std::fs::rename(bench.path("image"), bench.path("kept")).unwrap();
+    std::fs::create_dir(bench.path("image")).unwrap();
+    let count = files();
+    let (code, text) = failure(&build("image"));
+    assert!(code == 1 && text.contains("cannot write ") && text.contains("image: it is no regular file"), "{text}");
+    assert_eq!((std::fs::read(bench.path("image.json")).unwrap(), files()), (manifest, count));
+    // The same for a manifest that cannot be written.
+    std::fs::create_dir(bench.path("kept.json")).unwrap();
+    let before = std::fs::read(bench.path("kept")).unwrap();
+    failure(&build("kept"));
+    assert_eq!((std::fs::read(bench.path("kept")).unwrap(), files()), (before, count + 1));
+}
+
+/// The manifest of another image was replaced without a word.
+#[test]
+fn a_manifest_is_no_place_for_an_image() {
+    let bench = Bench::new(SPEC, &[]);
+    let before = std::fs::read(bench.path("image.json")).unwrap();
+    let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("image.json")]));
+    assert!(code == 2 && text.contains("image.json is the manifest of another image"), "{text}");
+    assert_eq!(std::fs::read(bench.path("image.json")).unwrap(), before);
+}
+
+/// What was built has the permissions of any new file, or those of the file that was there; a link stays one.
+#[cfg(unix)]
+#[test]
+fn files_in_the_place_of_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::new(SPEC, &[]);
+    let mode = |name: &str| std::fs::metadata(bench.path(name)).unwrap().permissions().mode() & 0o777;
+    std::fs::write(bench.path("other"), "").unwrap();
+    assert_eq!([mode("image"), mode("image.json")], [mode("other"); 2]);
+    std::fs::set_permissions(bench.path("image"), std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::symlink(bench.path("image"), bench.path("link")).unwrap();
+    let before = bench.image();
+    let again = genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("link"), "--format", "riscv_64"]);
+    assert!(again.status.success(), "{again:?}");
+    assert!(std::fs::symlink_metadata(bench.path("link")).unwrap().is_symlink());
+    assert_eq!(mode("image"), 0o640);
+    assert_ne!(bench.image(), before);
+}

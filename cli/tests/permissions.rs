@@ -269,6 +269,20 @@ fn dirty_below_a_pointer_that_forbids_writing() {
     assert!(code == 4 && text.contains("dirty-read-only"), "{text}");
 }
 
+/// Of two pointers to a table, one forbids writing: pages that were written by the other were told, if it came second.
+#[rstest]
+#[case::the_first_forbids(0)]
+#[case::the_second_forbids(8)]
+fn dirty_below_one_of_two_pointers_that_forbids_writing(#[case] forbids: usize) {
+    let page = Page::new("ept", &["--features", "ACCESSED_DIRTY"], "rw");
+    page.change(0, 1 << 9, 0);
+    let (top, pointer) = page.items[0];
+    page.bench.poke(top + 8, pointer);
+    page.bench.poke(top + forbids, pointer & !(1 << 1));
+    let (text, code) = page.text("check", &[]);
+    assert!(code == 4 && text.contains("shared-table") && !text.contains("dirty-read-only"), "{text}");
+}
+
 /// Which item refuses an access, by which of its bits: level and fields of each, from the top.
 #[rstest]
 #[case::permitted("x86_64", &[], "rw", (0, 0, 0), "r", "[]")]

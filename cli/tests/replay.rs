@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{built_in, data, failure, json, map, replay, replay_with_input, stdout, timeless};
+use common::{built_in, data, failure, json, map, replay, replay_with_input, stdout, timeless, unmap};
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 use std::fs;
@@ -192,6 +192,30 @@ fn a_trace_from_the_middle() {
     assert!(text.contains("unmaps of what was mapped before the trace: 28 (240 KiB)"), "{text}");
     let strict = json(&["-f", "vtdss", "--start", "empty", path]);
     assert_eq!(strict["formats"]["vtdss"]["anomaly_counts"]["unmap_of_nothing"], 28);
+    assert_eq!(
+        (&strict["trace"]["complete_from_line"], &strict["trace"]["events_missing_before_line"]),
+        (&Value::Null, &json!(106))
+    );
+}
+
+/// With `--start empty` it said that there is no sign of missing events, whatever the trace shows.
+#[test]
+fn a_trace_that_is_said_to_begin_empty() {
+    let path = data("from-the-middle.trace.txt");
+    let text = stdout(&replay(&["-f", "vtdss", "--start", "empty", path.to_str().unwrap()]));
+    let says = "  taken to begin with nothing mapped, but:\n    events before line 106 are missing, as the text shows\n    \
+                27 unmaps of what was never mapped in the trace\n";
+    assert!(text.contains(says) && text.contains("Without `--start empty` they are taken for"), "{text}");
+    // The same where nothing was said, and only the unmaps show it.
+    let late = [unmap(0x1000, 0x1000, 0x1000), map(0x2000, 0x9000, 0x1000)].concat();
+    let output = replay_with_input(&["-f", "vtdss", "-"], late.as_bytes());
+    let text = stdout(&output);
+    let says = "nothing mapped, but:\n    1 unmap of what was never mapped in the trace\n";
+    assert!(text.contains(says) && text.contains("say `--start middle`"), "{text}");
+    // An unmap of what was unmapped already is odd, and no sign of that.
+    let twice = [map(0x1000, 0x9000, 0x1000), unmap(0x1000, 0x1000, 0x1000), unmap(0x1000, 0x1000, 0x1000)].concat();
+    let text = stdout(&replay_with_input(&["-f", "vtdss", "--start", "empty", "-"], twice.as_bytes()));
+    assert!(text.contains("begins with nothing mapped (no sign of missing events)"), "{text}");
 }
 
 #[test]
@@ -281,4 +305,37 @@ fn a_page_is_written_though_nobody_reads_the_text() {
     drop(reader);
     assert!(command.stdout(writer).status().unwrap().success());
     assert!(std::fs::read_to_string(&page).unwrap().contains("</html>"));
+}
+
+/// All anomalies were kept with their texts, once for each format: a trace that was switched on late took gigabytes.
+#[test]
+fn of_very_many_anomalies_the_first_are_told() {
+    let unmap = |n: u64| {
+        let (first, behind) = (n << 12, (n + 1) << 12);
+        format!(
+            "  t-1 [000] ..... {n}.000001: unmap: IOMMU: iova={first:#x} - {behind:#x} size=4096 unmapped_size=4096\n"
+        )
+    };
+    let trace: String = std::iter::once("# tracer: nop\n".to_owned()).chain((0..5000).map(unmap)).collect();
+    let of = |options: &[&str]| {
+        stdout(&replay_with_input(&[&["-f", "vtdss,amdv1", "-"], options].concat(), trace.as_bytes()))
+    };
+    let report: Value = serde_json::from_str(&of(&["--json"])).unwrap();
+    for format in ["vtdss", "amdv1"] {
+        let format = &report["formats"][format];
+        let anomalies = format["anomalies"].as_array().unwrap();
+        assert_eq!(format["anomaly_counts"]["unmap_of_nothing"], 5000);
+        assert_eq!((anomalies.len(), &anomalies[999]["line"]), (1000, &json!(1001)));
+    }
+    let text = of(&[]);
+    assert!(text.contains("\n  ... and 4995 more; `--json` has the first 1000\n"), "{text}");
+    assert!(text.contains("say `--start middle`"), "{text}");
+}
+
+/// Zeros behind a gzip file, which gzip(1) passes over, were an error.
+#[test]
+fn zeros_behind_a_gzip() {
+    let padded = [fs::read(built_in()).unwrap(), vec![0; 5000]].concat();
+    let text = stdout(&replay_with_input(&["--json", "-f", "vtdss", "-"], &padded));
+    assert_eq!(timeless(serde_json::from_str(&text).unwrap()), timeless(json(&["-f", "vtdss"])));
 }

@@ -38,7 +38,11 @@ fn broken_items_are_named() {
     // The tables of VA 0 follow each other: item 1 of level 1 is a page of 2 MiB, the last one of level 0 a page of 4 KiB.
     let (large, small) = (0x2008, 0x3ff8);
     let set = |bench: &Bench, at: usize, bit: u32| bench.poke(at, bench.peek(at) | 1 << bit);
-    broken("x86_64", &|bench| set(bench, 0, 7), "0", "foreign", (5, 5));
+    // A page of 512 GiB: reserved, not unknown.
+    broken("x86_64", &|bench| set(bench, 0, 7), "0", "reserved-value", (5, 5));
+    broken("ept", &|bench| set(bench, 0, 7), "0", "reserved-value", (5, 5));
+    broken("ept", &|bench| set(bench, 0x2000, 3), "0", "reserved-value", (5, 5));
+    broken("riscv_64", &|bench| set(bench, 0, 6), "0", "foreign", (5, 5));
     broken("x86_64", &|bench| bench.poke(0, 0x7_0000_0007), "0", "outside", (5, 5));
     broken("x86_64", &|bench| set(bench, large, 14), "0x200000", "page-misaligned", (5, 5));
     broken("vtdss", &|bench| set(bench, small, 61), "0x1ff000", "reserved-bits", (4, 4));
@@ -59,14 +63,8 @@ fn the_section_of_the_rule_that_is_broken() {
     type Change<'a> = &'a dyn Fn(&Bench);
     let set = |at: usize, bit: u32| move |bench: &Bench| bench.poke(at, bench.peek(at) | 1 << bit);
     let broken: [(&str, Change<'_>, &str, &str, &str); 8] = [
-        ("x86_64", &set(0, 7), "0x1ff000", "foreign", "Intel SDM vol. 3 chapter 5, \"Linear-address"),
-        (
-            "x86_64",
-            &|bench| bench.poke(0, 0x7_0000_0007),
-            "0x1ff000",
-            "outside",
-            "Intel SDM vol. 3 chapter 5, \"Linear-address",
-        ),
+        ("x86_64", &set(0, 7), "0x1ff000", "reserved-value", "Intel SDM vol. 3 chapter 5, \"Page-fault"),
+        ("ept", &set(0, 7), "0x1ff000", "reserved-value", "Intel SDM vol. 3C, \"EPT-ind"),
         ("x86_64", &set(0x2008, 14), "0x200000", "page-misaligned", "Intel SDM vol. 3 chapter 5, \"Linear-address"),
         (
             "riscv_64",
@@ -119,6 +117,17 @@ fn rules_of_the_tool_have_no_section() {
     let check: Value = serde_json::from_str(&text).unwrap();
     let unreachable = check_findings(&check).into_iter().find(|finding| finding["rule"] == "unreachable");
     assert_eq!(unreachable.expect("tables without a pointer")["section"], Value::Null, "{text}");
+    // Nor is it in any that a table is not in the file.
+    bench.poke(0, 0x7_0000_0007);
+    let json = |command: &str, more: &[&str]| -> Value {
+        serde_json::from_str(&on(command, &bench.path("image"), &[more, &["--json"]].concat()).0).unwrap()
+    };
+    let (walk, check) = (json("walk", &["0"]), json("check", &[]));
+    let outside = check_findings(&check).into_iter().find(|finding| finding["rule"] == "outside").unwrap();
+    for told in [outside, &walk[0]["stop"]] {
+        assert_eq!((&told["rule"], &told["section"]), (&"outside".into(), &Value::Null));
+    }
+    assert!(!on("walk", &bench.path("image"), &["0"]).0.contains("See for outside"));
 }
 
 /// The findings of a check.
@@ -128,10 +137,24 @@ fn check_findings(check: &Value) -> Vec<&Value> {
 
 #[test]
 fn what_would_make_a_foreign_item_known() {
+    let bench = Bench::new(SPEC, &["--format", "riscv_64"]);
+    bench.poke(0, bench.peek(0) | 1 << 6);
+    let (text, _) = on("walk", &bench.path("image"), &["0"]);
+    assert!(text.contains("without the bits 0x40, which no pointer to a table has, it is one (foreign)"), "{text}");
+}
+
+/// A reserved bit of a pointer was told as an item that the format does not know.
+#[test]
+fn a_reserved_bit_of_a_pointer() {
     let bench = Bench::new(SPEC, &[]);
     bench.poke(0, bench.peek(0) | 1 << 7);
-    let (text, _) = on("walk", &bench.path("image"), &["0"]);
-    assert!(text.contains("with PS = 0x0 instead of 0x1 it is a pointer to a table"), "{text}");
+    for (command, options) in [("walk", &["0"][..]), ("check", &[])] {
+        let (text, code) = on(command, &bench.path("image"), options);
+        assert!(
+            code == 5 && text.contains("hardware faults on this value: PS = 0x1 (Leaf, at levels 1 and 2; "),
+            "{text}"
+        );
+    }
 }
 
 /// An empty item of s390 is not zero: it was said to hold something of software.
@@ -271,4 +294,12 @@ fn what_is_proposed_breaks_no_rule() {
         }
     }
     assert!(proposed > 0);
+}
+
+/// A table of one level had `1 levels`.
+#[test]
+fn a_table_of_one_level() {
+    let spec = "format = \"armv8_64k\"\nva_bits = 25\n[[map]]\nva = 0\npa = 0\nlen = \"64K\"\n";
+    let (text, code) = on("walk", &Bench::new(spec, &[]).path("image"), &["0x1234"]);
+    assert!(code == 0 && text.starts_with("VA 0x1234: armv8_64k, 1 level, top at "), "{text}");
 }

@@ -194,7 +194,11 @@ crate::define_pt_format!(
             fn reserved_bits(common: &Common<Self>, level: u32, raw: u64) -> u64 {
                 let is_leaf = Self::kind(common, level, raw) == Kind::Leaf;
                 let memory_type = if is_leaf && !MEMORY_TYPES.contains(&MT.get(raw)) { raw & MT.mask() } else { 0 };
-                memory_type | if R.is_set(raw) { 0 } else { raw & W.mask() }
+                // In pointers the bits 3 to 7 are reserved.
+                let of_leaves = MT.mask() | IPAT.mask() | PS.mask();
+                let is_pointer = level > 0 && Self::kind(common, level, raw & !of_leaves) == Kind::Table && !is_leaf;
+                let in_pointer = if is_pointer { raw & of_leaves } else { 0 };
+                memory_type | in_pointer | if R.is_set(raw) { 0 } else { raw & W.mask() }
             }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
@@ -316,6 +320,21 @@ mod tests {
         check_kind(&common, 1, Kind::Leaf, &[0x4020_00b4]);
         check_kind(&common, 3, Kind::Foreign, &[0x1234_5004]);
         assert_eq!(Format::access(&common, 0, 0x1234_5034), Access::EXECUTE.for_all());
+    }
+
+    /// Of pointers the bits 3 to 7, which are those of leaves.
+    #[test]
+    fn reserved_bits_of_pointers() {
+        let common = with(Features::empty());
+        for (level, raw, reserved) in [
+            (1, 0xabc_d00f, 0x8),
+            (2, 0xabc_d047, 0x40),
+            (3, 0xabc_d087, 0x80),
+            (4, 0xabc_d0ff, 0xf8),
+            (3, 0xabc_d107, 0),
+        ] {
+            assert_eq!(Format::reserved_bits(&common, level, raw), reserved, "{level}, {raw:#x}");
+        }
     }
 
     /// The memory types 2, 3 and 7.

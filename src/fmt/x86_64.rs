@@ -46,7 +46,7 @@ crate::define_pt_format!(
             PS = bit(7).at_levels(1..=4),
             /// Page attribute table, in a page of 4 KiB: a part of the memory type; never set here.
             PAT = bit(7).at_levels(0..=0),
-            /// Global; never set here, and ignored in pointers.
+            /// Global; never set here, and ignored in pointers (AMD's manual reserves it in those of levels 3 and 4).
             G = bit(8),
             /// Ignored; the highest four are the protection key of a leaf, where the CPU has these. Never set here.
             AVL = bits(9, 11).and(52, 62, 3),
@@ -153,6 +153,12 @@ crate::define_pt_format!(
                 let access = Access::READ | Access::WRITE.when(RW.is_set(raw)) | Access::EXECUTE.when(!XD.is_set(raw));
                 access | access.for_users().when(U.is_set(raw))
             }
+            fn reserved_bits(_: &Common<Self>, level: u32, raw: u64) -> u64 {
+                // There are no pages of these levels, and the bit is reserved there (SDM vol. 3, formats of PML5E and PML4E; AMD's
+                // APM vol. 2, long-mode page translation, too).
+                let has_pages = GEOMETRY.leaf_levels.contains(&level);
+                if has_pages || !P.is_set(raw) { 0 } else { raw & PS.mask() }
+            }
             fn init(config: &TableConfig<Config>) -> Result<Limits, Error> {
                 let top_level = config.format.top_level;
                 Error::check_range("top_level", top_level, 3..=4, Errno::EOPNOTSUPP)?;
@@ -191,6 +197,7 @@ mod tests {
     use super::x86_64::*;
     use crate::Prot;
     use crate::fmt::golden::*;
+    use crate::format::{Kind, PtFormat};
 
     /// P, U and A always; RW and D with WRITE; PS above level 0.
     #[test]
@@ -206,6 +213,21 @@ mod tests {
             check_leaf(&common, &golden);
         }
         check_table(&common, 3, 0xabc_d000, 0xabc_d027);
+        // There are no pages of these levels.
+        for level in 3..=4 {
+            check_kind(&common, level, Kind::Foreign, &[0xabc_d0a7]);
+        }
+    }
+
+    /// PS where there are no pages; not in an item that is not present.
+    #[test]
+    fn reserved_bits() {
+        let common = common::<Format>(SUPPORTED, Config::default());
+        let expected = [(0, 0), (1, 0), (2, 0), (3, 0x80), (4, 0x80)];
+        for (level, reserved) in expected {
+            assert_eq!(Format::reserved_bits(&common, level, 0xabc_d0a7), reserved, "{level}");
+            assert_eq!(Format::reserved_bits(&common, level, 0xabc_d0a6), 0, "{level}");
+        }
     }
 
     /// The encryption bit is set in pointers and in leaves of RAM, and is no part of an address.

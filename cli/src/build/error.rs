@@ -83,6 +83,14 @@ pub enum BuildError {
         /// What it has to be a multiple of, in bytes.
         align: u64,
     },
+    /// Items cannot hold the addresses of tables that begin at this address.
+    #[error("the tables cannot be at {base:#x}: they would go on to {beyond:#x}, where no item or register can point")]
+    BaseTooHigh {
+        /// The base asked for.
+        base: u64,
+        /// An address that is too high.
+        beyond: u64,
+    },
     /// A mapping is refused.
     #[error("mapping {number} (VA {va:#x}, PA {pa:#x}, {len:#x} bytes): {}", refusal.what)]
     Map {
@@ -134,12 +142,19 @@ pub enum BuildError {
     Elf(#[from] object::write::Error),
 }
 
+/// Whether what is wrong with a specification is a key that it has, or lacks.
+fn names_a_key(what: &str) -> bool {
+    ["unknown", "missing", "duplicate"].iter().any(|how| what.contains(&format!("{how} field `")))
+}
+
 impl Hinted for BuildError {
     fn hint(&self) -> String {
         let text = match self {
             Self::Read { .. } => {
                 "the first argument is the specification, a file of text; `genpt build --help` has an example"
             }
+            // What else is wrong says itself what is valid.
+            Self::Syntax { what, .. } if !names_a_key(what) => "`genpt build --help` has an example of a specification",
             Self::Syntax { .. } => {
                 "a specification has `format`, `base`, `va_bits`, `oa_bits`, `features`, `config`, and `map` with `va`, `pa`, \
                  `len` (or `size`), `prot`, `pages`; `genpt build --help` has an example"
@@ -151,11 +166,9 @@ impl Hinted for BuildError {
             Self::NoFormat => "say `--format NAME`, or `format` in the specification (formats: `genpt formats`)",
             Self::Format { .. } => "`genpt formats` lists those that there are",
             Self::Options(cause) => return cause.hint(),
-            Self::Table { cause: Error::OutOfMemory { .. }, .. } => {
-                "the tables have to be where items and registers can point: a smaller `--base` is valid"
-            }
             Self::Table { format, cause } => return setup_help(format, cause),
             Self::Base(_) => "a smaller `--base` is valid",
+            Self::BaseTooHigh { .. } => "a smaller `--base` is valid; larger pages, or less to map, need fewer tables",
             Self::BaseMisaligned { align, .. } => return format!("`--base` has to be a multiple of {align}"),
             Self::Map { refusal, .. } => &refusal.hint,
             Self::Pages { smallest, .. } => {

@@ -2,6 +2,7 @@
 
 pub mod args;
 mod error;
+mod files;
 mod implied;
 mod letters;
 mod narrow;
@@ -21,6 +22,7 @@ use crate::same_file::is_same_file;
 use crate::status::{self, Failure};
 use crate::style::{self, styled};
 use args::BuildArgs;
+use files::write_both;
 use spec::Spec;
 use std::io::{self, Write};
 use std::path::Path;
@@ -67,6 +69,10 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     if manifest_path.exists() && !Manifest::beside(&args.output).is_ok_and(|manifest| manifest.is_some()) {
         return Err(BuildError::NoManifest { name: human::file(&manifest_path) }.into());
     }
+    if is_manifest(&args.output) {
+        let name = human::file(&args.output);
+        return Err(BuildError::Overwrites { name, what: "the manifest of another image" }.into());
+    }
     built.manifest.contents = contents;
     let manifest = status::json(&built.manifest)?;
     write_both(&args.output, &bytes, &manifest_path, (manifest + "\n").as_bytes())?;
@@ -79,6 +85,12 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     Ok(status::OK)
 }
 
+/// Whether a file is the manifest of the image whose name it has without `.json`.
+fn is_manifest(path: &Path) -> bool {
+    let is_named_so = path.extension().is_some_and(|ending| ending == "json");
+    is_named_so && Manifest::beside(&path.with_extension("")).is_ok_and(|manifest| manifest.is_some())
+}
+
 /// What a file of this name is to be.
 fn contents_of(path: &Path) -> Contents {
     match path.extension().and_then(|ending| ending.to_str()) {
@@ -87,22 +99,6 @@ fn contents_of(path: &Path) -> Contents {
         Some("s" | "S") => Contents::Asm,
         _ => Contents::Raw,
     }
-}
-
-/// Writes an image and its manifest. An old manifest goes first, so that whatever fails, no image is beside one of other tables.
-fn write_both(image: &Path, bytes: &[u8], manifest: &Path, text: &[u8]) -> Result<(), BuildError> {
-    match std::fs::remove_file(manifest) {
-        Err(cause) if cause.kind() != io::ErrorKind::NotFound => {
-            return Err(BuildError::Write { name: human::file(manifest), cause });
-        }
-        _ => {}
-    }
-    write(image, bytes)?;
-    write(manifest, text)
-}
-
-fn write(path: &Path, bytes: &[u8]) -> Result<(), BuildError> {
-    std::fs::write(path, bytes).map_err(|cause| BuildError::Write { name: human::file(path), cause })
 }
 
 /// What was built, in text: where it is, and what to program.

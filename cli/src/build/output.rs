@@ -45,7 +45,7 @@ pub fn object(built: &Built, name: &str, arch: Arch) -> Result<Vec<u8>, BuildErr
         });
     };
     symbol(name.to_owned(), 0, built.bytes.len() as u64);
-    symbol(format!("{name}_root"), built.manifest.root.0 - built.manifest.base.0, built.align);
+    symbol(format!("{name}_root"), built.manifest.root.0 - built.manifest.base.0, built.top_bytes);
     Ok(object.write()?)
 }
 

@@ -48,10 +48,6 @@ pub fn refusal<F: Groups>(
                 mappings[index].pa.0.saturating_add(mappings[index].len.0.saturating_sub(1)),
             ),
         ),
-        Error::OutOfMemory { pa_lg2, .. } if pa_lg2 < u64::BITS => (
-            format!("its tables do not fit below the physical address 2^{pa_lg2}, to which items can point"),
-            "a smaller `--base`, larger pages, or less to map needs no more".to_owned(),
-        ),
         ref error => (error.to_string(), setup_help(F::NAME, error)),
     };
     let place = if cause.mapped > 0 { format!(" (from VA {:#x} on)", cause.va) } else { String::new() };

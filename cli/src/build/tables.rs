@@ -43,8 +43,10 @@ pub struct Built {
     pub item_bytes: usize,
     /// Whether the highest byte of an item comes first.
     pub is_big_endian: bool,
-    /// What the base has to be aligned to, in bytes.
+    /// What the first byte is aligned to, in bytes: as much as the tables need, but never more than the base is.
     pub align: u64,
+    /// Bytes of the top table.
+    pub top_bytes: u64,
     /// Letters of protections that the format ignores.
     pub ignored: Vec<IgnoredLetter>,
     /// Mappings that can be read without having been asked for it.
@@ -66,18 +68,37 @@ pub fn build<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>) -> Result<Bu
     loop {
         match build_in::<F>(shape, plan, bytes) {
             Err(error) if let Some(pa_lg2) = out_of_memory(&error) => {
-                // More memory does not help where all below what items can hold is there.
+                // More memory does not help where all below what items can hold is there. Whichever mapping was the one that needed
+                // more, it is not to blame.
                 if 1u64.checked_shl(pa_lg2).is_some_and(|behind| plan.base.saturating_add(bytes) >= behind) {
-                    return Err(error);
+                    return Err(BuildError::BaseTooHigh { base: plan.base, beyond: lg2::pow2(pa_lg2) });
                 }
                 if bytes >= plan.most_bytes {
                     return Err(BuildError::TooLarge { most: plan.most_bytes });
                 }
                 bytes = bytes.saturating_mul(2).min(plan.most_bytes);
             }
-            result => return result,
+            result => return result.map_err(|error| base_too_high::<F>(plan.base, error)),
         }
     }
+}
+
+/// The error, or that the tables are too high, if one of them came to lie where no address of the format reaches.
+fn base_too_high<F: Walkers>(base: u64, error: BuildError) -> BuildError {
+    match table_address(&error) {
+        Some(beyond) if lg2::shr(beyond, F::GEOMETRY.max_oa_lg2) != 0 => BuildError::BaseTooHigh { base, beyond },
+        _ => error,
+    }
+}
+
+/// The address of the table to which no item can point, if that is the error.
+fn table_address(error: &BuildError) -> Option<u64> {
+    let cause = match error {
+        BuildError::Table { cause, .. } => cause,
+        BuildError::Map { cause, .. } => &cause.error,
+        _ => return None,
+    };
+    if let Error::TableAddress { pa, .. } = cause { Some(*pa) } else { None }
 }
 
 /// If there were not enough tables: below which physical address they have to be, as a power of two.
@@ -117,7 +138,10 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     let mut memory = zeros(bytes)?;
     // An allocation is not always aligned for items.
     let skip = memory.as_ptr().align_offset(1 << BASE_ALIGN_LG2);
-    let domain = Domain::new(Arena::new(memory.get_mut(skip..).unwrap_or_default(), plan.base)?, NoHardware);
+    let Some(aligned) = memory.get_mut(skip..).filter(|aligned| !aligned.is_empty()) else {
+        return Err(BuildError::TooLarge { most: plan.most_bytes });
+    };
+    let domain = Domain::new(Arena::new(aligned, plan.base)?, NoHardware);
     let mut table = PtIommu::<F, _>::new(&domain, &config).map_err(failed)?;
     for (index, mapping) in plan.spec.map.iter().enumerate() {
         let number = index + 1;
@@ -174,6 +198,7 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
     memory.truncate(usize::try_from(end - plan.base).unwrap_or(usize::MAX));
     clear_between(&mut memory, plan.base, tables);
     let decoder = decoder::<F>(shape, &Options::of(&manifest))?;
+    let align_lg2 = decoder.shape().levels.iter().map(|level| level.align_lg2).fold(blueprint.top_size_lg2(), u32::max);
     let mut image = Image { bytes: &mut memory, base: plan.base, root };
     for mapping in plan.spec.map.iter().filter(|mapping| mapping.len.0 > 0) {
         let narrowings = mapping.prot.narrowings();
@@ -186,7 +211,9 @@ fn build_in<F: Walkers>(shape: &Shape<F::Config>, plan: &Plan<'_>, bytes: u64) -
         manifest,
         item_bytes: 1 << <F as Description>::Item::BYTES_LG2,
         is_big_endian: F::QUIRKS.endian == Endian::Big,
-        align: 1 << blueprint.top_size_lg2(),
+        // A linker would move what says that it needs more than its address has.
+        align: 1 << align_lg2.min(plan.base.trailing_zeros()),
+        top_bytes: 1 << blueprint.top_size_lg2(),
         ignored: ignored_letters::<F>(blueprint.common(), &*decoder, plan.spec),
         read_anyway: read_anyway::<F>(blueprint.common(), &*decoder, plan.spec),
     })

@@ -20,7 +20,8 @@ pub struct TableArgs {
     #[arg(long, value_name = "N")]
     pub oa_bits: Option<u32>,
 
-    /// Features of the tables beside those that the format forces (`genpt formats NAME` lists them) [default: the usual ones]
+    /// Features of the tables beside those that the format forces (`genpt formats NAME` lists them); `''` for none [default: the usual
+    /// ones]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub features: Option<Vec<String>>,
 
@@ -35,7 +36,10 @@ impl TableArgs {
         Options {
             va_bits: self.va_bits,
             oa_bits: self.oa_bits,
-            features: self.features.clone(),
+            features: self
+                .features
+                .as_ref()
+                .map(|names| names.iter().filter(|name| !name.is_empty()).cloned().collect()),
             settings: self.settings.clone(),
             ..Options::default()
         }

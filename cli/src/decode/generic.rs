@@ -24,7 +24,7 @@ use generic_pt::{Access, Features, Prot, lg2};
 /// Makes the decoder of a format.
 ///
 /// # Errors
-/// [`InspectError::Config`], and those of the options.
+/// [`InspectError::Config`], [`InspectError::TopLevel`], and those of the options.
 pub fn decoder<F: Groups>(
     shape: &formats::Shape<F::Config>,
     options: &Options,
@@ -33,7 +33,11 @@ pub fn decoder<F: Groups>(
     let wrong = |cause| InspectError::Config { format: F::NAME, cause };
     let mut blueprint = Blueprint::<F>::new(&config).map_err(wrong)?;
     if let Some(level) = options.top_level {
-        blueprint = blueprint.with_top_level(level).map_err(wrong)?;
+        blueprint = blueprint.with_top_level(level).map_err(|cause| InspectError::TopLevel {
+            format: F::NAME,
+            level,
+            cause,
+        })?;
     }
     // Who does not say which features hardware has does not want to hear that it lacks some.
     let all = if options.features.is_none() { F::SUPPORTED } else { Features::empty() };
@@ -168,6 +172,13 @@ impl<F: Groups> Generic<F> {
             Kind::Foreign => (Meaning::Foreign, 0, item_lg2, 0),
         };
         Item { raw: raw.to_u64(), pa, index: index as u32, meaning, entry_lg2: entry_lg2 as u8, below: below as u8 }
+    }
+
+    /// The leaf or pointer that an item is, or would be without what is reserved in it.
+    fn would_be(&self, level: u32, raw: F::Item) -> Option<Item> {
+        let without = raw & !F::reserved_bits(&self.judged, level, raw);
+        let tried = [raw, without].map(|word| self.understood(level, 0, word, self.known(level, word)));
+        tried.into_iter().find(|item| matches!(item.meaning, Meaning::Leaf | Meaning::Table))
     }
 
     /// Bits of a page's address below its size.
@@ -310,10 +321,7 @@ impl<F: Groups> Decoder for Generic<F> {
 
     fn refusal(&self, level: u32, raw: u64) -> Option<Refusal> {
         let word = F::Item::from_u64(raw);
-        let item = self.understood(level, 0, word, self.known(level, word));
-        if !matches!(item.meaning, Meaning::Leaf | Meaning::Table) {
-            return None;
-        }
+        let item = self.would_be(level, word)?;
         let (reserved, low) = (F::reserved_bits(&self.judged, level, word).to_u64(), self.low_bits(level, &item));
         if reserved != 0 {
             Some(Refusal::Value { bits: reserved, features: self.features_for(level, word) })
@@ -325,9 +333,7 @@ impl<F: Groups> Decoder for Generic<F> {
     }
 
     fn kind_of(&self, level: u32, raw: u64) -> Option<ItemKind> {
-        let word = F::Item::from_u64(raw);
-        let item = self.understood(level, 0, word, self.known(level, word));
-        matches!(item.meaning, Meaning::Leaf | Meaning::Table).then(|| self.shape.kind(level, &item))
+        self.would_be(level, F::Item::from_u64(raw)).map(|item| self.shape.kind(level, &item))
     }
 
     fn faulting_flags(&self, level: u32, raw: u64) -> u64 {
@@ -336,7 +342,7 @@ impl<F: Groups> Decoder for Generic<F> {
 
     fn unmarked(&self, level: u32, raw: u64) -> u64 {
         let clean = F::clean_item(&self.common, level, F::Item::from_u64(raw)).to_u64();
-        clean & !F::accessed_bits(&self.common).to_u64()
+        clean & !F::accessed_bits(&self.common).to_u64() & !software_bits::<F>(&self.common)
     }
 
     fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip> {
@@ -403,11 +409,15 @@ fn masks<F: Groups>(common: &Common<F>, level: u32, kind: ItemKind) -> Masks {
             low |= (value_bits << piece.lo) & lg2::bit_range_mask(piece.lo, piece.hi);
         }
     }
-    let software = F::software_bits(common).iter().fold(0, |mask, bit| mask | lg2::pow2(*bit));
-    let unnamed = !(address | attributes | software) & lg2::low_mask(F::Item::BITS);
+    let unnamed = !(address | attributes | software_bits::<F>(common)) & lg2::low_mask(F::Item::BITS);
     // Where an attribute lies in the address, below the size of a page, it is no address. Pointers are looked at themselves.
     let low = if kind == ItemKind::PlainLeaf { low & !attributes } else { 0 };
     Masks { address: address & !attributes, unnamed, low }
+}
+
+/// The bits that software may use as it likes.
+fn software_bits<F: Groups>(common: &Common<F>) -> u64 {
+    F::software_bits(common).iter().fold(0, |mask, bit| mask | lg2::pow2(*bit))
 }
 
 /// Bits in the address field of leaves that are attributes.

@@ -19,7 +19,7 @@ pub use levels::LevelSkip;
 pub use options::{Options, table_config};
 pub use permissions::leaf;
 
-use generic_pt::field::{FieldInfo, ItemKind};
+use generic_pt::field::{Below, FieldInfo, ItemKind};
 use generic_pt::format::SpecRule;
 use generic_pt::lg2;
 use generic_pt::{Access, Features};
@@ -46,7 +46,7 @@ pub trait Decoder {
     fn kind_of(&self, level: u32, raw: u64) -> Option<ItemKind>;
     /// Flags of a leaf that are clear, for which hardware with the table's features faults instead of setting them.
     fn faulting_flags(&self, level: u32, raw: u64) -> u64;
-    /// A leaf without what hardware notes in it: that it was used and written.
+    /// A leaf without what says nothing to hardware: what hardware notes itself, that it was used and written, and what software does.
     fn unmarked(&self, level: u32, raw: u64) -> u64;
     /// What an item that is not understood says about its level, if that is what is wrong with it.
     fn level_skip(&self, level: u32, raw: u64) -> Option<LevelSkip>;
@@ -248,6 +248,16 @@ impl Shape {
     pub fn masks(&self, level: u32, item: &Item) -> &Masks {
         let shape = &self.levels[level as usize];
         &shape.masks[index_of(kind_of(shape, item))]
+    }
+
+    /// Whether pages can say something in a field: leaves of some level have it, or it is one of pointers for all leaves below.
+    pub fn is_of_pages(&self, info: &FieldInfo) -> bool {
+        let is_of_leaves = |level: u32| {
+            [ItemKind::PlainLeaf, ItemKind::ContiguousLeaf].into_iter().any(|kind| info.scope.contains(level, kind))
+        };
+        let levels = self.levels.len() as u32;
+        info.scope.allows(self.features)
+            && (matches!(info.below, Below::Limits { .. }) || (0..levels).any(is_of_leaves))
     }
 
     /// The kind of a pointer or a leaf, as scopes of fields tell it.

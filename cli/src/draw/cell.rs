@@ -73,8 +73,8 @@ pub struct Cell {
     pub items: u32,
     /// What they are.
     pub what: What,
-    /// The first one.
-    pub raw: u64,
+    /// The first one, which can be 0; none where only what the items are is known.
+    pub raw: Option<u64>,
     /// Where the first one leads, a page or a table; of pages that do not continue each other the lowest address.
     pub pa: u64,
     /// Findings about them.
@@ -86,7 +86,7 @@ pub struct Cell {
 impl Cell {
     /// Items of which nothing is known but that they are so.
     pub const fn plain(first: u32, items: u32, what: What) -> Self {
-        Self { first, items, what, raw: 0, pa: 0, findings: Vec::new(), worst: None }
+        Self { first, items, what, raw: None, pa: 0, findings: Vec::new(), worst: None }
     }
 }
 

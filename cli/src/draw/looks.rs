@@ -68,15 +68,15 @@ impl<'a> Looks<'a> {
         let id = match self.known.get(&key) {
             Some(id) => *id,
             // No image that is meant to be one has so many; fields are not taken apart for ever.
-            None if self.known.len() >= MOST_KNOWN => self.source.says(at, &self.needed).then_some(LookId::OTHER),
-            None if !self.source.says(at, &self.needed) => {
-                self.known.insert(key, None);
-                None
-            }
             None => {
                 let mut attributes = self.source.decoder.attributes(level, &at.item, inherited);
+                let says = self.source.says(at, &attributes, &self.needed);
+                // No image that is meant to be one has so many kinds.
+                if self.known.len() >= MOST_KNOWN {
+                    return says.then_some(LookId::OTHER);
+                }
                 attributes.fields.retain(|value| !self.ignored.contains(&value.field));
-                let id = Some(self.id(&attributes));
+                let id = says.then(|| self.id(&attributes));
                 self.known.insert(key, id);
                 id
             }

@@ -18,9 +18,8 @@ mod tree;
 
 use crate::human;
 use crate::image::Manifest;
-use crate::inspect::InspectError;
 use crate::inspect::check::{self, Report, Severity};
-use crate::inspect::runs::{Needed, fields_named};
+use crate::inspect::runs::{Needed, ignored};
 use crate::inspect::scan::Blocked;
 use crate::inspect::source::Source;
 use crate::number::AddressRange;
@@ -141,7 +140,7 @@ fn mark(severity: Severity) -> Option<&'static str> {
 /// Why an item leads nowhere.
 const fn words_of(blocked: Blocked) -> &'static str {
     match blocked {
-        Blocked::Foreign => "neither a pointer nor a page",
+        Blocked::Foreign => "no valid pointer or page",
         Blocked::Outside => "pointer to a table outside of the image",
         Blocked::Misaligned => "pointer to a table that would not be aligned",
     }
@@ -201,18 +200,17 @@ fn drawing<'a>(
     most_extents: usize,
 ) -> Result<Drawing<'a>, Failure> {
     let shape = source.decoder.shape();
-    let fields =
-        |names: &[String]| names.iter().map(|name| fields_named(shape, name)).collect::<Result<_, InspectError>>();
     let part = Part {
         va: args.va.unwrap_or(AddressRange::ALL),
         pa: args.pa.unwrap_or(AddressRange::ALL),
         needed: Needed::all(shape, &args.has)?,
-        ignored: fields(&args.ignore)?,
+        ignored: ignored(shape, &args.ignore)?,
     };
     let most_items = args.limit.limit.0;
     let report = check::check(source, MOST_FINDINGS, most_items);
     let marks = Marks::new(&report.findings);
     let (tree, maps) = tree::scan(source, part, most_items, &marks);
+    source.image.readable()?;
     if tree.tables.is_empty() {
         let items = 1u64 << shape.levels[shape.top_level() as usize].items_lg2;
         let text = format!("--limit is less than the {items} items of the top: nothing can be drawn");

@@ -108,7 +108,7 @@ pub fn scan(source: &Source, part: Part, most_items: u64, marks: &Marks) -> (Tre
             Event::Table(at, _) => builder.table(at, scan.items()),
             Event::Leaf(at) => builder.leaf(&at),
             Event::Blocked(at, blocked) => builder.replace(&at, What::Blocked(blocked)),
-            Event::Limit => reach = Reach::Cut,
+            Event::Limit(_) => reach = Reach::Cut,
         }
     }
     let Builder { mut tables, looks, maps, level_tables, .. } = builder;
@@ -331,7 +331,7 @@ impl Builder<'_> {
         };
         let findings = self.marks.of_item(at.level, item_pa).to_vec();
         let worst = self.marks.worst(&findings);
-        Cell { first: item.index, items: 1, what, raw: item.raw, pa: item.pa, findings, worst }
+        Cell { first: item.index, items: 1, what, raw: Some(item.raw), pa: item.pa, findings, worst }
     }
 
     /// Makes an item part of the cell before it, if it looks the same.

@@ -51,9 +51,13 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
     // Only of x86 there are such notes.
     let is_x86 = [elf::EM_386, elf::EM_X86_64].contains(&header.e_machine(endian));
     let mut core = Core { segments: Vec::new(), cpus: BTreeSet::new() };
+    // Memory without a physical address has the highest that a header can tell, as in /proc/kcore.
+    let no_address = if header.is_type_64() { u64::MAX } else { u32::MAX.into() };
+    let mut without_address = 0;
     let (mut noted, mut note_bytes) = (BTreeSet::new(), 0u64);
     for program in header.program_headers(endian, bytes).map_err(|error| error.to_string())? {
         match program.p_type(endian) {
+            elf::PT_LOAD if program.p_paddr(endian).into() == no_address => without_address += 1,
             elf::PT_LOAD => core.segments.push(Segment {
                 pa: program.p_paddr(endian).into(),
                 len: program.p_filesz(endian).into(),
@@ -80,6 +84,9 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
             }
             _ => {}
         }
+    }
+    if core.segments.is_empty() && without_address > 0 {
+        return Err(format!("none of its program headers ({without_address} with memory) has a physical address"));
     }
     Ok(core)
 }

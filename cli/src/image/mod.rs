@@ -10,16 +10,36 @@ mod manifest;
 mod packed;
 
 pub use manifest::{Contents, Manifest, Register};
-pub use packed::Packing;
+pub use packed::{MAGIC_BYTES as PACKING_BYTES, Packing};
 
 use crate::human;
 use crate::inspect::InspectError;
+use crate::number::AddressRange;
 use file::ImageFile;
+use std::cell::OnceCell;
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
+use std::io;
 use std::path::Path;
 
-/// What to do about memory that is not in the image because its file is cut off.
-pub const CUT_OFF: &str = "the file is cut off: its headers tell of memory behind its end";
+/// By what it is known that a file is cut off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum CutOff {
+    /// The headers of the file itself.
+    ByHeaders,
+    /// The manifest beside it.
+    ByManifest,
+}
+
+impl CutOff {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::ByHeaders => "the file is cut off: its headers tell of memory behind its end",
+            Self::ByManifest => "the file is cut off: its manifest tells of memory behind its end",
+        }
+    }
+}
 
 /// Most headers of segments or sections that are read: some 60 MiB of them.
 const MOST_HEADERS: usize = 1 << 20;
@@ -73,11 +93,15 @@ pub struct Image {
     pub cpus: BTreeSet<Cpu>,
     /// Where its memory is.
     pub place: Place,
-    /// Whether the headers tell of more than there is in the file.
-    pub is_cut_off: bool,
+    /// Whether there is more memory than the file has, and what tells it.
+    pub cut_off: Option<CutOff>,
     file: ImageFile,
     /// Ascending, and disjoint.
     segments: Vec<Segment>,
+    /// Where it could not be read the first time, and why.
+    failure: OnceCell<(u64, io::Error)>,
+    /// The same memory without a word of the file: ascending, with a hole between each two.
+    runs: Vec<AddressRange>,
 }
 
 impl Image {
@@ -98,12 +122,11 @@ impl Image {
         let damaged = |what: String| InspectError::Damaged { name: name.clone(), what };
         let said_base = base.or(manifest.as_ref().map(|manifest| manifest.base.0));
         let (raw_base, raw_place) = said_base.map_or((0, Place::Assumed), |base| (base, Place::Said));
-        let mut begin = [0; packed::MAGIC_BYTES];
-        let packing = file.read(0, &mut begin).ok().and_then(|()| Packing::of(&begin));
-        let mut magic = [0; 4];
-        // What is shorter has no magic number.
-        let magic = file.read(0, &mut magic).map_or([0; 4], |()| magic);
-        let (segments, place, cpus) = if magic == elf::MAGIC {
+        let mut begin = vec![0; file.len().min(packed::MAGIC_BYTES) as usize];
+        let begin = file.read(0, &mut begin).map_or(&[][..], |()| &begin);
+        let packing = Packing::of(begin);
+        let is_raw = !begin.starts_with(elf::MAGIC) && !begin.starts_with(&lime::MAGIC);
+        let (segments, place, cpus) = if begin.starts_with(elf::MAGIC) {
             let core = elf::read(&file).map_err(damaged)?;
             let (segments, place) = if core.segments.is_empty() {
                 // An object for a linker has no physical addresses.
@@ -112,7 +135,7 @@ impl Image {
                 (core.segments, Place::Said)
             };
             (segments, place, core.cpus)
-        } else if magic == lime::MAGIC {
+        } else if begin.starts_with(&lime::MAGIC) {
             (lime::read(&file).map_err(damaged)?, Place::Said, BTreeSet::new())
         } else if let Some(packing) = packing.filter(|_| raw_place == Place::Assumed) {
             return Err(InspectError::Packed { name, packing });
@@ -120,9 +143,17 @@ impl Image {
             (vec![Segment { pa: raw_base, len: file.len(), offset: 0 }], raw_place, BTreeSet::new())
         };
         let is_in = |segment: &Segment| segment.offset.saturating_add(segment.len) <= file.len();
-        let is_cut_off = !segments.iter().all(is_in);
+        let is_short =
+            |manifest: &Manifest| manifest.contents == Contents::Raw && is_raw && file.len() < manifest.bytes.0;
+        let cut_off = if !segments.iter().all(is_in) {
+            Some(CutOff::ByHeaders)
+        } else {
+            manifest.as_ref().filter(|manifest| is_short(manifest)).map(|_| CutOff::ByManifest)
+        };
         let segments = sorted(segments, file.len()).map_err(damaged)?;
-        Ok(Self { name, manifest, no_manifest, cpus, place, is_cut_off, file, segments })
+        let runs = runs(&segments);
+        let failure = OnceCell::new();
+        Ok(Self { name, manifest, no_manifest, cpus, place, cut_off, file, segments, failure, runs })
     }
 
     /// The segments, ascending and disjoint.
@@ -151,57 +182,78 @@ impl Image {
         Some(())
     }
 
-    /// Whether the image has all of the bytes at a physical address.
+    /// Whether the image has all of the bytes at a physical address; at once, in however many pieces they are.
     pub fn has(&self, pa: u64, len: u64) -> bool {
-        self.pieces(pa, len, |_, _| Some(())).is_some()
+        let behind = self.runs.partition_point(|run| run.first <= pa);
+        let run = behind.checked_sub(1).map(|n| self.runs[n]);
+        run.is_some_and(|run| pa.checked_add(len - 1).is_some_and(|last| last <= run.last))
     }
 
-    /// The bytes at a physical address, into a buffer that is used again; `None` if they are not in the image, or can no
-    /// longer be read.
+    /// In how many pieces of the file the bytes at a physical address are at the most.
+    pub fn piece_count(&self, pa: u64, len: u64) -> u64 {
+        let behind = |pa: u64| self.segments.partition_point(|segment| segment.pa <= pa) as u64;
+        (behind(pa.saturating_add(len - 1)) - behind(pa)) + 1
+    }
+
+    /// The bytes at a physical address, into a buffer that is used again; `None` if they are not in the image, or cannot be
+    /// read, which [`readable`](Self::readable) tells.
     pub fn read<'a>(&self, pa: u64, len: u64, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         buffer.resize(usize::try_from(len).ok()?, 0);
         let mut rest = buffer.as_mut_slice();
         self.pieces(pa, len, |offset, bytes| {
             let (piece, behind) = std::mem::take(&mut rest).split_at_mut_checked(usize::try_from(bytes).ok()?)?;
             rest = behind;
-            self.file.read(offset, piece).ok()
+            // Only the first failure is kept.
+            self.file.read(offset, piece).map_err(|cause| self.failure.set((pa, cause))).ok()
         })?;
         Some(buffer)
     }
+
+    /// That everything that was looked at could be read: whoever has results of an image has to ask before they count.
+    ///
+    /// # Errors
+    /// [`InspectError::Unreadable`].
+    pub fn readable(&self) -> Result<(), InspectError> {
+        self.failure.get().map_or(Ok(()), |(pa, cause)| {
+            let cause = match cause.kind() {
+                io::ErrorKind::UnexpectedEof => "the file has become shorter".to_owned(),
+                _ => cause.to_string(),
+            };
+            Err(InspectError::Unreadable { name: self.name.clone(), pa: *pa, cause })
+        })
+    }
 }
 
-/// Segments in order, those that follow each other in memory and in the file joined, cut to the file.
+/// Segments in order, without what another tells already, those that follow each other in memory and in the file joined, cut
+/// to the file.
 fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, String> {
     segments.retain_mut(|segment| {
         // A core file that was cut off still has its first part.
         segment.len = segment.len.min(file_bytes.saturating_sub(segment.offset));
-        // Memory without a physical address has the highest there is, as in /proc/kcore.
-        segment.len > 0 && segment.pa != u64::MAX
+        segment.len > 0
     });
-    segments.sort_by_key(|segment| (segment.pa, segment.len));
+    // Of those that begin at one address the longest comes first; of those that are as long, that of the first header.
+    segments.sort_by_key(|segment| (segment.pa, Reverse(segment.len)));
     let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
-    for segment in segments {
+    for mut segment in segments {
         if segment.pa.checked_add(segment.len - 1).is_none() {
             return Err(format!("its memory from {:#x} on runs past 64 bits: {:#x} bytes", segment.pa, segment.len));
         }
-        match joined.last_mut() {
-            // The same bytes of the file, told again: a core file with virtual addresses has a header for each mapping.
-            Some(before)
-                if before.last() >= segment.pa
-                    && segment.offset.checked_sub(before.offset) == Some(segment.pa - before.pa) =>
-            {
-                before.len = before.len.max(segment.pa - before.pa + segment.len);
-            }
-            Some(before) if before.last() >= segment.pa => {
-                let (first, second) = (before.pa, segment.pa);
-                return Err(format!(
-                    "the memory from {first:#x} and that from {second:#x} overlap, and are not the same bytes"
-                ));
-            }
-            Some(before) if before.last() + 1 == segment.pa && before.offset + before.len == segment.offset => {
-                before.len += segment.len;
-            }
-            _ => joined.push(segment),
+        let Some(before) = joined.last_mut() else {
+            joined.push(segment);
+            continue;
+        };
+        if before.last() >= segment.last() {
+            continue;
+        }
+        if before.last() >= segment.pa {
+            let told = before.last() - segment.pa + 1;
+            segment = Segment { pa: segment.pa + told, len: segment.len - told, offset: segment.offset + told };
+        }
+        if before.last() + 1 == segment.pa && before.offset + before.len == segment.offset {
+            before.len += segment.len;
+        } else {
+            joined.push(segment);
         }
     }
     if joined.is_empty() {
@@ -210,12 +262,40 @@ fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, S
     Ok(joined)
 }
 
+/// The memory of ascending segments: those that continue each other are one run.
+fn runs(segments: &[Segment]) -> Vec<AddressRange> {
+    let mut runs: Vec<AddressRange> = Vec::new();
+    for segment in segments {
+        match runs.last_mut() {
+            Some(before) if before.last + 1 == segment.pa => before.last = segment.last(),
+            _ => runs.push(AddressRange { first: segment.pa, last: segment.last() }),
+        }
+    }
+    runs
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn segment(pa: u64, len: u64, offset: u64) -> Segment {
         Segment { pa, len, offset }
+    }
+
+    /// A check of it found nothing wrong, and a dump and a diff nothing at all.
+    #[test]
+    fn bug_what_cannot_be_read_was_taken_for_no_table() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [7; 16]).unwrap();
+        let image = Image::open(file.path(), Some(0)).unwrap();
+        let mut buffer = Vec::new();
+        assert!(image.read(0x100, 8, &mut buffer).is_none());
+        assert!(image.readable().is_ok(), "what is not in the image is no failure");
+        file.as_file().set_len(12).unwrap();
+        assert!(image.read(0, 8, &mut buffer).is_some());
+        assert!(image.read(8, 8, &mut buffer).is_none());
+        let error = image.readable().unwrap_err().to_string();
+        assert!(error.ends_with("the memory at 0x8 cannot be read: the file has become shorter"), "{error}");
     }
 
     #[test]
@@ -229,15 +309,43 @@ mod tests {
         // Twice the same memory, at the same place of the file.
         let again = [segment(0x1000, 0x3000, 0), segment(0x1000, 0x1000, 0), segment(0x2000, 0x4000, 0x1000)];
         assert_eq!(sorted(again.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x5000, 0)]));
-        let overlap = sorted(vec![segment(0x1000, 0x1001, 0), segment(0x2000, 0x1000, 0x1001)], 0x9000);
-        assert_eq!(
-            overlap,
-            Err("the memory from 0x1000 and that from 0x2000 overlap, and are not the same bytes".to_owned())
-        );
-        // Some memory of /proc/kcore has no physical address.
-        let some = [segment(u64::MAX, 0x1000, 0), segment(0x1000, 0x1000, 0x1000)];
-        assert_eq!(sorted(some.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x1000, 0x1000)]));
+        // At other places of the file: the one that begins first counts, as far as it goes.
+        let overlap = [segment(0x2000, 0x3000, 0x5000), segment(0x1000, 0x1001, 0), segment(0x3000, 0x1000, 0x8000)];
+        let cut = [segment(0x1000, 0x1001, 0), segment(0x2001, 0x2fff, 0x5001)];
+        assert_eq!(sorted(overlap.to_vec(), 0x9000), Ok(cut.to_vec()));
+        let twice = [segment(0x1000, 0x800, 0), segment(0x1000, 0x1000, 0x3000), segment(0x1000, 0x1000, 0x5000)];
+        assert_eq!(sorted(twice.to_vec(), 0x9000), Ok(vec![segment(0x1000, 0x1000, 0x3000)]));
+        assert_eq!(sorted(vec![segment(u64::MAX, 1, 0); 2], 1), Ok(vec![segment(u64::MAX, 1, 0)]));
         assert!(sorted(vec![segment(u64::MAX - 1, 3, 0)], 0x1000).unwrap_err().contains("past 64 bits"));
         assert!(sorted(vec![segment(0, 0x1000, 0x1000)], 0x1000).unwrap_err().contains("no memory"));
+    }
+
+    /// In however many pieces of the file memory is, whether the image has it is known at once.
+    #[test]
+    fn memory_in_pieces() {
+        let mut bytes = lime_range(0x1000, &[1; 0x10]);
+        for (pa, piece) in [(0x2008, [2; 8]), (0x2000, [3; 8]), (0x2010, [4; 8])] {
+            bytes.extend(lime_range(pa, &piece));
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let image = Image::open(file.path(), None).unwrap();
+        let mut buffer = Vec::new();
+        let mut found = |pa, len| {
+            let is_read = image.read(pa, len, &mut buffer).is_some();
+            assert_eq!(image.has(pa, len), is_read, "{pa:#x} {len:#x}");
+            is_read.then(|| image.piece_count(pa, len))
+        };
+        assert_eq!([found(0x1000, 0x10), found(0x1001, 1), found(0x2007, 1)], [Some(1); 3]);
+        assert_eq!([found(0x2000, 0x10), found(0x2007, 2), found(0x2000, 0x18)], [Some(2), Some(2), Some(3)]);
+        assert_eq!([found(0xfff, 2), found(0x100f, 2), found(0x2017, 2), found(u64::MAX, 2), found(0, 1)], [None; 5]);
+        assert_eq!(image.read(0x2006, 4, &mut buffer), Some(&[3, 3, 2, 2][..]));
+    }
+
+    /// A range of a LiME dump.
+    fn lime_range(pa: u64, bytes: &[u8]) -> Vec<u8> {
+        let last = pa + bytes.len() as u64 - 1;
+        let header = [u64::from_le_bytes(*b"EMiL\x01\0\0\0"), pa, last, 0].map(u64::to_le_bytes);
+        [&header.concat(), bytes].concat()
     }
 }

@@ -4,17 +4,19 @@
 //! early: the pairs of table and level are remembered, which are no more than the items that may be decoded. What was met
 //! before is not decoded again, and counts for nothing.
 
+mod dirty;
 mod reached;
 
 pub use super::rules::Severity;
 
 use super::rules::{Rule, see};
-use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan, TableAt};
+use super::scan::{Blocked, Event, ItemAt, Scan, TableAt};
 use super::source::Source;
-use crate::decode::{Inherited, Item, Meaning, Shape};
+use crate::decode::{Item, Meaning, Shape};
 use crate::human;
 use crate::number::{AddressRange, Hex};
-use generic_pt::{Access, lg2};
+use dirty::Dirty;
+use generic_pt::lg2;
 use reached::Met;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
@@ -114,8 +116,8 @@ struct Check<'a> {
     most: usize,
     /// Tables that were met, by physical address.
     seen: HashMap<u64, Met>,
-    /// Of each kind of leaf, whether it may be written, to its level, its bits beside the address, and those of the pointers.
-    writable: HashMap<(u32, u64, Inherited), bool>,
+    /// Pages that were written, but may not be.
+    dirty: Dirty,
 }
 
 /// Checks an image. Of each rule `most` findings are listed.
@@ -128,7 +130,7 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
         items: 0,
         specification: source.specification(),
     };
-    let mut check = Check { source, report, most, seen: HashMap::new(), writable: HashMap::new() };
+    let mut check = Check { source, report, most, seen: HashMap::new(), dirty: Dirty::default() };
     let mut scan = Scan::new(source, AddressRange::ALL, most_items);
     while let Some(event) = scan.next() {
         match event {
@@ -138,10 +140,10 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
                     scan.pass_over();
                 }
             }
-            Event::Table(at, stale) => check.table(&at, scan.items(), stale),
+            Event::Table(at, stale) => check.table(&at, &scan, stale),
             Event::Blocked(at, blocked) => check.blocked(&at, blocked),
             Event::Leaf(_) => scan.skip_leaves(),
-            Event::Limit => {
+            Event::Limit(_) => {
                 let text =
                     "as many items as --limit allows were decoded; what is behind them was not checked".to_owned();
                 let place = Place::of_top(source);
@@ -149,6 +151,7 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
             }
         }
     }
+    check.dirty_read_only();
     check.overlapping();
     check.unreachable(scan.left());
     check.report
@@ -178,6 +181,13 @@ impl Check<'_> {
         }
     }
 
+    /// Counts findings that are not listed.
+    fn count(&mut self, rule: &Rule, more: u64) {
+        if more > 0 {
+            *self.report.counts.entry(rule.id()).or_default() += more;
+        }
+    }
+
     /// An item breaks a rule of the specification.
     fn find_item(&mut self, table: &TableAt, item: &Item, rule: &Rule) {
         let (source, shape) = (self.source, self.source.decoder.shape());
@@ -201,9 +211,10 @@ impl Check<'_> {
             self.find(Severity::Error, rule.id(), at, rule.text());
             return false;
         }
-        let met = self.seen.entry(at.pa).or_insert(Met { levels: 0, va: at.va });
+        let met = self.seen.entry(at.pa).or_insert(Met { levels: 0, shared: 0, va: at.va });
         let (before, bit) = (met.levels, 1u8 << at.level);
         met.levels |= bit;
+        met.shared |= before & bit;
         if before & bit != 0 {
             let text = "several pointers lead to the table: what one of them maps, the others do".to_owned();
             self.find(Severity::Warning, "shared-table", at, text);
@@ -215,7 +226,8 @@ impl Check<'_> {
     }
 
     /// Looks at all items of a table.
-    fn table(&mut self, at: &TableAt, items: &[Item], stale: u64) {
+    fn table(&mut self, at: &TableAt, scan: &Scan<'_>, stale: u64) {
+        let items = scan.items();
         self.report.tables += 1;
         self.report.items += items.len() as u64;
         if items.is_empty() && at.level < self.shape().top_level() {
@@ -245,9 +257,9 @@ impl Check<'_> {
             if is_contiguous && item.meaning == Meaning::Leaf {
                 self.contiguous(at, items, n, item_lg2);
             }
-            if tracks_dirty {
-                self.dirty(at, item);
-            }
+        }
+        if tracks_dirty {
+            self.dirty(at, scan);
         }
     }
 
@@ -256,12 +268,12 @@ impl Check<'_> {
         let item = &items[n];
         let count_lg2 = u32::from(item.entry_lg2) - item_lg2;
         let is_same = |other: &Item| lg2::same_block(other.index.into(), item.index.into(), count_lg2);
-        let is_told =
-            |before: &Item| before.meaning == Meaning::Leaf && before.entry_lg2 == item.entry_lg2 && is_same(before);
-        if n > 0 && is_told(&items[n - 1]) {
+        let is_told = |before: &Item| before.meaning == Meaning::Leaf && before.entry_lg2 == item.entry_lg2;
+        // What is between them may be no item of this entry.
+        if items[..n].iter().rev().take_while(|before| is_same(before)).any(is_told) {
             return;
         }
-        // Hardware notes in one item of several that they were used, and that they were written.
+        // Hardware notes in one item of several that they were used, and that they were written; bits for software it ignores.
         let mask = !self.shape().masks(at.level, item).address;
         let key = |item: &Item| self.source.decoder.unmarked(at.level, item.raw) & mask;
         let fits = |other: &Item| {
@@ -272,24 +284,6 @@ impl Check<'_> {
         let expected = 1 << count_lg2;
         if found != expected {
             self.find_item(at, item, &Rule::Contiguous { expected, found });
-        }
-    }
-
-    /// A page that was written, but may not be.
-    fn dirty(&mut self, at: &TableAt, item: &Item) {
-        if self.source.decoder.is_dirty(at.level, item) != Some(true) {
-            return;
-        }
-        let key = (at.level, item.raw & !self.shape().masks(at.level, item).address, at.inherited);
-        let known = self.writable.get(&key).copied();
-        let is_writable = known.unwrap_or_else(|| {
-            self.source.decoder.attributes(at.level, item, at.inherited).access.by_any().contains(Access::WRITE)
-        });
-        if known.is_none() && self.writable.len() < MOST_KINDS {
-            self.writable.insert(key, is_writable);
-        }
-        if !is_writable {
-            self.find_item(at, item, &Rule::DirtyReadOnly);
         }
     }
 

@@ -3,7 +3,7 @@
 use super::InspectError;
 use super::args::{DiffArgs, Output};
 use super::dump::{pa_digits, va_digits};
-use super::runs::{Filter, Run, Runs};
+use super::runs::{Filter, Run, Runs, Stretch};
 use super::source::Source;
 use crate::decode::{Shape, letters};
 use crate::human;
@@ -57,21 +57,21 @@ struct Side {
 }
 
 /// How two images compare.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
     /// All is the same.
     Same,
     /// Something changed.
     Different,
-    /// Not all of them was compared.
-    Cut,
+    /// Not all of them was compared: what, in words.
+    Cut(Vec<String>),
 }
 
 /// The changes from one image to another, in VA order.
 struct Changes<'a> {
     runs: [Runs<'a>; 2],
-    /// What is left of the runs at hand.
-    rest: [Option<Run>; 2],
+    /// What is left of the stretches at hand.
+    rest: [Option<Stretch>; 2],
     open: Option<Change>,
 }
 
@@ -79,28 +79,37 @@ impl<'a> Changes<'a> {
     fn new(before: &'a Source, after: &'a Source, filters: [Filter; 2], most_items: u64) -> Self {
         let [first, second] = filters;
         let mut runs = [Runs::new(before, first, most_items), Runs::new(after, second, most_items)];
-        let rest = [runs[0].next(), runs[1].next()];
+        let rest = [runs[0].next_stretch(), runs[1].next_stretch()];
         Self { runs, rest, open: None }
     }
 
-    /// Takes what is before `end`, all of it if there is no end, of the run of a side.
-    fn take(&mut self, side: usize, last: u64) -> Option<Run> {
-        let run = self.rest[side].take()?;
-        if run.va.last > last {
-            self.rest[side] = Some(run.from(last + 1));
-            return Some(run.up_to(last));
+    /// Takes what is up to `last` of the stretch of a side.
+    fn take(&mut self, side: usize, last: u64) -> Option<Stretch> {
+        let stretch = self.rest[side].take()?;
+        if stretch.va().last > last {
+            self.rest[side] = Some(stretch.from(last + 1));
+            return Some(stretch.up_to(last));
         }
-        self.rest[side] = self.runs[side].next();
-        Some(run)
+        self.rest[side] = self.runs[side].next_stretch();
+        Some(stretch)
     }
 
-    /// The next stretch of VA, which is in one run of each side or in none.
-    fn stretch(&mut self) -> Option<(Option<Run>, Option<Run>)> {
-        let ranges = self.rest.each_ref().map(|run| run.as_ref().map(|run| run.va));
+    /// Takes a stretch of the only side that has one; of it no more than the other side was looked at.
+    fn take_alone(&mut self, side: usize, va: AddressRange) -> Option<Stretch> {
+        match self.runs[1 - side].end() {
+            Some(end) if va.first >= end => None,
+            Some(end) => self.take(side, va.last.min(end - 1)),
+            None => self.take(side, va.last),
+        }
+    }
+
+    /// The next stretch of VA, which is in one of each side or in none; none where a side was not looked at any more.
+    fn stretch(&mut self) -> Option<(Option<Stretch>, Option<Stretch>)> {
+        let ranges = self.rest.each_ref().map(|stretch| stretch.as_ref().map(Stretch::va));
         Some(match ranges {
             [None, None] => return None,
-            [Some(before), None] => (self.take(0, before.last), None),
-            [None, Some(after)] => (None, self.take(1, after.last)),
+            [Some(before), None] => (Some(self.take_alone(0, before)?), None),
+            [None, Some(after)] => (None, Some(self.take_alone(1, after)?)),
             [Some(before), Some(after)] if before.first < after.first => {
                 (self.take(0, before.last.min(after.first - 1)), None)
             }
@@ -115,8 +124,14 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// The change between two runs of the same VA.
-fn change(before: Option<Run>, after: Option<Run>) -> Option<Change> {
+/// The change between two stretches of the same VA; none where a side is not known.
+fn change(before: Option<Stretch>, after: Option<Stretch>) -> Option<Change> {
+    let mapped = |side| match side {
+        None => Some(None),
+        Some(Stretch::Mapped(run)) => Some(Some(run)),
+        Some(Stretch::Unknown(_)) => None,
+    };
+    let (before, after) = (mapped(before)?, mapped(after)?);
     let va = before.as_ref().or(after.as_ref())?.va;
     let kind = match (&before, &after) {
         (None, _) => Kind::Appeared,
@@ -183,20 +198,33 @@ pub fn diff(
     let filters = [filter(before)?, filter(after)?];
     let shapes = [before, after].map(|source| source.decoder.shape());
     let mut changes = Changes::new(before, after, filters, args.limit.limit.0);
+    let sources = [before, after];
     let count = match args.print.output() {
-        Output::Text => text(shapes, &mut changes, out),
+        Output::Text => text(sources, &mut changes, out),
         Output::Json => json(shapes, &mut changes, out),
         Output::Csv => csv(shapes, &mut changes, out),
     };
-    let is_cut = changes.runs.iter().any(|runs| runs.seen.is_cut || runs.seen.unread() != 0);
+    let missing = missing(sources, &changes);
     Ok(count.map(|count| match count {
-        _ if is_cut => Verdict::Cut,
+        _ if !missing.is_empty() => Verdict::Cut(missing),
         0 => Verdict::Same,
         _ => Verdict::Different,
     }))
 }
 
-fn text(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) -> io::Result<u64> {
+/// What was not compared, in words.
+fn missing(sources: [&Source; 2], changes: &Changes<'_>) -> Vec<String> {
+    let sides = ["the first image", "the second image"].into_iter().zip(sources).zip(&changes.runs);
+    let of_side = |((side, _), runs): ((&str, &Source), &Runs<'_>)| {
+        let end = runs.end().map(|end| format!("from VA {end:#x} on nothing is compared"));
+        let missing = runs.seen.missing().into_iter().chain(end);
+        missing.map(|what| format!("{side}: {what}")).collect::<Vec<_>>()
+    };
+    sides.flat_map(of_side).collect()
+}
+
+fn text(sources: [&Source; 2], changes: &mut Changes<'_>, out: &mut impl Write) -> io::Result<u64> {
+    let shapes = sources.map(|source| source.decoder.shape());
     let va_digits = shapes.map(va_digits).into_iter().max().unwrap_or(0);
     let side = |n: usize, run: &Run| {
         let (shape, digits) = (shapes[n], pa_digits(shapes[n]));
@@ -225,14 +253,8 @@ fn text(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) ->
         writeln!(out, "{mark} {first:0va_digits$x}..={last:0va_digits$x}  {bytes:>10}  {kind:11}  {what}")?;
     }
     writeln!(out, "{}", human::count(count, "change"))?;
-    for (side, runs) in ["the first image", "the second image"].into_iter().zip(&changes.runs) {
-        let unread = runs.seen.unread();
-        if unread != 0 {
-            writeln!(out, "not looked at in {side}: {} (see `genpt check`)", human::count(unread, "item"))?;
-        }
-        if runs.seen.is_cut {
-            writeln!(out, "{side}: stopped, as many items as --limit allows were decoded, and there are more")?;
-        }
+    for what in missing(sources, changes) {
+        writeln!(out, "{what}")?;
     }
     Ok(count)
 }

@@ -49,7 +49,10 @@ struct Statistics {
     foreign_items: u64,
     pointers_outside: u64,
     pointers_misaligned: u64,
-    is_cut: bool,
+    /// Whether there is more than `--limit` allows.
+    limit_reached: bool,
+    /// Whether the file has less memory than its headers or its manifest tell of.
+    file_is_cut: bool,
 }
 
 /// How many there are of a size or level.
@@ -70,7 +73,7 @@ pub fn dump(source: &Source, args: &DumpArgs, out: &mut impl Write) -> Result<io
     let runs = Runs::new(source, filter, args.limit.limit.0);
     Ok(match args.print.output() {
         Output::Text => text(source, runs, args, out),
-        Output::Json => json(shape, runs, args.min.0, out),
+        Output::Json => json(source, runs, args.min.0, out),
         Output::Csv => csv(shape, runs, args.min.0, out),
     })
 }
@@ -237,8 +240,11 @@ fn summary(printed: &Printed, seen: &Seen, image: &Image, args: &DumpArgs, out: 
     for (level, count) in &seen.tables {
         writeln!(out, "  {} of level {level}{whose}", human::count(*count, "table"))?;
     }
-    for what in seen.missing(image) {
+    for what in seen.missing() {
         writeln!(out, "  {what}")?;
+    }
+    if let Some(cut_off) = image.cut_off {
+        writeln!(out, "  {}", cut_off.words())?;
     }
     Ok(())
 }
@@ -253,7 +259,8 @@ fn push_numbers(run: &Run, around: [[&str; 2]; 4], line: &mut Vec<u8>) {
     }
 }
 
-fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<Seen> {
+fn json(source: &Source, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io::Result<Seen> {
+    let (shape, image) = (source.decoder.shape(), &source.image);
     let around = [["{\"va\":\"", "\""], [",\"va_last\":\"", "\""], [",\"pa\":\"", "\""], [",\"bytes\":\"", "\","]];
     // The rest of the object, without the brace that opens it.
     let mut tail = Tail::new(|run: &Run| Ok(serde_json::to_string(&KindRow::new(run, shape))?[1..].to_owned()));
@@ -280,7 +287,8 @@ fn json(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io
         foreign_items: seen.foreign,
         pointers_outside: seen.outside,
         pointers_misaligned: seen.misaligned,
-        is_cut: seen.is_cut,
+        limit_reached: seen.is_limit_reached,
+        file_is_cut: image.cut_off.is_some(),
     };
     write!(out, "\n], \"statistics\": ")?;
     serde_json::to_writer(&mut *out, &statistics)?;

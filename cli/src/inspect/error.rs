@@ -12,6 +12,24 @@ pub fn as_options(cause: &generic_pt::Error) -> String {
     text.replace("`hw_max_vasz_lg2`", "`--va-bits`").replace("`hw_max_oasz_lg2`", "`--oa-bits`")
 }
 
+/// What a field is that pages are not told apart by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FieldOf {
+    /// It holds their address.
+    Address,
+    /// Only pointers to tables have it, and it says nothing of what is below.
+    Pointers,
+}
+
+impl FieldOf {
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Address => "it is their address",
+            Self::Pointers => "only pointers to tables have it",
+        }
+    }
+}
+
 /// An image, or options for it, that cannot be used.
 #[derive(Debug, Error)]
 pub enum InspectError {
@@ -31,8 +49,18 @@ pub enum InspectError {
         /// What is wrong with it.
         what: String,
     },
-    /// It is compressed, and nothing says that it is memory all the same.
-    #[error("{name}: it is compressed ({}), and can be read only when it is unpacked", packing.name)]
+    /// What is in the image cannot be read.
+    #[error("{name}: the memory at {pa:#x} cannot be read: {cause}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Where.
+        pa: u64,
+        /// Why.
+        cause: String,
+    },
+    /// Its memory does not lie in it as it is, and nothing says that it is memory all the same.
+    #[error("{name}: {packing}")]
     Packed {
         /// The file.
         name: String,
@@ -164,6 +192,16 @@ pub enum InspectError {
         /// Why.
         cause: generic_pt::Error,
     },
+    /// The top of the table cannot be of this level.
+    #[error("this {format} table has no top of level {level}")]
+    TopLevel {
+        /// The format.
+        format: &'static str,
+        /// What was asked for.
+        level: u32,
+        /// Why, with the levels that are valid.
+        cause: generic_pt::Error,
+    },
     /// A field that the format does not have.
     #[error("{format} has no field `{name}`")]
     Field {
@@ -173,6 +211,14 @@ pub enum InspectError {
         name: String,
         /// What it has.
         valid: String,
+    },
+    /// A field by which pages cannot be chosen.
+    #[error("pages cannot be chosen by `{name}`: {}", whose.words())]
+    NotOfPages {
+        /// What was asked for.
+        name: String,
+        /// Why.
+        whose: FieldOf,
     },
     /// Tables that do not tell users from others.
     #[error("{format} tables like this do not tell what users may do")]
@@ -195,12 +241,10 @@ impl Hinted for InspectError {
             Self::Damaged { .. } => {
                 "record it anew; other files that can be read are raw memory, ELF core files and LiME dumps"
             }
-            Self::Packed { name, packing } => {
-                return format!(
-                    "`{} {name}` unpacks it; if it is raw memory that begins like this, say `--base`",
-                    packing.unpack
-                );
+            Self::Unreadable { .. } => {
+                "what was printed before it is not all there is: copy the file, and look at that"
             }
+            Self::Packed { name, packing } => return packing.help(name),
             Self::Source { .. } => "build with `--emit raw` or `--emit elf`",
             Self::Manifest { .. } => "build the image anew, or take that file away and say `--format` and `--root`",
             Self::ManifestFormat { .. } => "say `--format NAME` and `--root PA` (formats: `genpt formats`)",
@@ -226,8 +270,21 @@ impl Hinted for InspectError {
                 return format!("`genpt formats {format}` tells what its configuration takes");
             }
             Self::Config { format, cause } => return setup_help(format, cause),
+            Self::TopLevel { cause: generic_pt::Error::ConfigRange { lowest, highest, .. }, .. }
+                if lowest < highest =>
+            {
+                return format!("valid for `--top-level` is {lowest} to {highest}");
+            }
+            Self::TopLevel { cause: generic_pt::Error::ConfigRange { lowest, .. }, .. } => {
+                return format!("its top does not grow, and is of level {lowest}: leave out `--top-level`");
+            }
+            Self::TopLevel { cause, .. } => return cause.to_string(),
             Self::Field { format, valid, .. } => {
                 return format!("it has {valid}; `genpt formats {format}` tells what they are");
+            }
+            Self::NotOfPages { whose: FieldOf::Address, .. } => "`--pa` chooses by address",
+            Self::NotOfPages { whose: FieldOf::Pointers, .. } => {
+                "`genpt dump --pointers` shows what pointers say, `genpt formats` what each field is of"
             }
             Self::NoUsers { .. } => "ask for r, w and x without u",
         };

@@ -30,6 +30,7 @@ impl From<InspectError> for Failure {
         let code = match error {
             InspectError::Open { .. }
             | InspectError::Damaged { .. }
+            | InspectError::Unreadable { .. }
             | InspectError::Packed { .. }
             | InspectError::Manifest { .. }
             | InspectError::Source { .. } => status::INPUT,
@@ -55,6 +56,7 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         return Err(InspectError::NoUsers { format: shape.format }.into());
     }
     let walks: Vec<Walk> = args.va.iter().map(|va| walk::walk(&source, va.0, args.access)).collect();
+    source.image.readable()?;
     let text = if args.print.output() == Document::Json {
         status::json(&walks)? + "\n"
     } else {
@@ -88,6 +90,15 @@ fn coloured(source: &Source, walk: &Walk) -> String {
     })
 }
 
+/// Says on standard error what is not in the results, where these have no place for it.
+fn warn_of_missing(missing: impl IntoIterator<Item = String>) {
+    let mut stderr = anstream::stderr();
+    for what in missing {
+        // Nobody is left to hear of it if standard error is closed.
+        let _ = writeln!(stderr, "{} {what}", styled(style::ODD, "warning:"));
+    }
+}
+
 /// `genpt dump`.
 ///
 /// # Errors
@@ -97,16 +108,13 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
     let mut out = out();
     let seen = status::written(dump::dump(&source, args, &mut out)?)?;
     status::written(out.flush())?;
-    let missing = seen.missing(&source.image);
+    source.image.readable()?;
+    let missing = seen.missing();
+    let is_whole = missing.is_empty();
     if args.print.output() != Output::Text {
-        // What programs read has no place for it.
-        let mut stderr = anstream::stderr();
-        for what in &missing {
-            // Nobody is left to hear of it if standard error is closed.
-            let _ = writeln!(stderr, "{} {what}", styled(style::ODD, "warning:"));
-        }
+        warn_of_missing(missing);
     }
-    Ok(if missing.is_empty() { status::OK } else { status::ERROR })
+    Ok(if is_whole { status::OK } else { status::ERROR })
 }
 
 /// `genpt check`. The exit status says how bad it is.
@@ -116,6 +124,7 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
 pub fn check(args: &CheckArgs) -> Result<u8, Failure> {
     let source = Source::open(&args.image, &args.source)?;
     let report = check::check(&source, args.most, args.limit.limit.0);
+    source.image.readable()?;
     let text = if args.print.output() == Document::Json {
         status::json(&report)? + "\n"
     } else {
@@ -166,9 +175,17 @@ pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Verdict::Different,
         shown => status::written(shown)?,
     };
+    for source in [&before, &after] {
+        source.image.readable()?;
+    }
     Ok(match verdict {
         Verdict::Same => status::OK,
         Verdict::Different => status::DIFFERS,
-        Verdict::Cut => status::ERROR,
+        Verdict::Cut(missing) => {
+            if args.print.output() != Output::Text {
+                warn_of_missing(missing);
+            }
+            status::ERROR
+        }
     })
 }

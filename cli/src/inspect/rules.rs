@@ -3,7 +3,7 @@
 use super::source::Source;
 use crate::decode::{Item, LevelSkip, Meaning, Nearest, Refusal};
 use crate::describe::plain;
-use crate::image::CUT_OFF;
+use crate::image::CutOff;
 use generic_pt::field::FieldInfo;
 use generic_pt::format::SpecRule;
 use generic_pt::lg2;
@@ -71,8 +71,8 @@ pub enum Rule {
         pa: u64,
         /// Its size.
         bytes: u64,
-        /// Whether the file has less than its headers tell of.
-        is_cut_off: bool,
+        /// Whether there is more memory than the file has.
+        cut_off: Option<CutOff>,
     },
     /// The table is not aligned.
     TableMisaligned {
@@ -165,14 +165,15 @@ impl Rule {
     /// What of the specification it breaks; nothing if it is a rule of this tool.
     const fn spec(&self) -> Option<SpecRule> {
         Some(match self {
-            Self::Cycle { .. } => return None,
+            // That a table is not in the file says nothing about the tables.
+            Self::Cycle { .. } | Self::Outside { .. } => return None,
             Self::NonCanonical { .. } => SpecRule::Canonical,
             Self::NotPresent { .. } => SpecRule::Present,
             Self::Foreign { .. } => SpecRule::Kinds,
             Self::ReservedValue { .. } | Self::Unnamed { .. } => SpecRule::Reserved,
             Self::LevelSkip(_) | Self::SkippedBits { .. } => SpecRule::Levels,
             Self::NotAccessed { .. } => SpecRule::Accessed,
-            Self::Outside { .. } | Self::TableMisaligned { .. } => SpecRule::Tables,
+            Self::TableMisaligned { .. } => SpecRule::Tables,
             Self::PageMisaligned { .. } => SpecRule::Pages,
             Self::TooWide { .. } => SpecRule::Width,
             Self::Contiguous { .. } => SpecRule::Contiguous,
@@ -241,8 +242,8 @@ impl Rule {
                 };
                 format!("level skip: {field} is {found:#x}, {whose}; {here} ({field}: {documentation})")
             }
-            Self::Outside { pa, bytes, is_cut_off } => {
-                let hint = if *is_cut_off { format!("; {CUT_OFF}") } else { String::new() };
+            Self::Outside { pa, bytes, cut_off } => {
+                let hint = cut_off.map_or(String::new(), |cut_off| format!("; {}", cut_off.words()));
                 format!("the table at {pa:#x}, {bytes:#x} bytes, is not in the image{hint}")
             }
             Self::TableMisaligned { pa, bytes } => format!("the table at {pa:#x} is not aligned to {bytes:#x} bytes"),
@@ -257,7 +258,8 @@ impl Rule {
             }
             Self::TooWide { pa, oa_lg2 } => format!("the address {pa:#x} has more than the table's {oa_lg2} bits"),
             Self::Contiguous { expected, found } => {
-                format!("an entry of {expected} items is not whole: {found} of them agree")
+                let agree = if *found == 1 { "agrees" } else { "agree" };
+                format!("an entry of {expected} items is not whole: {found} of them {agree}")
             }
             Self::DirtyReadOnly => "the page is dirty, and may not be written".to_owned(),
         }
@@ -344,7 +346,7 @@ impl Source {
     /// A table of `level` is not in the image.
     pub fn outside(&self, level: u32, pa: u64) -> Rule {
         let bytes = self.decoder.shape().table_bytes(level);
-        Rule::Outside { pa, bytes, is_cut_off: self.image.is_cut_off }
+        Rule::Outside { pa, bytes, cut_off: self.image.cut_off }
     }
 
     /// The sections that state a rule: those about the fields that are to blame, else that about the rule, else what the format

@@ -2,11 +2,13 @@
 
 use super::InspectError;
 use super::args::FilterArgs;
+use super::error::FieldOf;
 use super::scan::{Blocked, Event, ItemAt, MOST_KINDS, Scan};
 use super::seen::Seen;
 use super::source::Source;
 use crate::decode::{Attributes, Inherited, Item, PointerFields, Shape};
 use crate::number::AddressRange;
+use generic_pt::field::FieldKind;
 use generic_pt::lg2;
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -73,14 +75,13 @@ impl Filter {
     /// The filter that the arguments say.
     ///
     /// # Errors
-    /// [`InspectError::Field`].
+    /// [`InspectError::Field`] and [`InspectError::NotOfPages`].
     pub fn new(args: &FilterArgs, shape: &Shape) -> Result<Self, InspectError> {
-        let all = |names: &[String]| names.iter().map(|name| fields_named(shape, name)).collect::<Result<Vec<_>, _>>();
         Ok(Self {
             va: args.va.unwrap_or(AddressRange::ALL),
             pa: args.pa.unwrap_or(AddressRange::ALL),
             has: Needed::all(shape, &args.has)?,
-            ignore: all(&args.ignore)?,
+            ignore: ignored(shape, &args.ignore)?,
             way: if args.pointers { Way::Shown } else { Way::Combined },
         })
     }
@@ -108,22 +109,47 @@ impl Needed {
     /// What names of fields ask for: with `!` before them that the field is not there.
     ///
     /// # Errors
-    /// [`InspectError::Field`].
+    /// [`InspectError::Field`] and [`InspectError::NotOfPages`].
     pub fn all(shape: &Shape, names: &[String]) -> Result<Vec<Self>, InspectError> {
         let needed = |name: &String| {
             let (name, wanted) =
                 name.strip_prefix('!').map_or((name.as_str(), Wanted::Set), |name| (name, Wanted::Clear));
-            Ok(Self { field: fields_named(shape, name)?, wanted })
+            let field = fields_named(shape, name)?;
+            let info = &shape.fields[field];
+            let whose = if info.kind == FieldKind::Address {
+                FieldOf::Address
+            } else if shape.is_of_pages(info) {
+                return Ok(Self { field, wanted });
+            } else {
+                FieldOf::Pointers
+            };
+            Err(InspectError::NotOfPages { name: info.name.to_owned(), whose })
         };
         names.iter().map(needed).collect()
     }
+}
+
+/// Fields that make no difference.
+///
+/// # Errors
+/// [`InspectError::Field`], and [`InspectError::NotOfPages`] for an address: pages differ by it in any case.
+pub fn ignored(shape: &Shape, names: &[String]) -> Result<Vec<usize>, InspectError> {
+    let field = |name: &String| {
+        let field = fields_named(shape, name)?;
+        let info = &shape.fields[field];
+        if info.kind == FieldKind::Address {
+            return Err(InspectError::NotOfPages { name: info.name.to_owned(), whose: FieldOf::Address });
+        }
+        Ok(field)
+    };
+    names.iter().map(field).collect()
 }
 
 /// The field of a name.
 ///
 /// # Errors
 /// [`InspectError::Field`].
-pub fn fields_named(shape: &Shape, name: &str) -> Result<usize, InspectError> {
+fn fields_named(shape: &Shape, name: &str) -> Result<usize, InspectError> {
     let found = shape.fields.iter().position(|field| field.name.eq_ignore_ascii_case(name));
     found.ok_or_else(|| InspectError::Field { format: shape.format, name: name.to_owned(), valid: shape.field_names() })
 }
@@ -148,6 +174,10 @@ pub struct Runs<'a> {
     way: Option<((u32, u64), Vec<PointerFields>)>,
     known: HashMap<(u32, u64, Inherited), Known>,
     open: Option<Run>,
+    /// VA of which is not known what it maps, behind the run that was told last.
+    unknown: Option<AddressRange>,
+    /// From where on nothing is told, as the limit was reached.
+    end: Option<u64>,
     /// What was seen until now.
     pub seen: Seen,
 }
@@ -156,7 +186,18 @@ impl<'a> Runs<'a> {
     /// The runs of what passes a filter.
     pub fn new(source: &'a Source, filter: Filter, most_items: u64) -> Self {
         let scan = Scan::new(source, filter.va, most_items);
-        Self { scan, source, filter, last: None, way: None, known: HashMap::new(), open: None, seen: Seen::default() }
+        Self {
+            scan,
+            source,
+            filter,
+            last: None,
+            way: None,
+            known: HashMap::new(),
+            open: None,
+            unknown: None,
+            end: None,
+            seen: Seen::default(),
+        }
     }
 
     /// Notes the pointers on the way to a leaf. What leaves of a kind say is known for one way only.
@@ -199,7 +240,7 @@ impl<'a> Runs<'a> {
     fn learn(&mut self, at: &ItemAt, key: u64) -> Known {
         let (level, inherited) = (at.table.level, at.table.inherited);
         let mut attributes = self.source.decoder.attributes(level, &at.item, inherited);
-        let passes = self.source.says(at, &self.filter.has);
+        let passes = self.source.says(at, &attributes, &self.filter.has);
         attributes.fields.retain(|value| !self.filter.ignore.contains(&value.field));
         attributes.way = self.way.as_ref().map_or_else(Vec::new, |(_, way)| way.clone());
         let known = Known { level, key, inherited, attributes: Rc::new(attributes), passes };
@@ -256,10 +297,70 @@ impl<'a> Runs<'a> {
     }
 }
 
-impl Iterator for Runs<'_> {
-    type Item = Run;
+/// A stretch of VA, as a scan finds it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Stretch {
+    /// It is mapped.
+    Mapped(Run),
+    /// An item leads nowhere that could be looked at: nothing is known of it.
+    Unknown(AddressRange),
+}
 
-    fn next(&mut self) -> Option<Run> {
+impl Stretch {
+    /// Its VA.
+    pub const fn va(&self) -> AddressRange {
+        match self {
+            Self::Mapped(run) => run.va,
+            Self::Unknown(va) => *va,
+        }
+    }
+
+    /// The part from `first` on.
+    pub fn from(&self, first: u64) -> Self {
+        match self {
+            Self::Mapped(run) => Self::Mapped(run.from(first)),
+            Self::Unknown(va) => Self::Unknown(AddressRange { first, last: va.last }),
+        }
+    }
+
+    /// The part up to `last`.
+    pub fn up_to(&self, last: u64) -> Self {
+        match self {
+            Self::Mapped(run) => Self::Mapped(run.up_to(last)),
+            Self::Unknown(va) => Self::Unknown(AddressRange { first: va.first, last }),
+        }
+    }
+}
+
+impl Runs<'_> {
+    /// The next stretch of VA that is mapped or not known, in VA order.
+    pub fn next_stretch(&mut self) -> Option<Stretch> {
+        if let Some(unknown) = self.unknown.take() {
+            return Some(Stretch::Unknown(unknown));
+        }
+        let run = self.next_run(Blocking::Tells);
+        // What is not known comes behind the run that it ended.
+        run.map(Stretch::Mapped).or_else(|| self.unknown.take().map(Stretch::Unknown))
+    }
+
+    /// From where on nothing is told, if there is more than the limit allows to look at.
+    pub const fn end(&self) -> Option<u64> {
+        self.end
+    }
+
+    /// An item leads nowhere: counts it, and notes what it covers.
+    fn block(&mut self, at: &ItemAt, blocked: Blocked) {
+        match blocked {
+            Blocked::Foreign => self.seen.foreign += 1,
+            Blocked::Outside => self.seen.outside += 1,
+            Blocked::Misaligned => self.seen.misaligned += 1,
+        }
+        let shape = self.source.decoder.shape();
+        let last = at.va | lg2::low_mask(shape.levels[at.table.level as usize].item_lg2.min(shape.va_lg2));
+        self.unknown = Some(AddressRange { first: at.va, last });
+    }
+
+    fn next_run(&mut self, blocking: Blocking) -> Option<Run> {
         while let Some(event) = self.scan.next() {
             match event {
                 Event::Leaf(at) => {
@@ -279,12 +380,35 @@ impl Iterator for Runs<'_> {
                 }
                 Event::Enter(at) => self.seen.cycles += u64::from(self.scan.path().any(|above| above.pa == at.pa)),
                 Event::Table(at, _) => *self.seen.tables.entry(at.level).or_default() += 1,
-                Event::Blocked(_, Blocked::Foreign) => self.seen.foreign += 1,
-                Event::Blocked(_, Blocked::Outside) => self.seen.outside += 1,
-                Event::Blocked(_, Blocked::Misaligned) => self.seen.misaligned += 1,
-                Event::Limit => self.seen.is_cut = true,
+                Event::Blocked(at, blocked) => {
+                    self.block(&at, blocked);
+                    if blocking == Blocking::Tells {
+                        return self.open.take();
+                    }
+                }
+                Event::Limit(va) => {
+                    self.seen.is_limit_reached = true;
+                    self.end = Some(va);
+                }
             }
         }
         self.open.take()
+    }
+}
+
+/// What an item that leads nowhere does.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Blocking {
+    /// It ends the search for the next run: what it covers is told.
+    Tells,
+    /// It is counted.
+    Counts,
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Run;
+
+    fn next(&mut self) -> Option<Run> {
+        self.next_run(Blocking::Counts)
     }
 }

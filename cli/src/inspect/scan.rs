@@ -2,7 +2,8 @@
 //!
 //! A table has a level, and pointers lead down, so a walk is never deeper than the format has levels, whatever the
 //! pointers say; of each level one table is kept. But 4 KiB that point to themselves can claim 2^52 pages: so a scan decodes
-//! at most as many items as it is told, and says when that was not enough.
+//! at most as many items as it is told, and says when that was not enough. The items of a table count once for each piece of
+//! the file that it is in, as each is read by itself: an image may have a header for each byte.
 
 use super::source::Source;
 use crate::decode::{Inherited, Item, Meaning};
@@ -57,8 +58,8 @@ pub enum Event {
     Leaf(ItemAt),
     /// An item that leads nowhere.
     Blocked(ItemAt, Blocked),
-    /// As many items as allowed were decoded: the rest is not told.
-    Limit,
+    /// As many items as allowed were decoded: what is from this VA on is not told.
+    Limit(u64),
 }
 
 /// A table on the way.
@@ -165,16 +166,18 @@ impl<'a> Scan<'a> {
     /// Decodes a table that is in the image, if it may.
     fn decode(&mut self, at: TableAt, pointer: Option<ItemAt>) -> Option<Event> {
         let shape = self.source.decoder.shape();
-        let items = 1 << shape.levels[at.level as usize].items_lg2;
+        let pieces = self.source.image.piece_count(at.pa, shape.table_bytes(at.level));
+        let items = pieces << shape.levels[at.level as usize].items_lg2;
         let Some(left) = self.left.checked_sub(items) else {
             self.frames.clear();
-            return Some(Event::Limit);
+            return Some(Event::Limit(at.va));
         };
         self.left = left;
         let bytes = self.source.image.read(at.pa, shape.table_bytes(at.level), &mut self.buffer);
         let Some(bytes) = bytes else {
-            // It was cut off meanwhile.
-            return pointer.map(|pointer| Event::Blocked(pointer, Blocked::Outside));
+            // It is in the image and cannot be read: the image knows that, and there are no results.
+            self.frames.clear();
+            return None;
         };
         let mut items = self.spare.pop().unwrap_or_default();
         let stale = self.source.decoder.decode(at.level, bytes, &mut items);

@@ -1,7 +1,6 @@
 //! What a dump comes to, counted.
 
 use crate::human;
-use crate::image::{CUT_OFF, Image};
 use generic_pt::lg2;
 use std::collections::BTreeMap;
 
@@ -58,12 +57,12 @@ pub struct Seen {
     /// Pointers to tables that are already on the way there.
     pub cycles: u64,
     /// Whether the limit of items was reached.
-    pub is_cut: bool,
+    pub is_limit_reached: bool,
 }
 
 impl Seen {
     /// What is not in the result, in words, if something is not.
-    pub fn missing(&self, image: &Image) -> Vec<String> {
+    pub fn missing(&self) -> Vec<String> {
         let items = [
             (self.foreign, ["that the format does not know"; 2]),
             (
@@ -80,18 +79,12 @@ impl Seen {
             let what = if count == 1 { one } else { many };
             format!("{} {what} (`genpt check` tells which)", human::count(count, "item"))
         });
-        let is_cut_off = self.outside > 0 && image.is_cut_off;
         let cycles = match self.cycles {
             0 => String::new(),
             1 => "; 1 pointer leads to a table on the way to itself, a cycle (see `genpt check`)".to_owned(),
             many => format!("; {many} pointers lead to a table on the way to itself, a cycle (see `genpt check`)"),
         };
-        let cut = || format!("stopped: as many items as --limit allows were decoded, and there are more{cycles}");
-        unread.chain(is_cut_off.then(|| CUT_OFF.to_owned())).chain(self.is_cut.then(cut)).collect()
-    }
-
-    /// Items that something may be mapped below, which was not looked at.
-    pub fn unread(&self) -> u64 {
-        self.foreign + self.outside + self.misaligned
+        let stopped = || format!("stopped: as many items as --limit allows were decoded, and there are more{cycles}");
+        unread.chain(self.is_limit_reached.then(stopped)).collect()
     }
 }

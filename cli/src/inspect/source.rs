@@ -4,10 +4,9 @@ use super::InspectError;
 use super::args::ImageArgs;
 use super::runs::{Needed, Wanted};
 use super::scan::ItemAt;
-use crate::decode::{Decoder, Options};
+use crate::decode::{Attributes, Decoder, Options};
 use crate::formats::{FORMATS, FormatRow, Register};
 use crate::human::printable;
-use crate::image::CUT_OFF;
 use crate::image::{Cpu, Image, Place};
 use crate::number::Hex;
 use crate::style::{self, styled};
@@ -75,18 +74,31 @@ impl Source {
         let decoder = (row.decoder)(&options)?;
         let source = Self { image, decoder, root };
         source.check_root()?;
+        source.warn_of_cut();
         Ok(source)
     }
 
-    /// Whether a leaf, with what the pointers on the way say, says all that is needed.
-    pub fn says(&self, at: &ItemAt, needed: &[Needed]) -> bool {
+    /// Whether a leaf, with what the pointers on the way say, says all that is needed: by its attributes, which are also fields of
+    /// these pointers; by those of its own fields that are none, as they say what it is.
+    pub fn says(&self, at: &ItemAt, attributes: &Attributes, needed: &[Needed]) -> bool {
         let shape = self.decoder.shape();
         let (level, raw) = (at.table.level, at.table.inherited.applied(at.item.raw));
         needed.iter().all(|needed| {
             let info = &shape.fields[needed.field];
             let applies = info.scope.allows(shape.features) && info.scope.contains(level, shape.kind(level, &at.item));
-            (applies && info.get(raw) != 0) == (needed.wanted == Wanted::Set)
+            let is_attribute = attributes.fields.iter().any(|value| value.field == needed.field);
+            (is_attribute || applies && info.get(raw) != 0) == (needed.wanted == Wanted::Set)
         })
+    }
+
+    /// Says that the file is cut off, also if all tables are in what is left: a mapping may lead behind it, and whoever looks at
+    /// the file believes it to be whole.
+    fn warn_of_cut(&self) {
+        if let Some(cut_off) = self.image.cut_off {
+            let text = format!("{}: {}", self.image.name, cut_off.words());
+            // Nobody is left to hear of it if standard error is closed.
+            let _ = writeln!(anstream::stderr(), "{} {text}", styled(style::ODD, "warning:"));
+        }
     }
 
     fn check_root(&self) -> Result<(), InspectError> {
@@ -99,16 +111,19 @@ impl Source {
         let bytes = shape.table_bytes(level);
         if !self.image.has(root, bytes) {
             let name = self.image.name.clone();
-            let hint = match (self.image.is_cut_off, self.image.place) {
-                (true, _) => CUT_OFF,
-                (false, Place::Assumed) => "raw memory begins at 0 unless `--base` says where",
-                (false, Place::Said) => "`--root` is a physical address",
+            let hint = match (self.image.cut_off, self.image.place) {
+                (Some(cut_off), _) => cut_off.words(),
+                (None, Place::Assumed) => "raw memory begins at 0 unless `--base` says where",
+                (None, Place::Said) => "`--root` is a physical address",
             };
             return Err(InspectError::RootOutside { name, root, bytes, segments: segments(&self.image), hint });
         }
         Ok(())
     }
 }
+
+/// Most roots that a message names.
+const SHOWN_ROOTS: usize = 8;
 
 /// The root that all CPUs in the notes use, as the format's top pointer can hold it, and one of these CPUs.
 fn one_root(image: &Image, row: &FormatRow) -> Result<(u64, Cpu), InspectError> {
@@ -119,7 +134,9 @@ fn one_root(image: &Image, row: &FormatRow) -> Result<(u64, Cpu), InspectError> 
         return Err(InspectError::RootOfOthers { name, format: row.name });
     }
     if roots.len() > 1 {
-        let roots = roots.keys().map(|root| format!("{root:#x}")).collect::<Vec<_>>().join(", ");
+        let shown = roots.keys().take(SHOWN_ROOTS).map(|root| format!("{root:#x}")).collect::<Vec<_>>().join(", ");
+        let more = roots.len().saturating_sub(SHOWN_ROOTS);
+        let roots = if more > 0 { format!("{shown} and {more} more") } else { shown };
         return Err(InspectError::ManyRoots { name, roots });
     }
     Ok((*first.0, *first.1))

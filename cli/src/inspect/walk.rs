@@ -242,8 +242,8 @@ pub fn text(source: &Source, walk: &Walk) -> String {
 fn write_walk(out: &mut String, source: &Source, walk: &Walk) -> fmt::Result {
     let shape = source.decoder.shape();
     let digits = 2 << shape.item_bytes_lg2;
-    let levels = shape.levels.len();
-    writeln!(out, "VA {:#x}: {}, {levels} levels, top at {:#x}", walk.va.0, shape.format, source.root)?;
+    let levels = human::count(shape.levels.len() as u64, "level");
+    writeln!(out, "VA {:#x}: {}, {levels}, top at {:#x}", walk.va.0, shape.format, source.root)?;
     for step in &walk.steps {
         write!(out, "  level {}  item {:4} at {:#014x}  ", step.level, step.index, step.at.0)?;
         write!(out, "{:0digits$x}  {}", step.raw.0, step.meaning)?;

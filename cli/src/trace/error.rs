@@ -1,7 +1,7 @@
 //! What can go wrong with a trace, told so that the user can act.
 
 use super::Malformed;
-use crate::human::printable;
+use crate::human::{self, printable};
 use crate::status::Hinted;
 use std::io;
 use thiserror::Error;
@@ -20,8 +20,16 @@ pub enum TraceError {
         /// Why.
         cause: io::Error,
     },
+    /// It is compressed in a way that is not unpacked here.
+    #[error("{name}: it is compressed ({packing}), and can be replayed only when it is unpacked")]
+    Packed {
+        /// The trace.
+        name: String,
+        /// How.
+        packing: &'static str,
+    },
     /// Reading or unpacking it failed.
-    #[error("{name}:{line}: cannot read on after this line: {}", explain(cause))]
+    #[error("{}: {}", behind(name, *line), explain(cause))]
     Read {
         /// The trace.
         name: String,
@@ -47,7 +55,7 @@ pub enum TraceError {
         looks: Looks,
     },
     /// There is nothing to replay.
-    #[error("{name}: no `map:` or `unmap:` event in it ({lines} lines, {malformed} of them not understood)")]
+    #[error("{name}: no `map:` or `unmap:` event in it ({}, {malformed} of them not understood)", human::count(*lines, "line"))]
     Empty {
         /// The trace.
         name: String,
@@ -123,12 +131,25 @@ impl Hinted for TraceError {
     fn hint(&self) -> String {
         let text = match self {
             Self::Open { .. } => "`genpt replay` without a file replays the built-in trace; `-` is standard input",
+            Self::Packed { packing, .. } => {
+                return format!(
+                    "`{packing} -dc FILE | genpt replay -` unpacks it on the way; gzip and zstd need no help"
+                );
+            }
             Self::Read { .. } => "copy the trace anew; what was unpacked up to there can be replayed as text",
             Self::Malformed { looks: Looks::Binary, .. } => BINARY_HELP,
             Self::Malformed { .. } => "`--lenient` counts such lines and skips them",
             Self::Empty { .. } => EMPTY_HELP,
         };
         text.to_owned()
+    }
+}
+
+/// Where reading ended.
+fn behind(name: &str, line: u64) -> String {
+    match line {
+        0 => format!("{name}: cannot read its first line"),
+        line => format!("{name}:{line}: cannot read on after this line"),
     }
 }
 

@@ -1,8 +1,8 @@
 //! Where a trace comes from: a file, standard input or the built-in one; compressed or not.
 
-use super::zstd;
+use super::{TraceError, gzip, zstd};
 use crate::human;
-use flate2::bufread::MultiGzDecoder;
+use crate::image::{PACKING_BYTES, Packing};
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
@@ -32,14 +32,24 @@ pub struct Input {
     pub len: Option<u64>,
     /// Bytes read so far.
     pub position: Rc<Cell<u64>>,
+    /// How it is packed, if it is in a way that is not unpacked here.
+    packing: Option<&'static str>,
 }
 
 impl Source {
     /// Opens it, and unpacks it if it begins as gzip or zstd do, whatever its name is.
     ///
     /// # Errors
-    /// Those of the system.
-    pub fn open(&self) -> io::Result<Input> {
+    /// [`TraceError::Open`]; [`TraceError::Packed`] if it begins as other compressed files do.
+    pub fn open(&self) -> Result<Input, TraceError> {
+        let input = self.begin().map_err(|cause| TraceError::Open { name: self.to_string(), cause })?;
+        match input.packing {
+            Some(packing) => Err(TraceError::Packed { name: self.to_string(), packing }),
+            None => Ok(input),
+        }
+    }
+
+    fn begin(&self) -> io::Result<Input> {
         match self {
             Self::BuiltIn => Input::new(BUILT_IN, Some(BUILT_IN.len() as u64)),
             Self::Stdin => Input::new(io::stdin().lock(), None),
@@ -73,18 +83,19 @@ impl Input {
         let position = Rc::new(Cell::new(0));
         let mut raw = Counted { inner: raw, position: Rc::clone(&position) };
         let mut magic = Vec::new();
-        raw.by_ref().take(4).read_to_end(&mut magic)?;
+        raw.by_ref().take(PACKING_BYTES).read_to_end(&mut magic)?;
         let is_gzip = magic.starts_with(&[0x1f, 0x8b]);
         let is_zstd = zstd::is_magic(&magic);
+        let packing = Packing::of(&magic).and_then(|packing| packing.compression()).filter(|_| !is_gzip && !is_zstd);
         let whole = BufReader::new(Cursor::new(magic).chain(raw));
         let text: Box<dyn BufRead> = if is_gzip {
-            Box::new(BufReader::new(MultiGzDecoder::new(whole)))
+            Box::new(BufReader::new(gzip::Members::new(whole)))
         } else if is_zstd {
             Box::new(BufReader::new(zstd::Frames::new(whole)))
         } else {
             Box::new(whole)
         };
-        Ok(Self { text, len, position })
+        Ok(Self { text, len, position, packing })
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod domains;
 mod error;
+mod gzip;
 mod input;
 mod line;
 mod zstd;
@@ -65,8 +66,10 @@ pub struct Trace {
     pub events: Vec<Event>,
     /// Names of the domains, at least one; in order of appearance.
     pub domains: Vec<String>,
-    /// What was mapped when it began, as far as the text shows it.
+    /// What was mapped when it began: as far as the text shows it, or as the user says.
     pub start: Start,
+    /// If the text shows that events are missing: the first line from which on none is.
+    pub complete_from: Option<u64>,
     /// Lines in the text.
     pub lines: u64,
     /// Events of other kinds, which are skipped, by name.
@@ -88,7 +91,7 @@ impl Trace {
     /// [`TraceError`]: it cannot be read, holds a line that is not understood, or no map or unmap at all.
     pub fn read(source: &Source, on_malformed: OnMalformed) -> Result<Self, TraceError> {
         let name = source.to_string();
-        let input = source.open().map_err(|cause| TraceError::Open { name: name.clone(), cause })?;
+        let input = source.open()?;
         let progress = Progress::of_bytes(&format!("reading {name}"), input.len);
         let told = || progress.set(input.position.get());
         Self::read_from(input.text, name, on_malformed, told)
@@ -218,10 +221,8 @@ impl Reader {
         if self.events.is_empty() {
             return Err(TraceError::Empty { name, lines: self.line, malformed: self.malformed });
         }
-        let start = match self.incomplete_until {
-            None => Start::Empty,
-            Some(line) => Start::Middle { complete_from: line + 1 },
-        };
+        let complete_from = self.incomplete_until.map(|line| line + 1);
+        let start = complete_from.map_or(Start::Empty, |complete_from| Start::Middle { complete_from });
         let mut other_events = BTreeMap::new();
         for (name, count) in self.other_events {
             *other_events.entry(printable(&name)).or_default() += count;
@@ -229,6 +230,7 @@ impl Reader {
         Ok(Trace {
             name,
             start,
+            complete_from,
             lines: self.line,
             other_events,
             malformed: self.malformed,

@@ -4,6 +4,9 @@ use super::genpt;
 use super::images::Bench;
 use serde_json::Value;
 
+/// A mapping whose first item is 0: s390 has no bit that says that a page is there, but one that says that it is not.
+pub const ITEM_OF_0: &str = "format = \"s390\"\nbase = \"1M\"\n[[map]]\nva = 0\npa = 0\nlen = \"1M\"\nprot = \"rw\"\n";
+
 impl Bench {
     /// What `draw` says and writes, and its exit status.
     pub fn draw(&self, name: &str, options: &[&str]) -> (String, String, i32) {

@@ -109,10 +109,10 @@ pub fn on(command: &str, image: &Path, options: &[&str]) -> (String, i32) {
     (String::from_utf8(output.stdout).unwrap(), output.status.code().unwrap())
 }
 
-/// An ELF core file with segments of memory, and with the note of one CPU whose CR3 is this.
-pub fn core_file(segments: &[(u64, &[u8])], cr3: Option<u64>) -> Vec<u8> {
+/// An ELF core file with segments of memory, and with the notes of CPUs whose CR3 are these.
+pub fn core_file(segments: &[(u64, &[u8])], cr3: impl IntoIterator<Item = u64>) -> Vec<u8> {
     let mut note = Vec::new();
-    if let Some(cr3) = cr3 {
+    for cr3 in cr3 {
         let mut state = vec![0u8; 440];
         state[416..424].copy_from_slice(&cr3.to_le_bytes());
         for number in [5u32, state.len() as u32, 0] {
@@ -146,5 +146,24 @@ pub fn core_file(segments: &[(u64, &[u8])], cr3: Option<u64>) -> Vec<u8> {
         offset += bytes.len() as u64;
     }
     all.for_each(|(_, _, bytes)| file.extend(bytes));
+    file
+}
+
+/// A 32-bit ELF core file with segments of memory.
+pub fn core_file_32(segments: &[(u64, &[u8])]) -> Vec<u8> {
+    let mut file = b"\x7fELF\x01\x01\x01".to_vec();
+    file.resize(16, 0);
+    let (header, program) = (52, 32);
+    let mut word = |word: u32| file.extend(word.to_le_bytes());
+    // A core file of an i386: a version, no entry, program headers behind this one, no sections, no flags.
+    [4 | 3 << 16, 1, 0, header, 0, 0].into_iter().for_each(&mut word);
+    [header | program << 16, segments.len() as u32, 0].into_iter().for_each(&mut word);
+    let mut offset = header + program * segments.len() as u32;
+    for (pa, bytes) in segments {
+        let len = bytes.len() as u32;
+        [1, offset, 0, *pa as u32, len, len, 4, 0].into_iter().for_each(&mut word);
+        offset += len;
+    }
+    segments.iter().for_each(|(_, bytes)| file.extend(*bytes));
     file
 }

@@ -232,15 +232,14 @@ impl<'a> Forms<'a> {
     }
 
     fn cell(&mut self, table: &Table, cell: &Cell, width: u32) -> CellData {
-        let is_item = !matches!(cell.what, What::Empty) && cell.raw != 0;
         let has_pa = matches!(cell.what, What::Leaf { .. } | What::Table(_) | What::Shared(_) | What::Blocked(_));
         let mut data = CellData {
             i: cell.first,
             n: cell.items,
             w: width,
             k: "",
-            raw: is_item.then_some(Hex(cell.raw)),
-            pa: (has_pa && is_item).then_some(Hex(cell.pa)),
+            raw: cell.raw.map(Hex),
+            pa: cell.raw.filter(|_| has_pa).map(|_| Hex(cell.pa)),
             last: None,
             runs: None,
             look: None,
@@ -248,7 +247,7 @@ impl<'a> Forms<'a> {
             to: None,
             below: None,
             why: None,
-            form: is_item.then(|| self.form(table, cell)).flatten(),
+            form: cell.raw.and_then(|raw| self.form(table, cell, raw)),
             mark: cell.worst.map_or(0, |worst| worst as u8 + 1),
             findings: cell.findings.clone(),
         };
@@ -286,10 +285,10 @@ impl<'a> Forms<'a> {
     }
 
     /// The fields of the first item that are no address.
-    fn form(&mut self, table: &Table, cell: &Cell) -> Option<usize> {
+    fn form(&mut self, table: &Table, cell: &Cell, raw: u64) -> Option<usize> {
         let decoder = &self.drawing.source.decoder;
         let shape = decoder.shape();
-        let item = decoder.item(table.at.level, cell.first.into(), cell.raw);
+        let item = decoder.item(table.at.level, cell.first.into(), raw);
         if matches!(cell.what, What::Blocked(Blocked::Foreign)) {
             return None;
         }
@@ -299,8 +298,7 @@ impl<'a> Forms<'a> {
                 && info.scope.allows(shape.features)
                 && info.scope.contains(table.at.level, kind)
         };
-        let fields: Vec<_> =
-            shape.fields.iter().filter(applies).map(|info| (info.name, Hex(info.get(cell.raw)))).collect();
+        let fields: Vec<_> = shape.fields.iter().filter(applies).map(|info| (info.name, Hex(info.get(raw)))).collect();
         let known = self.ids.get(&fields).copied();
         if known.is_some() || self.forms.len() >= MOST_FORMS {
             return known;

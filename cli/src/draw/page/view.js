@@ -58,6 +58,12 @@ const drawTree = () => {
   };
   const strip = (table) => {
     const y = (top - table.level) * ROW + HEAD;
+    // The frame of what is marked. Where that ends with the drawing, its edge is not cut off; where it goes on, there is none.
+    const frame = (mark, left, right, y, height) => {
+      const x = left > -1.5 ? Math.max(left, 1) : left;
+      const end = right < width + 1.5 ? Math.min(right, width - 1) : right;
+      shape(over, "rect", { class: `mark-${mark}`, x, y, width: Math.max(end - x, 1), height });
+    };
     // Cells that are too narrow to be seen are drawn together, as the one of them that matters most.
     let column;
     const flush = () => {
@@ -92,7 +98,7 @@ const drawTree = () => {
         const middle = (Math.max(left, 0) + Math.min(right, width)) / 2;
         if (cell.findings) {
           const shown = Math.max(wide, 5);
-          shape(over, "rect", { class: `mark-${mark}`, x: middle - shown / 2, y, width: shown, height: STRIP });
+          frame(mark, (left + right - shown) / 2, (left + right + shown) / 2, y, STRIP);
         }
         shape(over, "path", { class: `flag-${mark}`, d: `M${middle},${y + STRIP}l-5,9h10z` });
       }
@@ -102,7 +108,7 @@ const drawTree = () => {
     const worst = ["error", "warning"].find((severity) => severities.includes(severity));
     if (worst) {
       const [left, right] = [screen(table.x), screen(table.x + table.span)];
-      shape(over, "rect", { class: `mark-${worst}`, x: left - 1, y: y - 2, width: Math.max(right - left, 4) + 2, height: STRIP + 4 });
+      frame(worst, left - 1, left + Math.max(right - left, 4) + 1, y - 2, STRIP + 4);
     }
   };
   strip(data.tables[0]);

@@ -10,6 +10,8 @@ use generic_pt::lg2;
 pub struct Met {
     /// The levels at which it is used, one bit each.
     pub levels: u8,
+    /// Those of them at which several pointers lead there, one bit each.
+    pub shared: u8,
     /// The first VA that it decodes, where it was met first.
     pub va: u64,
 }
@@ -97,7 +99,7 @@ impl Check<'_> {
                 let behind = reached.partition_point(|range| range.first <= at.saturating_add(step - 1));
                 let is_reached = behind.checked_sub(1).is_some_and(|n| at <= reached[n].last);
                 if !is_reached {
-                    left = left.checked_sub(items).ok_or(OutOfItems)?;
+                    left = left.checked_sub(items * source.image.piece_count(at, step)).ok_or(OutOfItems)?;
                     let bytes = source.image.read(at, step, &mut buffer);
                     if bytes.is_some_and(|bytes| bytes.iter().any(|byte| *byte != 0)) {
                         let text = format!("{} that are not zero, and no pointer leads there", human::bytes(step));

@@ -1,0 +1,76 @@
+//! An image and its manifest in their places, together.
+
+use super::BuildError;
+use crate::human;
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use tempfile::{Builder, NamedTempFile};
+
+/// Writes an image and its manifest. Both are written beside their places first: as long as that can fail, what was there is
+/// as it was.
+pub fn write_both(image: &Path, bytes: &[u8], manifest: &Path, text: &[u8]) -> Result<(), BuildError> {
+    let written = [Written::new(image, bytes)?, Written::new(manifest, text)?];
+    let [image, manifest] = written;
+    image.put()?;
+    let place = manifest.place.clone();
+    manifest.put().inspect_err(|_| {
+        // No image is beside the manifest of other tables. The error that there was is the one to tell.
+        let _ = std::fs::remove_file(place);
+    })
+}
+
+/// A file that is written, and not yet in its place.
+struct Written {
+    file: NamedTempFile,
+    place: PathBuf,
+}
+
+impl Written {
+    fn new(path: &Path, bytes: &[u8]) -> Result<Self, BuildError> {
+        Self::beside(path, bytes).map_err(|cause| failed(path, cause))
+    }
+
+    fn beside(path: &Path, bytes: &[u8]) -> io::Result<Self> {
+        // A link stays one, and its file has what is written.
+        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let before = std::fs::metadata(&place).ok();
+        if before.as_ref().is_some_and(|before| !before.is_file()) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        let directory = place.parent().filter(|directory| !directory.as_os_str().is_empty());
+        let mut builder = Builder::new();
+        if let Some(permissions) = permissions_of_new_files() {
+            builder.permissions(permissions);
+        }
+        let mut file = builder.tempfile_in(directory.unwrap_or(Path::new(".")))?;
+        if let Some(before) = before {
+            file.as_file().set_permissions(before.permissions())?;
+        }
+        file.write_all(bytes)?;
+        Ok(Self { file, place })
+    }
+
+    /// Puts the file in its place.
+    fn put(self) -> Result<(), BuildError> {
+        let Self { file, place } = self;
+        file.persist(&place).map(drop).map_err(|error| failed(&place, error.error))
+    }
+}
+
+fn failed(path: &Path, cause: io::Error) -> BuildError {
+    BuildError::Write { name: human::file(path), cause }
+}
+
+/// What files have that are no secrets, beside what the user's mask takes.
+#[cfg(unix)]
+fn permissions_of_new_files() -> Option<Permissions> {
+    use std::os::unix::fs::PermissionsExt;
+    Some(Permissions::from_mode(0o666))
+}
+
+/// What files have that are no secrets.
+#[cfg(not(unix))]
+fn permissions_of_new_files() -> Option<Permissions> {
+    None
+}
