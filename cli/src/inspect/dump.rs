@@ -133,10 +133,18 @@ pub fn pa_digits(shape: &Shape) -> usize {
     digits(shape.oa_lg2)
 }
 
-/// The sizes of a bitmap, in words.
+/// Columns for page sizes.
+const SIZES_WIDTH: usize = 16;
+
+/// The sizes of a bitmap, in words; where they are too many for a line, the smallest and the largest.
 pub fn sizes(sizes: u64) -> String {
     let each = (0..u64::BITS).map(|bit| 1u64 << bit).filter(|size| sizes & size != 0);
-    each.map(human::bytes).collect::<Vec<_>>().join(" + ")
+    let each: Vec<String> = each.map(human::bytes).collect();
+    let all = each.join(" + ");
+    match each.as_slice() {
+        [first, .., last] if all.len() > SIZES_WIDTH => format!("{first}..{last}"),
+        _ => all,
+    }
 }
 
 /// What a line says behind the addresses: mostly the same as that of the line before.
@@ -198,7 +206,7 @@ fn text(source: &Source, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Wri
     let mut tail = Tail::new(|run: &Run| {
         let (length, access) =
             (human::bytes(run.len()), look.access(&letters(run.attributes.access, shape.permissions)));
-        let text = format!("  {length:>10}  {:>16}  {access} {}", sizes(run.sizes), run.attributes);
+        let text = format!("  {length:>10}  {:>SIZES_WIDTH$}  {access} {}", sizes(run.sizes), run.attributes);
         Ok(format!("{}\n", text.trim_end()))
     });
     let (mut printed, mut line) = (Printed::new(args.min.0), Vec::new());
@@ -208,7 +216,8 @@ fn text(source: &Source, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Wri
         }
         if printed.printed.runs == 1 {
             let (va_width, pa_width) = (2 * va_digits + 3, pa_digits);
-            let heading = format!("{:va_width$}  {:pa_width$}  {:>10}  {:>16}  access", "VA", "PA", "length", "pages");
+            let heading =
+                format!("{:va_width$}  {:pa_width$}  {:>10}  {:>SIZES_WIDTH$}  access", "VA", "PA", "length", "pages");
             writeln!(out, "{}", look.heading(&heading))?;
         }
         line.clear();
@@ -317,4 +326,23 @@ fn csv(shape: &Shape, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> io:
         }
     }
     Ok(runs.seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Runs of pages of three sizes were wider than their column.
+    #[test]
+    fn page_sizes_fit_their_column() {
+        assert_eq!(sizes(0x20_1000), "4 KiB + 2 MiB");
+        assert_eq!(sizes(0x4020_1000), "4 KiB..1 GiB");
+        for low in 0..u64::BITS {
+            for high in low..u64::BITS {
+                let text = sizes(u64::MAX >> (u64::BITS - 1 - high) & u64::MAX << low);
+                assert!(text.len() <= SIZES_WIDTH, "{text}");
+                assert!(sizes(1 << low | 1 << high).len() <= SIZES_WIDTH);
+            }
+        }
+    }
 }
