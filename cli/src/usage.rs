@@ -32,7 +32,9 @@ impl Said {
         let rest: Vec<&str> = paragraphs.flat_map(str::lines).map(str::trim).collect();
         let begun = |word: &str| rest.iter().find_map(|line| line.strip_prefix(word)).map(trimmed);
         let what = what.strip_prefix("error: ").unwrap_or(&what).to_owned();
-        Self { what, tip: begun("tip: "), usage: begun("Usage: ") }
+        // To take an option that there is none of for a value is what nobody wants.
+        let tip = begun("tip: ").filter(|tip| !tip.starts_with("to pass "));
+        Self { what, tip, usage: begun("Usage: ") }
     }
 }
 

@@ -149,7 +149,7 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 )]
 #[case::address("walk IMAGE 0xg", 2, "`0xg` is no number", "<VA>... is: Addresses to translate; `genpt walk --help`")]
 #[case::option("dump IMAGE --frmat x86_64", 2, "unexpected argument '--frmat'", "'--format'")]
-#[case::no_option_like_it("dump IMAGE --zzz", 2, "unexpected argument '--zzz'", "use '-- --zzz'")]
+#[case::no_option_like_it("dump IMAGE --zzz", 2, "unexpected argument '--zzz'", "used as `genpt dump")]
 #[case::no_argument("walk", 2, "were not provided: <IMAGE> <VA>...", "used as `genpt walk ")]
 #[case::no_command("frobnicate", 2, "unrecognized subcommand", "`genpt --help`")]
 #[case::output_format(

@@ -219,6 +219,36 @@ fn written_and_read_without_being_asked() {
     assert!(warned > 0);
 }
 
+/// The hint was of the first VA alone, which the table has: `with  the table has it`.
+#[test]
+fn bug_a_mapping_that_ends_outside_had_an_empty_hint() {
+    let bench = Bench::of(b"");
+    let hint = |format: &str, more: &[&str]| {
+        std::fs::write(bench.path("spec.csv"), "va,pa,len\n0,0x1000,64G\n").unwrap();
+        let (spec, image) = (bench.text("spec.csv"), bench.text("new"));
+        let (code, text) = failure(&genpt(&[&["build", &spec, "-f", format, "-o", &image], more].concat()));
+        assert_eq!(code, 2, "{text}");
+        text.lines().nth(1).unwrap().to_owned()
+    };
+    let most =
+        "hint: no table of rockchip_v2 has all of this VA: 32 bits of it are the most (`genpt formats rockchip_v2`)";
+    assert_eq!(hint("rockchip_v2", &[]), most);
+    assert_eq!(hint("vtdss", &["--va-bits", "33"]), "hint: with `--va-bits 39` the table has it");
+}
+
+/// A link to a file that is not there yet was replaced by a file.
+#[cfg(unix)]
+#[test]
+fn bug_a_link_to_no_file_was_replaced() {
+    let bench = Bench::new(SPEC, &[]);
+    std::os::unix::fs::symlink("behind", bench.path("link")).unwrap();
+    std::os::unix::fs::symlink("link", bench.path("link to link")).unwrap();
+    let built = genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text("link to link")]);
+    assert!(built.status.success());
+    assert!(bench.path("link").is_symlink() && bench.path("link to link").is_symlink());
+    assert_eq!(std::fs::read(bench.path("behind")).unwrap(), std::fs::read(bench.path("image")).unwrap());
+}
+
 #[test]
 fn the_upper_half_and_the_base_have_hints() {
     let bench = Bench::new(&SPEC.replace("0x10000000", "0x20000000"), &[]);

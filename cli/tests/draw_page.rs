@@ -275,3 +275,32 @@ fn a_page_whose_item_is_0_is_hovered_over() {
     browser.screenshot("draw-item-of-0");
     assert_eq!(browser.console(), Vec::<Value>::new());
 }
+
+/// Of a table that two pointers lead to the page told one way to a physical address, as if there were no other; and what was known
+/// of the last address stayed there when the next one was none.
+#[test]
+fn bug_the_page_did_not_say_what_it_does_not_know() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = broken_kernel();
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    let find = |space: &str, address: &str| {
+        browser.run(&format!(
+            "document.getElementById('space').value = '{space}';
+             document.getElementById('address').value = '{address}';
+             document.getElementById('find').requestSubmit();"
+        ));
+        browser.run("return [details.hidden, details.innerText]")
+    };
+    let found = find("PA", "0x3000000");
+    let text = found[1].as_str().unwrap();
+    assert!(text.contains("mapped from") && text.contains("`genpt dump --pa` tells all"), "{found}");
+    assert_eq!(find("VA", "0x900000000000")[0], true);
+    assert_eq!(find("PA", "0x3000000")[0], false);
+    let whole = Bench::new(SPEC, &[]);
+    whole.draw("x.html", &[]);
+    browser.open(&whole.path("x.html"));
+    let found = find("PA", "0x812345");
+    let text = found[1].as_str().unwrap();
+    assert!(text.contains("mapped from") && !text.contains("genpt dump"), "{found}");
+}

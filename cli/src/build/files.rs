@@ -2,7 +2,7 @@
 
 use super::BuildError;
 use crate::human;
-use std::fs::Permissions;
+use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use tempfile::{Builder, NamedTempFile};
@@ -32,18 +32,25 @@ impl Written {
     }
 
     fn beside(path: &Path, bytes: &[u8]) -> io::Result<Self> {
-        // A link stays one, and its file has what is written.
-        let place = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let place = behind_links(path);
         let before = std::fs::metadata(&place).ok();
         if before.as_ref().is_some_and(|before| !before.is_file()) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        if before.is_some() {
+            // What may not be written is not replaced either, nor a program that runs.
+            File::options().write(true).open(&place)?;
         }
         let directory = place.parent().filter(|directory| !directory.as_os_str().is_empty());
         let mut builder = Builder::new();
         if let Some(permissions) = permissions_of_new_files() {
             builder.permissions(permissions);
         }
-        let mut file = builder.tempfile_in(directory.unwrap_or(Path::new(".")))?;
+        let file = builder.tempfile_in(directory.unwrap_or(Path::new(".")));
+        // Its own text names a file that nobody knows.
+        let mut file = file.map_err(|cause| {
+            io::Error::new(cause.kind(), format!("its directory takes no other file: {}", cause.kind()))
+        })?;
         if let Some(before) = before {
             file.as_file().set_permissions(before.permissions())?;
         }
@@ -56,6 +63,18 @@ impl Written {
         let Self { file, place } = self;
         file.persist(&place).map(drop).map_err(|error| failed(&place, error.error))
     }
+}
+
+/// The file that a name leads to: a link stays one, and its file has what is written, also if there is none yet.
+fn behind_links(path: &Path) -> PathBuf {
+    /// As many as systems follow.
+    const MOST_LINKS: usize = 40;
+    let mut place = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = std::fs::read_link(&place) else { break };
+        place = place.parent().unwrap_or(Path::new("")).join(target);
+    }
+    place
 }
 
 fn failed(path: &Path, cause: io::Error) -> BuildError {

@@ -2,13 +2,14 @@
 
 use crate::decode::{Options, table_config};
 use crate::formats::Shape;
+use crate::number::AddressRange;
 use crate::table::feature_names;
 use generic_pt::format::Groups;
 use generic_pt::iommu::Blueprint;
 use generic_pt::{Features, lg2};
 
-/// What to do about a VA that the table of these options does not have.
-pub fn reach_hint<F: Groups>(shape: &Shape<F::Config>, options: &Options, va: u64) -> String {
+/// What to do about VA that the table of these options does not have all of.
+pub fn reach_hint<F: Groups>(shape: &Shape<F::Config>, options: &Options, va: AddressRange) -> String {
     let tables: Vec<(Options, Reach)> = candidates::<F>(shape, options)
         .into_iter()
         .filter_map(|options| Reach::of::<F>(shape, &options).map(|reach| (options, reach)))
@@ -17,7 +18,7 @@ pub fn reach_hint<F: Groups>(shape: &Shape<F::Config>, options: &Options, va: u6
         Some((wanted, _)) => in_words(options, wanted),
         None => {
             let most = tables.iter().map(|(_, reach)| reach.va_lg2).max().unwrap_or_default();
-            format!("no table of {} has this VA: {most} bits of it are the most (`genpt formats {0}`)", F::NAME)
+            format!("no table of {} has all of this VA: {most} bits of it are the most (`genpt formats {0}`)", F::NAME)
         }
     }
 }
@@ -97,11 +98,13 @@ impl Reach {
         })
     }
 
-    fn has(&self, va: u64) -> bool {
+    /// Whether it has all of that: of sign-extended VA in one half.
+    fn has(&self, va: AddressRange) -> bool {
+        let ends = [va.first, va.last];
         if self.is_sign_extended {
-            lg2::sign_extend(va, self.va_lg2) == va
+            ends.iter().all(|va| lg2::sign_extend(*va, self.va_lg2) == *va) && va.first >> 63 == va.last >> 63
         } else {
-            lg2::shr(va ^ self.prefix, self.va_lg2) == 0
+            ends.iter().all(|va| lg2::shr(va ^ self.prefix, self.va_lg2) == 0)
         }
     }
 }

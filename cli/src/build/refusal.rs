@@ -5,6 +5,7 @@ use super::reach::{reach_hint, width_hint};
 use super::spec::{LETTERS, Mapping, Permission, prot_of};
 use crate::formats::Shape;
 use crate::human;
+use crate::number::AddressRange;
 use crate::setup::setup_help;
 use generic_pt::format::{Common, Groups};
 use generic_pt::{Error, MapError, Prot};
@@ -35,10 +36,12 @@ pub fn refusal<F: Groups>(
         Error::Overflow { .. } => {
             ("it runs past the last 64-bit address".to_owned(), "a smaller `len`, or `va`, is valid".to_owned())
         }
-        Error::VaRange { va, valid_first, valid_last, upper_first, .. } => {
+        Error::VaRange { valid_first, valid_last, upper_first, .. } => {
             let upper = upper_first.map_or(String::new(), |first| format!(" and {first:#x}..={:#x}", u64::MAX));
             let what = format!("it is outside of the VA of the table: {valid_first:#x}..={valid_last:#x}{upper}");
-            (what, reach_hint::<F>(shape, &plan.options, va))
+            let Mapping { va, len, .. } = &mappings[index];
+            let range = AddressRange { first: va.0, last: va.0.saturating_add(len.0.saturating_sub(1)) };
+            (what, reach_hint::<F>(shape, &plan.options, range))
         }
         Error::PaRange { max_oa_lg2, .. } => (
             format!("its physical memory is not below 2^{max_oa_lg2}, where the addresses of the table end"),

@@ -123,8 +123,9 @@ impl Image {
         let said_base = base.or(manifest.as_ref().map(|manifest| manifest.base.0));
         let (raw_base, raw_place) = said_base.map_or((0, Place::Assumed), |base| (base, Place::Said));
         let mut begin = vec![0; file.len().min(packed::MAGIC_BYTES) as usize];
-        let begin = file.read(0, &mut begin).map_or(&[][..], |()| &begin);
-        let packing = Packing::of(begin);
+        // What cannot be read is not raw memory.
+        file.read(0, &mut begin).map_err(|cause| InspectError::Open { name: name.clone(), cause })?;
+        let packing = Packing::of(&begin);
         let is_raw = !begin.starts_with(elf::MAGIC) && !begin.starts_with(&lime::MAGIC);
         let (segments, place, cpus) = if begin.starts_with(elf::MAGIC) {
             let core = elf::read(&file).map_err(damaged)?;

@@ -220,6 +220,18 @@ const pin = (cell) => {
   openDetails(words(cell), parts);
   drawnCells.get(cell)?.classList.add("pinned");
 };
+// What the page does not know of where memory is mapped.
+const isToldOnce = data.tables.some(({ cells }) => cells.some(({ k, below }) => k === "shared" || (k === "folded" && below[0] === 0)));
+const unknownLinks = () => {
+  const lines = [];
+  if (isToldOnce) {
+    lines.push("Below a table that several pointers lead to, pages are told where it is drawn, and not once more for each pointer: `genpt dump --pa` tells all.");
+  }
+  if (data.dropped_links > 0) {
+    lines.push(`What goes where is known of the ${links.length.toLocaleString("en")} longest runs; ${data.dropped_links.toLocaleString("en")} shorter ones are not listed.`);
+  }
+  return lines.map((line) => element("p", line, "soft-text"));
+};
 // From where a physical address is mapped; true if from somewhere, or if it is in use.
 const goToPa = (address) => {
   const range = [address, address];
@@ -227,7 +239,7 @@ const goToPa = (address) => {
   const extent = data.pa.find((extent) => overlaps(extent.range, [range]));
   if (others.length > 0) {
     pinned = undefined;
-    openDetails(`PA ${paText(address)}`, [element("p", "mapped from"), ...rangeButtons(others, vaText)]);
+    openDetails(`PA ${paText(address)}`, [element("p", "mapped from"), ...rangeButtons(others, vaText), ...unknownLinks()]);
   } else if (extent) {
     pinExtent(extent, "pa");
   }
@@ -256,8 +268,6 @@ const pinExtent = (extent, kind) => {
     const shown = tables.slice(0, MOST_SHOWN).map((table) => [`level ${table.level} at ${paText(table.pa)}`, () => goInto(table)]);
     parts.push(element("p", `${count(tables.length, "drawn table")} here`), goButtons(shown));
   }
-  if (data.dropped_links > 0) {
-    parts.push(element("p", `What goes where is known of the ${links.length.toLocaleString("en")} longest runs; ${data.dropped_links.toLocaleString("en")} shorter ones are not listed.`, "soft-text"));
-  }
+  parts.push(...unknownLinks());
   openDetails(kind === "va" ? "VA in use" : "Physical memory in use", parts);
 };

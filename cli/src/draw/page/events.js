@@ -104,6 +104,10 @@ byId("find").addEventListener("submit", (event) => {
   const isNumber = /^(0x)?[0-9a-f]{1,16}$/i.test(text);
   const address = isNumber && big(/^0x/i.test(text) ? text : `0x${text}`);
   const found = isNumber && (byId("space").value === "VA" ? goTo(address) : goToPa(address));
+  if (!found) {
+    // What was pinned is of another address.
+    unpin();
+  }
   input.classList.toggle("wrong", !found);
   input.setAttribute("aria-invalid", String(!found));
   const elsewhere = byId("space").value === "VA" ? "is outside of what the tables decode" : "is no table, and nothing is mapped to it";
