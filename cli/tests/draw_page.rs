@@ -290,7 +290,7 @@ fn bug_the_page_did_not_say_what_it_does_not_know() {
              document.getElementById('address').value = '{address}';
              document.getElementById('find').requestSubmit();"
         ));
-        browser.run("return [details.hidden, details.innerText]")
+        browser.run("const box = document.getElementById('details'); return [box.hidden, box.innerText]")
     };
     let found = find("PA", "0x3000000");
     let text = found[1].as_str().unwrap();
