@@ -236,6 +236,23 @@ fn bug_a_mapping_that_ends_outside_had_an_empty_hint() {
     assert_eq!(hint("vtdss", &["--va-bits", "33"]), "hint: with `--va-bits 39` the table has it");
 }
 
+/// By a link an image came beside the manifest of other tables, and an image over the manifest of another.
+#[cfg(unix)]
+#[test]
+fn bug_links_led_around_manifests() {
+    let bench = Bench::new(SPEC, &[]);
+    for (link, file, what) in [
+        ("l.img", "image", "is a link to an image with a manifest of its own"),
+        ("m", "image.json", "is the manifest of another image"),
+    ] {
+        std::os::unix::fs::symlink(file, bench.path(link)).unwrap();
+        let before = std::fs::read(bench.path(file)).unwrap();
+        let (code, text) = failure(&genpt(&["build", &bench.text("spec.toml"), "-o", &bench.text(link)]));
+        assert!(code == 2 && text.contains(what), "{text}");
+        assert!(std::fs::read(bench.path(file)).unwrap() == before);
+    }
+}
+
 /// A link to a file that is not there yet was replaced by a file.
 #[cfg(unix)]
 #[test]

@@ -271,6 +271,33 @@ fn memory_that_is_told_twice() {
     }
 }
 
+/// Where a file tells memory twice the second was passed over without a word, also if it is another one.
+#[test]
+fn bug_memory_that_is_told_differently_was_no_finding() {
+    let bench = Bench::new(SPEC, &[]);
+    let (expected, _) = on("dump", &bench.path("image"), &["-o", "csv"]);
+    let tables = bench.image();
+    let mut text = tables[0x2000..0x4000].to_vec();
+    text[0x7f8] ^= 1;
+    let segments = [(0x10_0000, &tables[..]), (0x10_2000, &text[..])];
+    std::fs::write(bench.path("core"), core_file(&segments, Some(0x10_0000))).unwrap();
+    let words = "the file tells the memory at 0x1027f8 twice, and differently: the segment that begins first counts";
+    let dump = genpt(&["dump", &bench.text("core"), "-f", "x86_64", "-o", "csv"]);
+    assert_eq!(stdout(&dump), expected);
+    let warning = String::from_utf8(dump.stderr).unwrap();
+    assert!(warning.starts_with("warning: ") && warning.contains(words), "{warning}");
+    let (found, code) = on("check", &bench.path("core"), &["-f", "x86_64"]);
+    assert!(code == 4 && found.contains(&format!("memory at 0x1027f8: {words} (told-twice)")), "{found}");
+}
+
+/// The core file of a process, whose memory has no physical addresses, was one of memory at 0.
+#[test]
+fn bug_the_core_file_of_a_process_was_taken_for_an_image() {
+    let bench = Bench::of(&core_file(&[(0, &[0; 0x2000]), (0, &[1; 0x1000])], None));
+    let (code, text) = failure(&genpt(&["check", &bench.text("image"), "-f", "x86_64", "--root", "0"]));
+    assert!(code == 1 && text.contains("(2 with memory) have the physical address 0"), "{text}");
+}
+
 /// Of 32-bit core files the memory without a physical address was taken for memory at 0xffffffff.
 #[test]
 fn memory_without_a_physical_address() {

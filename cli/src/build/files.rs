@@ -66,7 +66,7 @@ impl Written {
 }
 
 /// The file that a name leads to: a link stays one, and its file has what is written, also if there is none yet.
-fn behind_links(path: &Path) -> PathBuf {
+pub fn behind_links(path: &Path) -> PathBuf {
     /// As many as systems follow.
     const MOST_LINKS: usize = 40;
     let mut place = path.to_owned();

@@ -22,7 +22,7 @@ use crate::same_file::is_same_file;
 use crate::status::{self, Failure};
 use crate::style::{self, styled};
 use args::BuildArgs;
-use files::write_both;
+use files::{behind_links, write_both};
 use spec::Spec;
 use std::io::{self, Write};
 use std::path::Path;
@@ -69,9 +69,16 @@ pub fn run(args: &BuildArgs) -> Result<u8, Failure> {
     if manifest_path.exists() && !Manifest::beside(&args.output).is_ok_and(|manifest| manifest.is_some()) {
         return Err(BuildError::NoManifest { name: human::file(&manifest_path) }.into());
     }
-    if is_manifest(&args.output) {
+    let place = behind_links(&args.output);
+    if is_manifest(&place) {
         let name = human::file(&args.output);
         return Err(BuildError::Overwrites { name, what: "the manifest of another image" }.into());
+    }
+    // It would lie beside the manifest of other tables.
+    let other = Manifest::path_of(&place);
+    if other.exists() && !is_same_file(&other, &manifest_path) {
+        let name = human::file(&args.output);
+        return Err(BuildError::Overwrites { name, what: "a link to an image with a manifest of its own" }.into());
     }
     built.manifest.contents = contents;
     let manifest = status::json(&built.manifest)?;

@@ -210,7 +210,7 @@ fn drawing<'a>(
     let report = check::check(source, MOST_FINDINGS, most_items);
     let marks = Marks::new(&report.findings);
     let (tree, maps) = tree::scan(source, part, most_items, &marks);
-    source.image.readable()?;
+    source.conclude()?;
     if tree.tables.is_empty() {
         let items = 1u64 << shape.levels[shape.top_level() as usize].items_lg2;
         let text = format!("--limit is less than the {items} items of the top: nothing can be drawn");

@@ -6,6 +6,7 @@ use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::read::{ReadCache, ReadRef};
 use object::{Endianness, elf};
 use std::collections::BTreeSet;
+use std::io;
 
 /// The first bytes of an ELF file.
 pub const MAGIC: &[u8] = b"\x7fELF";
@@ -39,12 +40,15 @@ fn class(file: &ImageFile) -> Result<Class, String> {
 pub fn read(file: &ImageFile) -> Result<Core, String> {
     let bytes = ReadCache::new(file.file());
     match class(file)? {
-        Class::Bits32 => read_class::<elf::FileHeader32<Endianness>, _>(&bytes),
-        Class::Bits64 => read_class::<elf::FileHeader64<Endianness>, _>(&bytes),
+        Class::Bits32 => read_class::<elf::FileHeader32<Endianness>, _>(file, &bytes),
+        Class::Bits64 => read_class::<elf::FileHeader64<Endianness>, _>(file, &bytes),
     }
 }
 
-fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) -> Result<Core, String> {
+fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(
+    file: &ImageFile,
+    bytes: R,
+) -> Result<Core, String> {
     let header = H::parse(bytes).map_err(|error| error.to_string())?;
     let endian = header.endian().map_err(|error| error.to_string())?;
     few("program headers", header.phnum(endian, bytes))?;
@@ -74,7 +78,17 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
                 if note_bytes > MOST_NOTE_BYTES {
                     return Err(format!("its notes up to those at {at:#x} have more than {MOST_NOTE_BYTES:#x} bytes"));
                 }
-                let Ok(Some(mut notes)) = program.notes(endian, bytes) else { continue };
+                let mut notes = match program.notes(endian, bytes) {
+                    Ok(Some(notes)) => notes,
+                    Ok(None) => continue,
+                    // Where they are in the file they are cut, or nonsense; but what cannot be read is not passed over.
+                    Err(_) => match file.read(at, &mut vec![0; program.p_filesz(endian).into() as usize]) {
+                        Err(error) if error.kind() != io::ErrorKind::UnexpectedEof => {
+                            return Err(format!("its notes at {at:#x} cannot be read: {error}"));
+                        }
+                        _ => continue,
+                    },
+                };
                 // What is no note ends the list; the memory is there all the same.
                 while let Ok(Some(note)) = notes.next() {
                     if is_x86 && note.name() == QEMU_NOTE {
@@ -84,6 +98,13 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(bytes: R) 
             }
             _ => {}
         }
+    }
+    // As the core file of a process has it.
+    let is_nowhere = core.segments.iter().filter(|segment| segment.len > 0 && segment.pa == 0).count();
+    if is_nowhere > 1 && core.segments.iter().all(|segment| segment.pa == 0) {
+        return Err(format!(
+            "all of its program headers ({is_nowhere} with memory) have the physical address 0, as in the core file of a process"
+        ));
     }
     if core.segments.is_empty() && without_address > 0 {
         return Err(format!("none of its program headers ({without_address} with memory) has a physical address"));

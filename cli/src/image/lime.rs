@@ -5,6 +5,7 @@
 
 use super::file::ImageFile;
 use super::{MOST_HEADERS, Segment};
+use std::io;
 
 /// The first bytes of a header.
 pub const MAGIC: [u8; 4] = 0x4c69_4d45_u32.to_le_bytes();
@@ -21,7 +22,10 @@ pub fn read(file: &ImageFile) -> Result<Vec<Segment>, String> {
             return Err(format!("it has more than {MOST_HEADERS} headers; at most as many are read"));
         }
         let mut header = [0; HEADER_BYTES as usize];
-        file.read(at, &mut header).map_err(|_| format!("the header at {at:#x} is cut off"))?;
+        file.read(at, &mut header).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => format!("the header at {at:#x} is cut off"),
+            _ => format!("the header at {at:#x} cannot be read: {error}"),
+        })?;
         let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| header[at + n]));
         let version = u32::from_le_bytes(std::array::from_fn(|n| header[4 + n]));
         if header[..4] != MAGIC || version != VERSION {

@@ -44,6 +44,9 @@ impl CutOff {
 /// Most headers of segments or sections that are read: some 60 MiB of them.
 const MOST_HEADERS: usize = 1 << 20;
 
+/// Most pieces of memory that is told once more which are compared: a kernel has a few, and a hostile file any number.
+const MOST_AGAIN: usize = 256;
+
 /// Physical memory that lies in the file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
@@ -100,6 +103,10 @@ pub struct Image {
     segments: Vec<Segment>,
     /// Where it could not be read the first time, and why.
     failure: OnceCell<(u64, io::Error)>,
+    /// Memory that is told once more at another place of the file, ascending; at most [`MOST_AGAIN`].
+    again: Vec<Segment>,
+    /// Where such memory was seen to be told differently.
+    difference: OnceCell<u64>,
     /// The same memory without a word of the file: ascending, with a hole between each two.
     runs: Vec<AddressRange>,
 }
@@ -151,10 +158,10 @@ impl Image {
         } else {
             manifest.as_ref().filter(|manifest| is_short(manifest)).map(|_| CutOff::ByManifest)
         };
-        let segments = sorted(segments, file.len()).map_err(damaged)?;
+        let (segments, again) = sorted(segments, file.len()).map_err(damaged)?;
         let runs = runs(&segments);
-        let failure = OnceCell::new();
-        Ok(Self { name, manifest, no_manifest, cpus, place, cut_off, file, segments, failure, runs })
+        let (failure, difference) = (OnceCell::new(), OnceCell::new());
+        Ok(Self { name, manifest, no_manifest, cpus, place, cut_off, file, segments, failure, again, difference, runs })
     }
 
     /// The segments, ascending and disjoint.
@@ -207,7 +214,30 @@ impl Image {
             // Only the first failure is kept.
             self.file.read(offset, piece).map_err(|cause| self.failure.set((pa, cause))).ok()
         })?;
+        self.compare(pa, buffer)?;
         Some(buffer)
+    }
+
+    /// Compares what was read with what the file tells of the same memory elsewhere; `None` if that cannot be read.
+    fn compare(&self, pa: u64, bytes: &[u8]) -> Option<()> {
+        let last = pa + (bytes.len() as u64 - 1);
+        for other in self.again.iter().filter(|other| other.pa <= last && pa <= other.last()) {
+            let (from, to) = (pa.max(other.pa), last.min(other.last()));
+            let mut also = vec![0; (to - from + 1) as usize];
+            let read = self.file.read(other.offset + (from - other.pa), &mut also);
+            read.map_err(|cause| self.failure.set((from, cause))).ok()?;
+            let differs = bytes[(from - pa) as usize..].iter().zip(&also).position(|(one, other)| one != other);
+            if let Some(n) = differs {
+                // The first is enough to tell.
+                let _ = self.difference.set(from + n as u64);
+            }
+        }
+        Some(())
+    }
+
+    /// The first memory that was looked at of which the file tells different bytes at two places.
+    pub fn difference(&self) -> Option<u64> {
+        self.difference.get().copied()
     }
 
     /// That everything that was looked at could be read: whoever has results of an image has to ask before they count.
@@ -225,9 +255,9 @@ impl Image {
     }
 }
 
-/// Segments in order, without what another tells already, those that follow each other in memory and in the file joined, cut
+/// Segments in order, without what another tells already (that comes second), those that follow each other in memory and in the file joined, cut
 /// to the file.
-fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, String> {
+fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<(Vec<Segment>, Vec<Segment>), String> {
     segments.retain_mut(|segment| {
         // A core file that was cut off still has its first part.
         segment.len = segment.len.min(file_bytes.saturating_sub(segment.offset));
@@ -235,7 +265,7 @@ fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, S
     });
     // Of those that begin at one address the longest comes first; of those that are as long, that of the first header.
     segments.sort_by_key(|segment| (segment.pa, Reverse(segment.len)));
-    let mut joined: Vec<Segment> = Vec::with_capacity(segments.len());
+    let (mut joined, mut again): (Vec<Segment>, Vec<Segment>) = (Vec::with_capacity(segments.len()), Vec::new());
     for mut segment in segments {
         if segment.pa.checked_add(segment.len - 1).is_none() {
             return Err(format!("its memory from {:#x} on runs past 64 bits: {:#x} bytes", segment.pa, segment.len));
@@ -244,10 +274,16 @@ fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, S
             joined.push(segment);
             continue;
         };
-        if before.last() >= segment.last() {
-            continue;
-        }
         if before.last() >= segment.pa {
+            // The same place of the file says nothing new.
+            let is_elsewhere = segment.offset.wrapping_sub(before.offset) != segment.pa.wrapping_sub(before.pa);
+            if is_elsewhere && again.len() < MOST_AGAIN {
+                let len = segment.len.min(before.last() - segment.pa + 1);
+                again.push(Segment { len, ..segment });
+            }
+            if before.last() >= segment.last() {
+                continue;
+            }
             let told = before.last() - segment.pa + 1;
             segment = Segment { pa: segment.pa + told, len: segment.len - told, offset: segment.offset + told };
         }
@@ -260,7 +296,7 @@ fn sorted(mut segments: Vec<Segment>, file_bytes: u64) -> Result<Vec<Segment>, S
     if joined.is_empty() {
         return Err("there is no memory in it".to_owned());
     }
-    Ok(joined)
+    Ok((joined, again))
 }
 
 /// The memory of ascending segments: those that continue each other are one run.
@@ -301,6 +337,7 @@ mod tests {
 
     #[test]
     fn segments_are_sorted_joined_and_cut() {
+        let sorted = |segments, bytes| sorted(segments, bytes).map(|(joined, _)| joined);
         let found = sorted(vec![segment(0x3000, 0x1000, 0x2000), segment(0x1000, 0x2000, 0)], 0x3000);
         assert_eq!(found, Ok(vec![segment(0x1000, 0x3000, 0)]));
         let found = sorted(vec![segment(0x3000, 0x1000, 0x1000), segment(0x1000, 0x1000, 0)], 0x3000);
@@ -319,6 +356,21 @@ mod tests {
         assert_eq!(sorted(vec![segment(u64::MAX, 1, 0); 2], 1), Ok(vec![segment(u64::MAX, 1, 0)]));
         assert!(sorted(vec![segment(u64::MAX - 1, 3, 0)], 0x1000).unwrap_err().contains("past 64 bits"));
         assert!(sorted(vec![segment(0, 0x1000, 0x1000)], 0x1000).unwrap_err().contains("no memory"));
+    }
+
+    /// Of memory that is told twice the second was passed over, whatever it was.
+    #[test]
+    fn bug_memory_that_is_told_differently_was_not_noticed() {
+        let mut bytes = lime_range(0x1000, &[1; 0x20]);
+        bytes.extend(lime_range(0x1010, &[[1; 8], [2; 8], [3; 8], [4; 8]].concat()));
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), bytes).unwrap();
+        let image = Image::open(file.path(), None).unwrap();
+        let mut buffer = Vec::new();
+        for (pa, difference) in [(0x1000, None), (0x1010, None), (0x1020, None), (0x1018, Some(0x1018))] {
+            assert!(image.read(pa, 8, &mut buffer).is_some());
+            assert_eq!(image.difference(), difference, "{pa:#x}");
+        }
     }
 
     /// In however many pieces of the file memory is, whether the image has it is known at once.

@@ -11,7 +11,7 @@ pub use super::rules::Severity;
 
 use super::rules::{Rule, see};
 use super::scan::{Blocked, Event, ItemAt, Scan, TableAt};
-use super::source::Source;
+use super::source::{Source, told_differently};
 use crate::decode::{Item, Meaning, Shape};
 use crate::human;
 use crate::number::{AddressRange, Hex};
@@ -154,6 +154,10 @@ pub fn check(source: &Source, most: usize, most_items: u64) -> Report {
     check.dirty_read_only();
     check.overlapping();
     check.unreachable(scan.left());
+    if let Some(pa) = source.image.difference() {
+        let place = Place { about: About::Memory, level: None, at: Hex(pa), va: None };
+        check.find_at(Severity::Warning, "told-twice", place, told_differently(pa));
+    }
     check.report
 }
 

@@ -201,7 +201,7 @@ pub fn diff(
     let sources = [before, after];
     let count = match args.print.output() {
         Output::Text => text(sources, &mut changes, out),
-        Output::Json => json(shapes, &mut changes, out),
+        Output::Json => json(sources, &mut changes, out),
         Output::Csv => csv(shapes, &mut changes, out),
     };
     let missing = missing(sources, &changes);
@@ -252,6 +252,9 @@ fn text(sources: [&Source; 2], changes: &mut Changes<'_>, out: &mut impl Write) 
         let mark = styled(style, mark);
         writeln!(out, "{mark} {first:0va_digits$x}..={last:0va_digits$x}  {bytes:>10}  {kind:11}  {what}")?;
     }
+    if !are_readable(sources) {
+        return Ok(count);
+    }
     writeln!(out, "{}", human::count(count, "change"))?;
     for what in missing(sources, changes) {
         writeln!(out, "{what}")?;
@@ -277,7 +280,13 @@ fn row(shapes: [&Shape; 2], change: &Change) -> ChangeRow {
     }
 }
 
-fn json(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) -> io::Result<u64> {
+/// Whether all could be read: else an end would say that what was printed is all.
+fn are_readable(sources: [&Source; 2]) -> bool {
+    sources.iter().all(|source| source.image.readable().is_ok())
+}
+
+fn json(sources: [&Source; 2], changes: &mut Changes<'_>, out: &mut impl Write) -> io::Result<u64> {
+    let shapes = sources.map(|source| source.decoder.shape());
     let mut count = 0;
     write!(out, "[")?;
     for change in changes.by_ref() {
@@ -285,7 +294,9 @@ fn json(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) ->
         count += 1;
         serde_json::to_writer(&mut *out, &row(shapes, &change))?;
     }
-    writeln!(out, "\n]")?;
+    if are_readable(sources) {
+        writeln!(out, "\n]")?;
+    }
     Ok(count)
 }
 

@@ -229,7 +229,10 @@ fn text(source: &Source, mut runs: Runs<'_>, args: &DumpArgs, out: &mut impl Wri
         line.extend(tail.of(&run)?);
         out.write_all(&line)?;
     }
-    summary(&printed, &runs.seen, &source.image, args, out)?;
+    // The end would say that this is all.
+    if source.image.readable().is_ok() {
+        summary(&printed, &runs.seen, &source.image, args, out)?;
+    }
     Ok(runs.seen)
 }
 
@@ -284,6 +287,10 @@ fn json(source: &Source, mut runs: Runs<'_>, min: u64, out: &mut impl Write) -> 
         push_numbers(&run, around, &mut line);
         line.extend(tail.of(&run)?);
         out.write_all(&line)?;
+    }
+    if image.readable().is_err() {
+        // The end would say that this is all.
+        return Ok(runs.seen);
     }
     let seen = &runs.seen;
     let statistics = Statistics {

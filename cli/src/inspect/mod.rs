@@ -56,7 +56,7 @@ pub fn walk(args: &WalkArgs) -> Result<u8, Failure> {
         return Err(InspectError::NoUsers { format: shape.format }.into());
     }
     let walks: Vec<Walk> = args.va.iter().map(|va| walk::walk(&source, va.0, args.access)).collect();
-    source.image.readable()?;
+    source.conclude()?;
     let text = if args.print.output() == Document::Json {
         status::json(&walks)? + "\n"
     } else {
@@ -108,7 +108,7 @@ pub fn dump(args: &DumpArgs) -> Result<u8, Failure> {
     let mut out = out();
     let seen = status::written(dump::dump(&source, args, &mut out)?)?;
     status::written(out.flush())?;
-    source.image.readable()?;
+    source.conclude()?;
     let missing = seen.missing();
     let is_whole = missing.is_empty();
     if args.print.output() != Output::Text {
@@ -176,7 +176,7 @@ pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
         shown => status::written(shown)?,
     };
     for source in [&before, &after] {
-        source.image.readable()?;
+        source.conclude()?;
     }
     Ok(match verdict {
         Verdict::Same => status::OK,

@@ -101,6 +101,21 @@ impl Source {
         }
     }
 
+    /// That the results of the image count: all that was looked at could be read. Of memory that the file tells differently at two
+    /// places standard error says so.
+    ///
+    /// # Errors
+    /// [`InspectError::Unreadable`].
+    pub fn conclude(&self) -> Result<(), InspectError> {
+        self.image.readable()?;
+        if let Some(pa) = self.image.difference() {
+            let text = format!("{}: {}", self.image.name, told_differently(pa));
+            // Nobody is left to hear of it if standard error is closed.
+            let _ = writeln!(anstream::stderr(), "{} {text}", styled(style::ODD, "warning:"));
+        }
+        Ok(())
+    }
+
     fn check_root(&self) -> Result<(), InspectError> {
         let shape = self.decoder.shape();
         let (root, level) = (self.root, shape.top_level());
@@ -124,6 +139,11 @@ impl Source {
 
 /// Most roots that a message names.
 const SHOWN_ROOTS: usize = 8;
+
+/// Of memory at an address that the file tells twice.
+pub fn told_differently(pa: u64) -> String {
+    format!("the file tells the memory at {pa:#x} twice, and differently: the segment that begins first counts")
+}
 
 /// The root that all CPUs in the notes use, as the format's top pointer can hold it, and one of these CPUs.
 fn one_root(image: &Image, row: &FormatRow) -> Result<(u64, Cpu), InspectError> {
