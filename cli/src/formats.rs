@@ -145,7 +145,7 @@ formats! {
     armv8_4k: "ARMv8 stage 1, 4 KiB granule (CPUs, SMMU)", cpu Aarch64, va [48], Features::empty(), |_| Config {};
     armv8_16k: "ARMv8 stage 1, 16 KiB granule", cpu Aarch64, va [48], Features::empty(), |_| Config {};
     armv8_64k: "ARMv8 stage 1, 64 KiB granule", cpu Aarch64, va [48], Features::empty(), |_| Config {};
-    x86_pae: "x86 PAE, 32 bits", root [Cr3], va [32], Features::empty(), |_| Config {};
+    x86_pae: "x86 PAE, 32 bits", cpu I386, root [Cr3], va [32], Features::empty(), |_| Config {};
     ppc64_radix: "PowerPC radix trees, 4 KiB pages", cpu Powerpc64, va [52], Features::empty(), |_| Config { quadrant: 0 };
     ppc64_radix_64k: "PowerPC radix trees, 64 KiB pages", cpu Powerpc64, va [52], Features::empty(), |_| Config { quadrant: 0 };
     rockchip_v2: "Rockchip IOMMU v2", va [32], Features::empty(), |_| Config {};

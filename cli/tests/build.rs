@@ -184,7 +184,9 @@ fn objects_are_for_the_cpu_of_the_format() {
         std::fs::read(bench.path("tables.o")).unwrap()
     };
     let machine = |bytes: &[u8]| u16::from_le_bytes([bytes[18], bytes[19]]);
-    for (format, number) in [("x86_64", 62), ("ept", 62), ("armv8_4k", 183), ("armv7s", 40), ("riscv_64", 243)] {
+    for (format, number) in
+        [("x86_64", 62), ("x86_pae", 3), ("ept", 62), ("armv8_4k", 183), ("armv7s", 40), ("riscv_64", 243)]
+    {
         let object = build(format, &[]);
         assert_eq!(machine(&object), number, "{format}");
         assert!(object.windows(15).any(|name| name == b".note.GNU-stack"), "{format}");
@@ -233,7 +235,7 @@ fn bug_a_mapping_that_ends_outside_had_an_empty_hint() {
     let most =
         "hint: no table of rockchip_v2 has all of this VA: 32 bits of it are the most (`genpt formats rockchip_v2`)";
     assert_eq!(hint("rockchip_v2", &[]), most);
-    assert_eq!(hint("vtdss", &["--va-bits", "33"]), "hint: with `--va-bits 39` the table has it");
+    assert_eq!(hint("vtdss", &["--va-bits", "33"]), "hint: with `--va-bits 48` the table has it");
 }
 
 /// By a link an image came beside the manifest of other tables, and an image over the manifest of another.

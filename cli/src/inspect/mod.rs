@@ -189,3 +189,60 @@ pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args::{Cli, Command};
+    use clap::Parser;
+    use std::path::Path;
+
+    /// What a command of `genpt` is told of an image with a top at 0.
+    fn command(words: &[&str], image: &Path) -> Command {
+        let image = image.display().to_string();
+        let tables = ["-f", "x86_64", "-r", "0"];
+        Cli::try_parse_from([&["genpt"], words, &[&image], &tables].concat()).unwrap().command
+    }
+
+    /// A top that points to a table, which the file loses when it is open.
+    fn with_half_a_file(test: impl FnOnce(&Path, &dyn Fn())) {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = vec![0; 0x2000];
+        bytes[..2].copy_from_slice(&[0x27, 0x10]);
+        std::fs::write(file.path(), bytes).unwrap();
+        test(file.path(), &|| file.as_file().set_len(0x1000).unwrap());
+    }
+
+    /// What a table that cannot be read maps was told as nothing, and the end of the output said that this is all.
+    #[test]
+    fn bug_an_image_that_cannot_be_read_had_nothing_in_it() {
+        for (output, begin) in [("text", ""), ("json", "{\"format\": \"x86_64\", \"runs\": ["), ("csv", "va,")] {
+            with_half_a_file(|path, cut| {
+                let Command::Dump(args) = command(&["dump", "--output", output], path) else { panic!() };
+                let source = Source::open(&args.image, &args.source).unwrap();
+                cut();
+                let mut out = Vec::new();
+                dump::dump(&source, &args, &mut out).unwrap().unwrap();
+                let text = String::from_utf8(out).unwrap();
+                assert!(text.starts_with(begin) && !text.contains("0 runs") && !text.contains("statistics"), "{text}");
+                assert!(matches!(source.conclude(), Err(InspectError::Unreadable { pa: 0x1000, .. })));
+            });
+        }
+        with_half_a_file(|path, cut| {
+            let Command::Check(args) = command(&["check"], path) else { panic!() };
+            let source = Source::open(&args.image, &args.source).unwrap();
+            cut();
+            let report = check::check(&source, args.most, args.limit.limit.0);
+            assert_eq!((report.tables, source.image.readable().is_err()), (1, true));
+        });
+        with_half_a_file(|path, cut| {
+            let other = path.display().to_string();
+            let Command::Diff(args) = command(&["diff", &other], path) else { panic!() };
+            let [before, after] = [&args.before, &args.after].map(|image| Source::open(image, &args.source).unwrap());
+            cut();
+            let mut out = Vec::new();
+            diff::diff(&before, &after, &args, &mut out).unwrap().unwrap();
+            assert_eq!((out.as_slice(), before.conclude().is_err()), (b"".as_slice(), true));
+        });
+    }
+}
