@@ -1,8 +1,12 @@
-//! The AND and the OR of many items, with one instruction for each.
+//! The AND and the OR of many items, with one instruction for each, or for 16 bytes of them.
 //!
 //! What a run of items has in common tells whether all are empty, or all leaves, with one test for many. Each item is one
 //! atomic load, and the compiler makes a load and an operation of it, since it never joins atomic loads with anything. So this
-//! is the one place with instructions of its own, for x86_64; other targets get what the compiler makes.
+//! is the one place with instructions of its own, for x86_64; other targets get what the compiler makes. Where there are many,
+//! [`blocks`] takes 16 bytes at once.
+
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+mod blocks;
 
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 macro_rules! reduce {
@@ -10,28 +14,22 @@ macro_rules! reduce {
         #[doc = concat!("`", stringify!($operator), "` over all items of a run. As if each were loaded by itself, relaxed.")]
         #[inline(always)]
         pub(super) fn $name(run: &[$atomic]) -> $int {
-            let (many, rest) = run.as_chunks::<32>();
-            let (some, rest) = rest.as_chunks::<8>();
-            let mut sum = $neutral;
-            if !many.is_empty() {
-                // Several that do not wait for each other.
-                let mut sums: [$int; 4] = [$neutral; 4];
-                seq_macro::seq!(N in 0..8 {
-                    for items in many {
-                        reduce!(@four items, sums, $mnemonic, $size, $bytes, $register, #(N)*);
-                    }
-                });
-                let [a, b, c, d] = sums;
-                sum = (a $operator b) $operator (c $operator d);
+            let (mut sum, mut rest) = ($neutral, run);
+            if run.len() >= 2 * blocks::BYTES / $bytes {
+                let (before, blocks, behind) = blocks::of(run);
+                sum = before.iter().fold(blocks::$name(blocks), |sum, item| sum $operator item.load(Ordering::Relaxed));
+                rest = behind;
             }
+            let (some, rest) = rest.as_chunks::<8>();
             let eight = |items: &[$atomic; 8]| reduce!(@eight items, $int, $mnemonic, $size, $bytes, $register);
-            let sum = some.iter().fold(sum, |sum, items| sum $operator eight(items));
-            rest.iter().fold(sum, |sum, item| sum $operator item.load(core::sync::atomic::Ordering::Relaxed))
+            sum = some.iter().fold(sum, |sum, items| sum $operator eight(items));
+            rest.iter().fold(sum, |sum, item| sum $operator item.load(Ordering::Relaxed))
         }
     };
     // Eight items.
     (@eight $items:ident, $int:ty, $mnemonic:literal, $size:literal, $bytes:literal, $register:literal) => {{
-        // SAFETY: as of the fours below.
+        // SAFETY: reads the items of the array by aligned loads of the width of an item, which x86 does at once (Intel SDM volume
+        // 3A, 9.1.1; AMD APM volume 2, 7.3.2): the same as a relaxed load of each. It writes registers and flags only.
         unsafe {
             let a: $int;
             core::arch::asm!(
@@ -53,28 +51,6 @@ macro_rules! reduce {
             a
         }
     }};
-    // Fours of items.
-    (@four $items:ident, $sums:ident, $mnemonic:literal, $size:literal, $bytes:literal, $register:literal, $($four:literal)*) => {
-        // SAFETY: reads the items of the array by aligned loads of the width of an item, which x86 does at once (Intel SDM volume
-        // 3A, 9.1.1; AMD APM volume 2, 7.3.2): the same as a relaxed load of each. It writes registers and flags only.
-        unsafe {
-            core::arch::asm!(
-                $(
-                    concat!($mnemonic, " {a", $register, "}, ", $size, " ptr [{items} + ", $four, "*4*{bytes}]"),
-                    concat!($mnemonic, " {b", $register, "}, ", $size, " ptr [{items} + ", $four, "*4*{bytes} + {bytes}]"),
-                    concat!($mnemonic, " {c", $register, "}, ", $size, " ptr [{items} + ", $four, "*4*{bytes} + 2*{bytes}]"),
-                    concat!($mnemonic, " {d", $register, "}, ", $size, " ptr [{items} + ", $four, "*4*{bytes} + 3*{bytes}]"),
-                )*
-                items = in(reg) $items,
-                bytes = const $bytes,
-                a = inout(reg) $sums[0],
-                b = inout(reg) $sums[1],
-                c = inout(reg) $sums[2],
-                d = inout(reg) $sums[3],
-                options(nostack, readonly),
-            );
-        }
-    };
 }
 
 #[cfg(not(all(target_arch = "x86_64", target_pointer_width = "64", not(miri))))]
@@ -83,7 +59,7 @@ macro_rules! reduce {
         #[doc = concat!("`", stringify!($operator), "` over all items of a run, each loaded by itself, relaxed.")]
         #[inline(always)]
         pub(super) fn $name(run: &[$atomic]) -> $int {
-            let load = |item: &$atomic| item.load(core::sync::atomic::Ordering::Relaxed);
+            let load = |item: &$atomic| item.load(Ordering::Relaxed);
             // Several that do not wait for each other.
             let (fours, rest) = run.as_chunks::<4>();
             let mut sums: [$int; 4] = [$neutral; 4];
@@ -97,9 +73,9 @@ macro_rules! reduce {
     };
 }
 
-use core::sync::atomic::AtomicU32;
 #[cfg(target_has_atomic = "64")]
 use core::sync::atomic::AtomicU64;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 reduce!(and_u32, u32, AtomicU32, "and", &, !0, "dword", 4, ":e");
 reduce!(or_u32, u32, AtomicU32, "or", |, 0, "dword", 4, ":e");
