@@ -5,7 +5,7 @@
 
 use crate::formats::Shape;
 use crate::operations::{Action, IOVA, Layout, Operation, Order, PADDR, PIECE, Ranges, Runs, Scaled};
-use crate::rows::{Per, Row};
+use crate::rows::{Per, Row, TableOrder};
 use crate::target::{Limits, PROT, Table, Tables, Target, table};
 use crate::{BenchDomain, Purpose};
 use generic_pt::format::item_size_lg2;
@@ -79,7 +79,14 @@ pub fn case<F: Walkers + 'static>(
                 Box::new(TranslateRange { table, page, len, runs }) as Box<dyn Case>
             })
         }
-        _ => common_case(table, limits, row, purpose),
+        _ => {
+            let case = common_case(table, limits, row, purpose);
+            if row.tables == TableOrder::Scattered {
+                // Whatever tables it needs were made and freed.
+                domain.memory.scatter();
+            }
+            case
+        }
     }
 }
 

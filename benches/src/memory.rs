@@ -77,6 +77,21 @@ impl BenchMemory {
         });
     }
 
+    /// Hands out the free pages of each size in an order in which no two neighbours follow each other.
+    pub fn scatter(&self) {
+        self.with(|state| {
+            for list in state.zero.iter_mut().chain(&mut state.used) {
+                list.sort_unstable();
+                let bits = list.len().next_power_of_two().trailing_zeros();
+                // Ranks with their bits reversed; those that the list is too short for are left out.
+                let ranks =
+                    (0..1usize << bits).map(|rank| rank.reverse_bits().checked_shr(usize::BITS - bits).unwrap_or(0));
+                *list = ranks.filter_map(|rank| list.get(rank).copied()).collect();
+                list.reserve(1 << 10);
+            }
+        });
+    }
+
     /// Takes every page back, and makes it zero.
     ///
     /// # Safety

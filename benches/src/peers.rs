@@ -6,7 +6,7 @@
 use crate::cases::{Case, common_case};
 use crate::formats::{Column, MakeCase};
 use crate::operations::Operation;
-use crate::rows::Row;
+use crate::rows::{Row, TableOrder};
 use crate::target::{Limits, Tables, Target};
 use crate::{BenchDomain, Purpose};
 use generic_pt::memory::{Contents, PageRequest, TableMemory};
@@ -46,7 +46,9 @@ fn case<T: Target + 'static>(
 ) -> Option<Box<dyn Case>> {
     // What they have: pages of 4 KiB, 2 MiB and 1 GiB, and ranges of 4 KiB pages.
     let is_possible = match row.operation {
-        Operation::Ranges { layout, .. } => layout.is_plain() && row.only.is_none(),
+        Operation::Ranges { layout, .. } => {
+            layout.is_plain() && row.only.is_none() && row.tables == TableOrder::Ascending
+        }
         Operation::Translate { .. } => true,
         _ => false,
     };
