@@ -197,6 +197,12 @@ pub trait PtFormat: Description {
 
     /// What `raw` is, at `level`.
     fn kind(common: &Common<Self>, level: u32, raw: Self::Item) -> Kind;
+    /// Whether [`kind`](Self::kind) says leaf: by default it is asked. For what only has to know that, a format can say it in
+    /// fewer instructions.
+    #[inline(always)]
+    fn is_leaf(common: &Common<Self>, level: u32, raw: Self::Item) -> bool {
+        Self::kind(common, level, raw) == Kind::Leaf
+    }
     /// The item of `level` that points to a table of the level below at `table_pa`.
     fn table_item(common: &Common<Self>, level: u32, table_pa: u64) -> Self::Item;
     /// The inverse of [`table_item`](Self::table_item), whatever software or hardware bits were set since.
@@ -229,6 +235,12 @@ pub trait PtFormat: Description {
     #[inline(always)]
     fn possible_sizes(_common: &Common<Self>, level: u32) -> u64 {
         plain_size::<Self>(level)
+    }
+    /// Of the page sizes `sizes`, which some level has, those of `level`. By default those that are also
+    /// [possible](Self::possible_sizes) there; a format whose levels share no size says it without its configuration.
+    #[inline(always)]
+    fn sizes_at(common: &Common<Self>, level: u32, sizes: u64) -> u64 {
+        sizes & Self::possible_sizes(common, level)
     }
     /// Of the page sizes `sizes`, those whose entries can hold the output address `oa`. By default all.
     #[inline(always)]

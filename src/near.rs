@@ -35,6 +35,12 @@ const NOWHERE: u64 = 1;
 
 impl Place {
     const NONE: Self = Self { va: NOWHERE, page: NonNull::dangling() };
+
+    /// Whether it has a table, of `LEVEL`, that covers `va`.
+    #[inline(always)]
+    fn covers<F: Groups, const LEVEL: u32>(&self, va: u64) -> bool {
+        lg2::align_down(va, item_size_lg2::<F>(LEVEL + 1)) == self.va
+    }
 }
 
 // SAFETY: the pages are only reached through `table`, by who holds the range, with atomic accesses.
@@ -52,8 +58,7 @@ impl<F: Groups> Near<F> {
         let place = &self.places[LEVEL as usize % LEVELS];
         // SAFETY: `remember` put it in, a live regular table of `LEVEL`; it was not unlinked since, because who does that
         // calls `forget` first.
-        (lg2::align_down(va, item_size_lg2::<F>(LEVEL + 1)) == place.va)
-            .then(|| unsafe { Table::at(place.page, LEVEL, items_lg2::<F>(LEVEL)) })
+        place.covers::<F, LEVEL>(va).then(|| unsafe { Table::at(place.page, LEVEL, items_lg2::<F>(LEVEL)) })
     }
 
     /// Remembers `table`, of `LEVEL`, which covers `va`, unless it is of another size than tables below the top, or the tree decodes
@@ -79,11 +84,14 @@ impl<F: Groups> Near<F> {
         if LEVEL > F::MAX_TOP_LEVEL {
             return None;
         }
-        let table = self.table::<LEVEL>(range.va)?;
-        let size_lg2 = item_size_lg2::<F>(LEVEL + 1);
-        let is_inside = range.last - lg2::align_down(range.va, size_lg2) < lg2::low_mask(size_lg2);
+        // The bits of the VA that change until behind the range. (The length, since that can be behind 2^64.)
+        let end = range.last.wrapping_add(1);
+        let changing = (range.va ^ end) | end.wrapping_sub(range.va);
+        let is_inside = changing <= lg2::low_mask(item_size_lg2::<F>(LEVEL + 1));
+        let place = &self.places[LEVEL as usize % LEVELS];
         // SAFETY: as in `table`; whoever holds the range has it for the operation, which has the tree for as long.
-        is_inside.then(|| unsafe { Table::at(table.page(), LEVEL, items_lg2::<F>(LEVEL)) })
+        (is_inside && place.covers::<F, LEVEL>(range.va))
+            .then(|| unsafe { Table::at(place.page, LEVEL, items_lg2::<F>(LEVEL)) })
     }
 
     /// Remembers `table`, which covers `va`, where that is possible.

@@ -305,11 +305,11 @@ macro_rules! __pt_walkers {
                 $crate::__pt_walkers! { @call $name map_sg table (table, cx) }
             }
             #[inline(always)]
-            fn unmap<H: $crate::Host>(
+            fn unmap<H: $crate::Host, C: $crate::iommu::level::Coherence>(
                 table: &$crate::iommu::level::Table<'_, Self>,
                 cx: &mut $crate::iommu::level::UnmapCx<'_, Self, H>,
             ) -> $crate::iommu::level::Outcome {
-                $crate::__pt_walkers! { @call $name unmap_range table (table, cx) }
+                $crate::__pt_walkers! { @call $name unmap_range table ::<H, C>(table, cx) }
             }
             $crate::__pt_walkers! { @seek $name translate iova_to_phys }
             $crate::__pt_walkers! { @seek $name cursor cursor }
@@ -356,15 +356,15 @@ macro_rules! __pt_walkers {
         }
     };
     // A call of the walker of the table's level. Levels that the format does not have are never compiled.
-    (@call $name:ident $operation:ident $table:ident $arguments:tt) => {
+    (@call $name:ident $operation:ident $table:ident $($call:tt)*) => {
         $crate::__private::seq!(LEVEL in 1..=5 {
             $crate::__private::paste! {
                 match $crate::iommu::level::level_of($table) {
                     #(
                         LEVEL if LEVEL <= <Format as $crate::format::Description>::MAX_TOP_LEVEL =>
-                            [<$name _ $operation _l LEVEL>] $arguments,
+                            [<$name _ $operation _l LEVEL>] $($call)*,
                     )*
-                    _ => [<$name _ $operation _l0>] $arguments,
+                    _ => [<$name _ $operation _l0>] $($call)*,
                 }
             }
         })
@@ -390,12 +390,14 @@ macro_rules! __pt_walkers {
                 }
             }
             $crate::__pt_frame! {
-                fn [<$name _unmap_range_l $level>]<H: $crate::Host>(
+                fn [<$name _unmap_range_l $level>]<H: $crate::Host, C: $crate::iommu::level::Coherence>(
                     table: &$crate::iommu::level::Table<'_, Format>,
                     cx: &mut $crate::iommu::level::UnmapCx<'_, Format, H>,
                 ) -> $crate::iommu::level::Outcome {
                     $crate::__pt_mark! { $name }
-                    $crate::iommu::level::unmap_level::<Format, H, $level>(table, cx, [<$name _unmap_range_l $below>])
+                    $crate::iommu::level::unmap_level::<Format, H, C, $level>(
+                        table, cx, [<$name _unmap_range_l $below>]::<H, C>, $crate::iommu::level::unmap_leaves::<Format, H, $below>,
+                    )
                 }
             }
             $crate::__pt_walkers! { @step [<$name _iova_to_phys_l $level>] [<$name _iova_to_phys_l $below>] $level }

@@ -31,6 +31,17 @@ pub struct Table<'t, F: Description> {
     level: u32,
 }
 
+/// A reachable table of `LEVEL`: the view that functions hand on in registers.
+pub(crate) struct TableOf<'t, F: Description, const LEVEL: u32>(&'t [<F::Item as Item>::Atomic]);
+
+impl<'t, F: Groups, const LEVEL: u32> TableOf<'t, F, LEVEL> {
+    /// The view with all that can be done with a table.
+    #[inline(always)]
+    pub(crate) fn table(self) -> Table<'t, F> {
+        Table { items: self.0, level: LEVEL }.at_level::<LEVEL>()
+    }
+}
+
 /// A run of items of a table.
 pub(crate) struct Run<'t, F: Description>(&'t [<F::Item as Item>::Atomic]);
 
@@ -39,6 +50,12 @@ impl<F: Description> Run<'_, F> {
     #[inline(always)]
     pub(crate) fn first(self, count: usize) -> Self {
         Self(self.0.get(..count).unwrap_or(&[]))
+    }
+
+    /// The first `count` of them, if it has so many.
+    #[inline(always)]
+    pub(crate) fn first_checked(self, count: usize) -> Option<Self> {
+        self.0.get(..count).map(Self)
     }
 
     /// Number of items.
@@ -77,18 +94,40 @@ impl<F: Description> Run<'_, F> {
         clean + rest.iter().position(is_found).unwrap_or(rest.len())
     }
 
+    /// Writes the same to many items.
+    #[inline(always)]
+    fn fill(self, item: F::Item) {
+        let (many, rest) = self.0.as_chunks::<64>();
+        let store = |slot| F::Item::store(slot, item, Ordering::Release);
+        many.iter().for_each(|slots| slots.iter().for_each(store));
+        rest.iter().for_each(store);
+    }
+
     /// Runs `take` on the items up to the first that differs from `like` in one of `bits`. How many.
     #[inline(always)]
     fn take_alike(self, like: F::Item, bits: F::Item, take: impl Fn(&<F::Item as Item>::Atomic)) -> usize {
-        let Self(mut run) = self;
         let (like, bits) = (to_memory::<F>(like), to_memory::<F>(bits));
-        while Self::take_if_alike::<8>(&mut run, like, bits, &take) {}
-        if !run.is_empty() {
-            Self::take_if_alike::<4>(&mut run, like, bits, &take);
-            Self::take_if_alike::<2>(&mut run, like, bits, &take);
-            Self::take_if_alike::<1>(&mut run, like, bits, &take);
-        }
-        self.0.len() - run.len()
+        let mut run = self.0;
+        // Mostly all are, so the pieces are those of the length.
+        let are_all_alike = 'pieces: {
+            while run.len() >= 8 {
+                if !Self::take_if_alike::<8>(&mut run, like, bits, &take) {
+                    break 'pieces false;
+                }
+            }
+            (run.len() < 4 || Self::take_if_alike::<4>(&mut run, like, bits, &take))
+                && (run.len() < 2 || Self::take_if_alike::<2>(&mut run, like, bits, &take))
+                && (run.is_empty() || Self::take_if_alike::<1>(&mut run, like, bits, &take))
+        };
+        let items = self.0.len();
+        if are_all_alike { items } else { items - run.len() + Self(run).take_last_alike(like, bits, &take) }
+    }
+
+    /// The same for a piece that is not all alike. (A call would make its caller one with a frame.)
+    #[inline(always)]
+    fn take_last_alike(self, like: F::Item, bits: F::Item, take: &impl Fn(&<F::Item as Item>::Atomic)) -> usize {
+        let is_alike = |slot: &&_| (F::Item::load(slot, Ordering::Relaxed) ^ like) & bits == F::Item::ZERO;
+        self.0.iter().take_while(is_alike).map(take).count()
     }
 
     /// Takes the first `N` items out of a run, if it has so many and all are alike.
@@ -193,6 +232,16 @@ impl<'t, F: Groups> Table<'t, F> {
         Self { items: self.items, level: LEVEL }
     }
 
+    /// The same view by a type that names the level, which it has to be already.
+    ///
+    /// # Panics
+    /// As [`at_level`](Self::at_level).
+    #[inline(always)]
+    pub(crate) fn of_level<const LEVEL: u32>(&self) -> TableOf<'t, F, LEVEL> {
+        assert!(self.level == LEVEL, "the walker of another level");
+        TableOf(self.items)
+    }
+
     /// The same view once more: what is handed to a function that is not inlined has to lie in memory.
     #[inline(always)]
     pub(crate) fn copy(&self) -> Self {
@@ -235,6 +284,14 @@ impl<'t, F: Groups> Table<'t, F> {
             Some(item) => Entry::new(common, self.level, from_memory::<F>(F::Item::load(item, Ordering::Acquire))),
             None => Entry { raw: F::Item::ZERO, kind: Kind::Empty },
         }
+    }
+
+    /// The item at `index`, if it is a leaf.
+    #[inline(always)]
+    pub(crate) fn load_leaf(&self, common: &Common<F>, index: usize) -> Option<F::Item> {
+        let raw = self.load_raw(index);
+        let is_inside = index < self.items();
+        (is_inside && F::is_leaf(common, self.level, raw)).then_some(raw)
     }
 
     /// The item at `index`.
@@ -313,6 +370,16 @@ impl<'t, F: Groups> Table<'t, F> {
         let is_empty = self.store_all_if_empty(common, some, next);
         if is_empty {
             run.0 = rest;
+        }
+        is_empty
+    }
+
+    /// Writes the same to many items, if all are what empty items are.
+    #[inline(always)]
+    pub(crate) fn fill_if_empty(&self, common: &Common<F>, run: Run<'_, F>, item: F::Item) -> bool {
+        let is_empty = self.are_empty(common, run.0);
+        if is_empty {
+            run.fill(to_memory::<F>(item));
         }
         is_empty
     }
@@ -421,6 +488,22 @@ impl<'t, F: Groups> Table<'t, F> {
     #[inline(always)]
     pub(crate) fn clear_run(&self, common: &Common<F>, first: usize, count: usize) {
         self.store_run(first, count, |_| F::empty_item(common, self.level));
+    }
+
+    /// Writes *empty* to the items of a leaf of several, a power of two.
+    #[inline(always)]
+    pub(crate) fn clear_leaf(&self, common: &Common<F>, run: Run<'_, F>) {
+        let empty = to_memory::<F>(F::empty_item(common, self.level));
+        let clear = |slots: &[<F::Item as Item>::Atomic]| {
+            slots.iter().for_each(|slot| F::Item::store(slot, empty, Ordering::Release));
+        };
+        let (eights, rest) = run.0.as_chunks::<8>();
+        eights.iter().for_each(|piece| clear(piece));
+        if let Some((piece, _)) = rest.split_first_chunk::<4>() {
+            clear(piece);
+        } else if let Some((piece, _)) = rest.split_first_chunk::<2>() {
+            clear(piece);
+        }
     }
 
     /// Replaces one item if it is still `old`.

@@ -146,6 +146,10 @@ crate::define_pt_format!(
                 }
             }
             #[inline(always)]
+            fn is_leaf(_: &Common<Self>, level: u32, raw: u64) -> bool {
+                PR.is_set(raw) && level < MAX_TOP_LEVEL && (NL.get(raw) == 0 || has_size_of(level, raw))
+            }
+            #[inline(always)]
             fn nonempty_bits(_: &Common<Self>, _: u32) -> u64 {
                 PR.mask()
             }
@@ -166,8 +170,9 @@ crate::define_pt_format!(
             #[inline(always)]
             fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
                 let size = if leaf.size_lg2 > item_size_lg2::<Self>(leaf.level) {
-                    // Ones up to a zero at the highest address bit inside of the page.
-                    NL.put(SIZE_ENCODED) | OA.put(lg2::low_mask(leaf.size_lg2 - 1))
+                    // NL is 7, and behind it are ones up to a zero at the highest address bit inside of the page: so many ones that
+                    // they are a difference.
+                    OA.put(lg2::pow2(leaf.size_lg2 - 1)) - NL.put(1)
                 } else {
                     0
                 };
@@ -189,14 +194,18 @@ crate::define_pt_format!(
             }
             #[inline(always)]
             fn possible_sizes(common: &Common<Self>, level: u32) -> u64 {
+                // The zero of the size code would lie on the encryption bit.
+                let ambiguous = (common.config.encryption_mask << 1) & !lg2::pow2(item_size_lg2::<Self>(level));
+                Self::sizes_at(common, level, !ambiguous)
+            }
+            #[inline(always)]
+            fn sizes_at(_: &Common<Self>, level: u32, sizes: u64) -> u64 {
                 if level >= MAX_TOP_LEVEL {
                     return 0;
                 }
                 let (item, table) = (item_size_lg2::<Self>(level), item_size_lg2::<Self>(level + 1));
                 let all = lg2::low_mask(if table < MAX_OA_LG2 { table } else { MAX_OA_LG2 }) & !lg2::low_mask(item);
-                // The zero of the size code would lie on the encryption bit.
-                let ambiguous = (common.config.encryption_mask << 1) & !lg2::pow2(item);
-                all & !ERRATUM_SIZES & !ambiguous
+                sizes & all & !ERRATUM_SIZES
             }
             fn access(_: &Common<Self>, _: u32, raw: u64) -> Access {
                 let access = Access::READ.when(IR.is_set(raw)) | Access::WRITE.when(IW.is_set(raw));
@@ -244,10 +253,11 @@ crate::define_pt_format!(
                 if NL.get(raw) != SIZE_ENCODED {
                     return 0;
                 }
+                // Its zero is at an address bit that the items of a table have, but not at the highest: or the item is foreign.
                 // Decoded with the encryption bit still in place: it may lie inside of the code.
-                let size_lg2 = GRANULE_LG2 + lg2::lowest_clear(OA.get(raw) >> GRANULE_LG2) + 1;
-                // Not below the item's size, nor as large as the table, or the item is foreign.
-                size_lg2.saturating_sub(item_size_lg2::<Self>(level))
+                let (ones_lg2, highest_lg2) = (item_size_lg2::<Self>(level), item_size_lg2::<Self>(level + 1) - 1);
+                let zeros = !OA.get(raw) & !lg2::low_mask(ones_lg2) | lg2::pow2(highest_lg2);
+                zeros.trailing_zeros() + 1 - ones_lg2
             }
         }
 

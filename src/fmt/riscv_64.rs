@@ -167,6 +167,10 @@ crate::define_pt_format!(
                 }
             }
             #[inline(always)]
+            fn is_leaf(_: &Common<Self>, _: u32, raw: u64) -> bool {
+                V.is_set(raw) && raw & (R.mask() | W.mask() | X.mask()) != 0
+            }
+            #[inline(always)]
             fn table_item(_: &Common<Self>, _: u32, table_pa: u64) -> u64 {
                 V.mask() | PPN.put(table_pa)
             }

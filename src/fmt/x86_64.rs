@@ -124,6 +124,11 @@ crate::define_pt_format!(
                 }
             }
             #[inline(always)]
+            fn is_leaf(_: &Common<Self>, level: u32, raw: u64) -> bool {
+                let bits = if level > 0 { P.mask() | PS.mask() } else { P.mask() };
+                level <= 2 && raw & bits == bits
+            }
+            #[inline(always)]
             fn nonempty_bits(_: &Common<Self>, _: u32) -> u64 {
                 P.mask()
             }

@@ -177,18 +177,20 @@ impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
     /// The page size to use at the position, for leaves at `level`, that ends by `last`.
     #[inline(always)]
     fn size_at(&self, level: u32, last: u64) -> Option<u32> {
-        // No leaf of a level is smaller than an item.
+        let here = self.sizes_here(level);
         let item_lg2 = item_size_lg2::<F>(level);
-        let inside = lg2::low_mask(item_lg2);
-        if (self.va | self.oa) & inside != 0 || last.wrapping_sub(self.va) < inside {
-            return None;
-        }
-        let here = self.sizes & F::possible_sizes(self.common, level);
-        let here = F::sizes_for_oa(self.common, here, self.oa);
         if F::HAS_CONTIGUOUS && here != lg2::pow2(item_lg2) {
             return best_page_size(here, self.va, last, self.oa);
         }
-        (here != 0).then_some(item_lg2)
+        let inside = lg2::low_mask(item_lg2);
+        let fits = (self.va | self.oa) & inside == 0 && last.wrapping_sub(self.va) >= inside;
+        (fits && here != 0).then_some(item_lg2)
+    }
+
+    /// The page sizes that leaves at `level` may have at the position, whatever its alignment.
+    #[inline(always)]
+    fn sizes_here(&self, level: u32) -> u64 {
+        F::sizes_for_oa(self.common, F::sizes_at(self.common, level, self.sizes), self.oa)
     }
 
     /// The leaf at the position, of pages of `size_lg2`.
@@ -246,36 +248,54 @@ fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     size_lg2: u32,
 ) -> Result<(), Stop> {
     let contig_lg2 = size_lg2 - item_size_lg2::<F>(LEVEL);
+    let leaf = cx.leaf(LEVEL, size_lg2);
+    // Sizes of the levels above begin to fit where this table ends.
+    let sizes = cx.sizes_here(LEVEL);
+    let has_many_sizes = F::HAS_CONTIGUOUS && sizes != lg2::pow2(size_lg2);
+    if has_many_sizes && contig_lg2 != 0 {
+        // Only one if there is no room for two, or the next begins at a border of a size that is twice as large.
+        let next = lg2::shl(2, size_lg2);
+        if cx.last.wrapping_sub(cx.va) < next.wrapping_sub(1) || (cx.va << 1) & sizes & next != 0 {
+            let item = first_item(cx, leaf)?;
+            if !leaf.store_if_empty(item, table, index, contig_lg2) {
+                write_contiguous::<F, H, LEVEL>(&table.copy(), cx, index, 1, leaf)?;
+            }
+            written(table, cx, index, 1, size_lg2);
+            return Ok(());
+        }
+    }
     let run = table.run_from(index);
     let in_table_leaves = run.items() >> contig_lg2;
-    // Sizes of the levels above begin to fit where this table ends.
-    let sizes = F::sizes_for_oa(cx.common, cx.sizes & F::possible_sizes(cx.common, LEVEL), cx.oa);
-    let next = lg2::shl(2, size_lg2);
-    let leaves = if F::HAS_CONTIGUOUS && sizes != lg2::pow2(size_lg2) {
-        // Only one if there is no room for two, or the next begins at a border of a size that is twice as large.
-        let is_one = cx.last.wrapping_sub(cx.va) < next.wrapping_sub(1) || (cx.va << 1) & sizes & next != 0;
-        if is_one { 1 } else { count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2) }
+    let leaves = if has_many_sizes {
+        count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2)
     } else {
         // At least one fits.
         (cx.last.wrapping_sub(cx.va).wrapping_sub(lg2::low_mask(size_lg2)) >> (size_lg2 & 63)).saturating_add(1)
     };
     let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves.min(in_table_leaves as u64)) as usize;
-    let leaf = cx.leaf(LEVEL, size_lg2);
-    let item = leaf.item(0);
-    if F::kind(cx.common, LEVEL, item) != Kind::Leaf {
-        let va = cx.va;
-        return Err(cx.stop(Error::LeafNotRead { va, level: LEVEL }));
-    }
+    first_item(cx, leaf)?;
     if contig_lg2 == 0 {
         match leaf.steps(leaves) {
             Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), steps)?,
             None => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), leaf.items())?,
         }
-    } else if leaves > 1 || !leaf.store_if_empty(item, table, index, contig_lg2) {
+    } else {
         write_contiguous::<F, H, LEVEL>(&table.copy(), cx, index, leaves, leaf)?;
     }
     written(table, cx, index, leaves, size_lg2);
     Ok(())
+}
+
+/// The first item of a leaf at the position.
+#[inline(always)]
+fn first_item<F: Groups, H: Host>(cx: &mut Cx<'_, F, H>, leaf: Leaf<'_, F>) -> Result<F::Item, Stop> {
+    match leaf.read_item() {
+        Some(item) => Ok(item),
+        None => {
+            let (va, level) = (cx.va, leaf.level);
+            Err(cx.stop(Error::LeafNotRead { va, level }))
+        }
+    }
 }
 
 /// Flushes leaves that were written from `index` on, and moves on behind them.
@@ -352,7 +372,7 @@ fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
     for done in 0..leaves {
         let first = index + (done << contig_lg2);
         let leaf = leaf.behind(lg2::shl(done as u64, leaf.size_lg2));
-        if !leaf.store_if_empty(leaf.item(0), table, first, contig_lg2) {
+        if !leaf.store_if_empty(leaf.first_item(), table, first, contig_lg2) {
             let (items, done_bytes) = (1 << contig_lg2, lg2::shl(done as u64, leaf.size_lg2));
             if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, first, items, done_bytes) {
                 written(table, cx, index, done, leaf.size_lg2);
@@ -362,13 +382,6 @@ fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
         }
     }
     Ok(())
-}
-
-/// Whether the format reads the leaf at the position as a leaf: otherwise it might be followed as a table. A constant for
-/// most formats.
-#[inline(always)]
-fn is_read_as_leaf<F: Groups, H: Host>(cx: &Cx<'_, F, H>, level: u32, size_lg2: u32) -> bool {
-    F::kind(cx.common, level, cx.leaf(level, size_lg2).item(0)) == Kind::Leaf
 }
 
 /// Maps the part of the range that lies below the item at `index`, making the lower table if there is none.

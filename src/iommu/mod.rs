@@ -9,6 +9,7 @@
 //! below works on `&self` under that rule. Nothing locks but a change of the top.
 
 mod blueprint;
+mod coherence;
 mod cursor;
 mod dirty;
 #[allow(unsafe_code, reason = "frees unlinked tables after a sync")]
@@ -41,9 +42,10 @@ pub use view::View;
 #[doc(hidden)]
 pub mod level {
     //! One level of each algorithm, for the expansion to instantiate.
+    pub use super::coherence::Coherence;
     pub use super::dirty::{Cx as DirtyCx, dirty_level};
     pub use super::map::{OneRun, Runs, Stop, Walk as MapCx, map_level};
-    pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_level};
+    pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_leaves, unmap_level};
     pub use crate::seek::{Seek, Seeking, Step, seek_level};
     pub use crate::table::Table;
     pub use crate::tree::{TopPtr, Tree};
@@ -86,7 +88,10 @@ pub trait Walkers: Groups {
         table: &Table<'_, Self>,
         cx: &mut map::Walk<'_, Self, H, S>,
     ) -> Result<(), map::Stop>;
-    fn unmap<H: Host>(table: &Table<'_, Self>, cx: &mut unmap::Cx<'_, Self, H>) -> unmap::Outcome;
+    fn unmap<H: Host, C: coherence::Coherence>(
+        table: &Table<'_, Self>,
+        cx: &mut unmap::Cx<'_, Self, H>,
+    ) -> unmap::Outcome;
     fn translate<H: Host, S: Seek<Self>, const TOP: u32>(
         tree: &Tree<Self, H>,
         top: TopPtr,

@@ -1,5 +1,6 @@
 //! Unmap: removing leaves, and the tables that the range covers whole.
 
+use super::coherence::{Coherence, Coherent, Incoherent};
 use super::gather::{Changes, ExtendsOnUnwind, Gather};
 use super::unlink::clear_and_unlink;
 use super::{Core, PtIommu, Run, Walkers, page};
@@ -10,13 +11,13 @@ use crate::item::Item;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::VaRange;
-use crate::table::Table;
+use crate::table::{Table, TableOf};
+use crate::tree::Tree;
 
 /// What an unmap carries from level to level.
 #[allow(missing_debug_implementations, reason = "only named by expansions")]
 pub struct Cx<'a, F: Groups, H: Host> {
-    common: &'a Common<F>,
-    host: &'a H,
+    tree: &'a Tree<F, H>,
     /// To be forgotten before a table is unlinked.
     near: &'a mut Near<F>,
     /// The next address to remove.
@@ -119,15 +120,15 @@ impl<F: Walkers, H: Host> Core<F, H> {
         let Ok(table) = self.start_at(near, range, top) else { return 0 };
         let (common, host) = (self.common(), self.host());
         let (covered, changes) = (Covered::Partly, Changes::NONE);
-        let mut cx = Cx { common, host, near, va: iova, last: range.last, covered, changes };
+        let mut cx = Cx { tree: &self.tree, near, va: iova, last: range.last, covered, changes };
         if common.has(Features::DMA_INCOHERENT) {
             // Where the last leaf would have ended is not known.
             let range = VaRange { va: iova, last: u64::MAX };
             let flushing = ExtendsOnUnwind { gather: &mut *gather, host, range };
-            F::unmap(&table, &mut cx);
+            F::unmap::<H, Incoherent>(&table, &mut cx);
             flushing.disarm();
         } else {
-            F::unmap(&table, &mut cx);
+            F::unmap::<H, Coherent>(&table, &mut cx);
         }
         if cx.changes.leaf_levels.is_empty() {
             return 0;
@@ -148,13 +149,14 @@ impl<F: Walkers, H: Host> Core<F, H> {
 /// In a table that the range covers whole nothing is cleared, and nothing below it unlinked, unless it turns out that
 /// something stays in it: it is unlinked as a whole by the lowest table that stays.
 #[inline(always)]
-pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
+pub fn unmap_level<F: Groups, H: Host, C: Coherence, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
     below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Outcome,
+    leaves_below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Cleared,
 ) -> Outcome {
     let table = &table.at_level::<LEVEL>();
-    let (common, covered) = (cx.common, cx.covered);
+    let (common, covered) = (cx.tree.common(), cx.covered);
     let item_lg2 = item_size_lg2::<F>(LEVEL);
     if LEVEL == 0 && covered == Covered::Whole && table.is_all_leaves(common) {
         cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
@@ -171,30 +173,9 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
         match entry.kind {
             Kind::Empty | Kind::Foreign => break Outcome::Stopped,
             Kind::Leaf => {
-                let contig_lg2 = F::contig_lg2(common, LEVEL, entry.raw);
-                if !lg2::is_aligned(cx.va, item_lg2 + contig_lg2) {
+                let Some(items) = remove_leaves(table, cx, index, entry.raw, take) else {
                     break Outcome::Stopped;
-                }
-                cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(LEVEL));
-                let run = table.run_from(index);
-                let items = if contig_lg2 == 0 {
-                    // The last may only begin in the range.
-                    let behind_first = lg2::shr(cx.last.wrapping_sub(cx.va), item_lg2);
-                    let begin = usize::try_from(behind_first).unwrap_or(usize::MAX).saturating_add(1);
-                    let count = run.items().min(begin);
-                    let run = run.first(count);
-                    let bits = kind_bits(common, LEVEL, entry.raw);
-                    match take {
-                        Take::Keep => table.count_alike(run, entry.raw, bits),
-                        Take::Clear => table.clear_alike(common, run, entry.raw, bits),
-                    }
-                } else {
-                    if take == Take::Clear {
-                        table.clear_run(common, index, 1 << contig_lg2);
-                    }
-                    1 << contig_lg2
                 };
-                cx.va = cx.va.wrapping_add(lg2::shl(items as u64, item_lg2));
                 index += items;
                 changed.end = index;
             }
@@ -202,11 +183,15 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
                 let item_last = cx.va | lg2::low_mask(item_lg2);
                 let whole = lg2::is_aligned(cx.va, item_lg2) && item_last <= cx.last;
                 cx.covered = if whole { Covered::Whole } else { Covered::Partly };
-                let memory = &cx.host.domain().memory;
+                let memory = &cx.tree.host().domain().memory;
                 if LEVEL == 1 && item_last < cx.last {
                     table.prefetch_lower(common, memory, index + 1);
                 }
-                if table.descend(common, memory, entry, |lower| below(lower, cx)) == Outcome::Stopped {
+                // Mostly there are leaves alone, which need no frame of their own.
+                let are_cleared = !whole
+                    && C::READS_CACHES
+                    && table.descend(common, memory, entry, |lower| leaves_below(lower, cx)) == Cleared::All;
+                if !are_cleared && table.descend(common, memory, entry, |lower| below(lower, cx)) == Outcome::Stopped {
                     break Outcome::Stopped;
                 }
                 if whole {
@@ -235,10 +220,83 @@ pub fn unmap_level<F: Groups, H: Host, const LEVEL: u32>(
         // The table stays, with what is behind the hole.
         unlink::<F, H, LEVEL>(table, cx, changed.clone());
     }
-    if common.has(Features::DMA_INCOHERENT) {
-        table.flush(cx.host.domain(), changed.start, changed.len());
+    if !C::READS_CACHES {
+        table.flush(cx.tree.host().domain(), changed.start, changed.len());
     }
     outcome
+}
+
+/// How much of the range is gone in a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cleared {
+    /// All that lies in it.
+    All,
+    /// What lies before something that is no leaf, or before the start of a range inside of a leaf.
+    Leaves,
+}
+
+/// Makes empty the leaves that the range begins with in `table`, which stays and is not to be flushed.
+#[inline(always)]
+pub fn unmap_leaves<F: Groups, H: Host, const LEVEL: u32>(table: &Table<'_, F>, cx: &mut Cx<'_, F, H>) -> Cleared {
+    clear_leaves(table.of_level::<LEVEL>(), cx)
+}
+
+/// The same as a small function, which needs few registers.
+#[inline(never)]
+fn clear_leaves<F: Groups, H: Host, const LEVEL: u32>(table: TableOf<'_, F, LEVEL>, cx: &mut Cx<'_, F, H>) -> Cleared {
+    let table = &table.table();
+    let mut index = table.index(cx.va);
+    loop {
+        let Some(leaf) = table.load_leaf(cx.tree.common(), index) else { return Cleared::Leaves };
+        let Some(items) = remove_leaves(table, cx, index, leaf, Take::Clear) else { return Cleared::Leaves };
+        index += items;
+        if cx.is_finished() || index >= table.items() {
+            return Cleared::All;
+        }
+    }
+}
+
+/// Removes the leaf whose first item is `leaf`, and those behind it that are alike, and moves on. How many items that were; `None` inside of
+/// a leaf.
+#[inline(always)]
+fn remove_leaves<F: Groups, H: Host>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    leaf: F::Item,
+    take: Take,
+) -> Option<usize> {
+    let (common, level) = (cx.tree.common(), table.level());
+    let item_lg2 = item_size_lg2::<F>(level);
+    let contig_lg2 = F::contig_lg2(common, level, leaf);
+    let bytes = lg2::pow2(item_lg2 + contig_lg2);
+    if cx.va & bytes.wrapping_sub(1) != 0 {
+        return None;
+    }
+    let run = table.run_from(index);
+    if contig_lg2 != 0 {
+        let items = 1 << contig_lg2;
+        let run = run.first_checked(items)?;
+        if take == Take::Clear {
+            table.clear_leaf(common, run);
+        }
+        cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(level));
+        cx.va = cx.va.wrapping_add(bytes);
+        return Some(items);
+    }
+    cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(level));
+    // The last may only begin in the range.
+    let behind_first = lg2::shr(cx.last.wrapping_sub(cx.va), item_lg2);
+    let begin = usize::try_from(behind_first).unwrap_or(usize::MAX).saturating_add(1);
+    let count = run.items().min(begin);
+    let run = run.first(count);
+    let bits = kind_bits(common, level, leaf);
+    let items = match take {
+        Take::Keep => table.count_alike(run, leaf, bits),
+        Take::Clear => table.clear_alike(common, run, leaf, bits),
+    };
+    cx.va = cx.va.wrapping_add(lg2::shl(items as u64, item_lg2));
+    Some(items)
 }
 
 /// What becomes of the items of leaves.
@@ -276,8 +334,8 @@ fn unlink<F: Groups, H: Host, const LEVEL: u32>(
     items: core::ops::Range<usize>,
 ) {
     cx.near.forget_below(LEVEL);
-    let memory = &cx.host.domain().memory;
-    clear_and_unlink::<F, LEVEL>(table, cx.common, memory, items, &mut cx.changes);
+    let memory = &cx.tree.host().domain().memory;
+    clear_and_unlink::<F, LEVEL>(table, cx.tree.common(), memory, items, &mut cx.changes);
 }
 
 impl<F: Groups, H: Host> Cx<'_, F, H> {

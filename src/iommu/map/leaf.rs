@@ -1,6 +1,6 @@
 //! The items of a leaf, and of the leaves behind it.
 
-use crate::format::{Common, Groups, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, stepped_mask};
+use crate::format::{Common, Groups, Kind, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, stepped_mask};
 use crate::item::Item;
 use crate::lg2;
 use crate::table::Table;
@@ -17,6 +17,21 @@ pub(super) struct Leaf<'a, F: Groups> {
 }
 
 impl<'a, F: Groups> Leaf<'a, F> {
+    /// Its first item.
+    #[inline(always)]
+    pub(super) fn first_item(&self) -> F::Item {
+        let Self { level, size_lg2, oa, attrs, .. } = *self;
+        debug_assert!(lg2::is_aligned(oa, size_lg2), "a leaf at an address that is no multiple of its size");
+        F::leaf_item(self.common, LeafRequest { level, size_lg2, oa, attrs })
+    }
+
+    /// Its first item, if the format reads it as a leaf: otherwise it might be followed as a table. A constant for most formats.
+    #[inline(always)]
+    pub(super) fn read_item(&self) -> Option<F::Item> {
+        let item = self.first_item();
+        (F::kind(self.common, self.level, item) == Kind::Leaf).then_some(item)
+    }
+
     /// The `n`-th item from the leaf's first on, in this leaf or in those behind it.
     #[inline(always)]
     pub(super) fn item(&self, n: u64) -> F::Item {
@@ -47,7 +62,7 @@ impl<'a, F: Groups> Leaf<'a, F> {
     pub(super) fn store_if_empty(self, item: F::Item, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
         // Comparisons, which never become a jump through a table.
         if contig_lg2 > 4 {
-            self.store_many_if_empty(&table.copy(), first, contig_lg2)
+            self.store_many_if_empty(item, &table.copy(), first, contig_lg2)
         } else if contig_lg2 > 2 {
             if contig_lg2 > 3 {
                 self.store_all_if_empty::<16>(item, table, first)
@@ -63,7 +78,10 @@ impl<'a, F: Groups> Leaf<'a, F> {
 
     /// The same for many: more than a call takes beside them.
     #[inline(never)]
-    fn store_many_if_empty(self, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
+    fn store_many_if_empty(self, item: F::Item, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
+        if F::OA_STYLE == OaStyle::Entry {
+            return table.fill_if_empty(self.common, table.run_from(first).first(1 << contig_lg2), item);
+        }
         let is_empty = table.is_run_empty(self.common, first, 1 << contig_lg2);
         if is_empty {
             self.store(table, first, contig_lg2);

@@ -32,7 +32,7 @@ pub(super) fn map_pages_from_run<F: Groups, H: Host, S: Runs>(
 pub(super) fn map_pages<F: Groups, H: Host, S: Runs>(table: &Table<'_, F>, cx: &mut Walk<'_, F, H, S>) {
     let size_lg2 = item_size_lg2::<F>(0);
     let (common, page) = (cx.cx.common, lg2::pow2(size_lg2));
-    let sizes = cx.cx.sizes & F::possible_sizes(common, 0);
+    let sizes = F::sizes_at(common, 0, cx.cx.sizes);
     let ((list, paddrs), attrs) = (cx.runs.plain(), cx.cx.attrs);
     let leaf = Leaf { common, level: 0, size_lg2, oa: 0, attrs };
     // A constant for most formats.

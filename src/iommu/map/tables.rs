@@ -1,7 +1,7 @@
 //! Tables that a map makes, and those that are in the way of a leaf.
 
 use super::leaf::Steps;
-use super::{Cx, Stop, is_read_as_leaf};
+use super::{Cx, Stop};
 use crate::driver::Host;
 use crate::error::Error;
 use crate::feature::Features;
@@ -169,11 +169,11 @@ fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Op
         return None;
     }
     debug_assert!(size_lg2 < item_lg2 && items_lg2::<F>(LEVEL - 1) < 32);
-    if !is_read_as_leaf(cx, LEVEL - 1, size_lg2) {
-        return Some(Err(Error::LeafNotRead { va: cx.va, level: LEVEL - 1 }));
-    }
     let memory = &cx.host.domain().memory;
     let leaf = cx.leaf(LEVEL - 1, size_lg2);
+    if leaf.read_item().is_none() {
+        return Some(Err(Error::LeafNotRead { va: cx.va, level: LEVEL - 1 }));
+    }
     let is_plain = size_lg2 == item_size_lg2::<F>(LEVEL - 1);
     let steps = leaf.steps(1 << items_lg2::<F>(LEVEL - 1)).filter(|_| is_plain || F::OA_STYLE == OaStyle::Item);
     let table = match steps {

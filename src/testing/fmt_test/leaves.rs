@@ -12,6 +12,7 @@ use core::ops::Range;
 pub(super) fn entry_possible_sizes<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
     let unusable = test.config.unusable_sizes;
     let mut of_other_levels = 0;
+    let offered = test.subject()?.sizes;
     test.at_every_level(|level, _| {
         let (n, sizes) = (level.level, level.sizes());
         let (item_lg2, table_lg2) = (item_size_lg2::<F>(n), level.table_va_lg2());
@@ -28,10 +29,13 @@ pub(super) fn entry_possible_sizes<F: Walkers>(test: &mut Test<'_, F>) -> TestRe
         ensure_eq!(sizes & unusable, 0, "level {n}: unusable sizes in {sizes:#x}");
         ensure_eq!(sizes & of_other_levels, 0, "level {n}: sizes that another level has, too, in {sizes:#x}");
         ensure!(F::HAS_CONTIGUOUS || sizes & !plain == 0, "level {n}: {sizes:#x} without `impl Contiguous`");
+        for sizes_of_table in [offered, offered & sizes, offered & !sizes] {
+            let here = F::sizes_at(level.common, n, sizes_of_table);
+            ensure_eq!(here, sizes_of_table & sizes, "level {n}: `sizes_at` of {sizes_of_table:#x}");
+        }
         of_other_levels |= sizes;
         Ok(())
     })?;
-    let offered = test.subject()?.sizes;
     ensure_eq!(offered & !of_other_levels, 0, "sizes offered that no level has");
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod arithmetic;
 mod attributes;
 mod bits;
+mod kinds;
 mod leaves;
 #[allow(unsafe_code, reason = "installs and frees tables by hand")]
 mod tables;
@@ -19,6 +20,7 @@ pub(super) fn tests<F: Walkers>() -> Vec<(&'static str, TestFn<F>)> {
         ("bitops", arithmetic::bitops),
         ("best_pgsize", arithmetic::best_pgsize),
         ("pgsz_count", arithmetic::pgsz_count),
+        ("is_leaf", kinds::is_leaf),
         ("table_ptr", tables::table_ptr),
         ("max_va", tables::max_va),
         ("table_radix", tables::table_radix),
