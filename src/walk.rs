@@ -3,6 +3,7 @@
 use crate::driver::Host;
 use crate::feature::Features;
 use crate::format::{Common, Groups, Kind, LeafRequest, item_size_lg2};
+use crate::iommu::followers;
 use crate::item::Item;
 use crate::lg2;
 use crate::table::{Table, top_va_lg2};
@@ -58,7 +59,34 @@ impl<F: Groups> TableView<'_, F> {
     }
     /// The items that are not empty.
     pub fn used(&self) -> impl Iterator<Item = ItemView> + '_ {
-        (0..self.table.items()).filter_map(|index| self.item(index))
+        let mut next = 0;
+        core::iter::from_fn(move || {
+            let item = self.first_used(next)?;
+            next = item.index + 1;
+            Some(item)
+        })
+    }
+    /// The first item from `index` on that is not empty.
+    pub fn first_used(&self, mut index: usize) -> Option<ItemView> {
+        loop {
+            index = self.table.next_differing_from_empty(self.common, index)?;
+            if let Some(item) = self.item(index) {
+                return Some(item);
+            }
+            index += 1;
+        }
+    }
+    /// How many items right behind a leaf at `index` continue it, in VA and in output address: leaves of one item as it is, with
+    /// the same attributes. 0 for what is no such leaf, and not always all that continue it: there can be another one behind them.
+    pub fn followers(&self, index: usize) -> usize {
+        let (common, level) = (self.common, self.table.level());
+        let entry = self.table.load(common, index);
+        if entry.kind != Kind::Leaf || F::entry_size_lg2(common, level, entry.raw) != item_size_lg2::<F>(level) {
+            return 0;
+        }
+        let oa = F::exact_oa(common, level, entry.raw, self.item_va(index));
+        let attrs = F::attrs_of(common, level, entry.raw);
+        followers(self.table, common, index, entry, (oa, attrs), u64::MAX)
     }
 
     #[inline]
@@ -108,13 +136,18 @@ impl<F: Groups, H: Host> Tree<F, H> {
         if table.level() == 0 {
             return;
         }
-        for index in 0..table.items() {
-            let entry = table.load(self.common(), index);
+        let (common, memory) = (self.common(), self.memory());
+        let mut next = table.next_differing_from_empty(common, 0);
+        while let Some(index) = next {
+            // The next one is asked for while this one is worked on.
+            next = table.next_differing_from_empty(common, index + 1);
+            if let Some(next) = next {
+                table.prefetch_lower(common, memory, next);
+            }
+            let entry = table.load(common, index);
             if entry.kind == Kind::Table {
                 let lower_va = view.item_va(index);
-                table.descend(self.common(), self.memory(), entry, |lower| {
-                    self.visit_below(lower, lower_va, sign_va_lg2, visit);
-                });
+                table.descend(common, memory, entry, |lower| self.visit_below(lower, lower_va, sign_va_lg2, visit));
             }
         }
     }
