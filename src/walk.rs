@@ -76,17 +76,30 @@ impl<F: Groups> TableView<'_, F> {
             index += 1;
         }
     }
-    /// How many items right behind a leaf at `index` continue it, in VA and in output address: leaves of one item as it is, with
-    /// the same attributes. 0 for what is no such leaf, and not always all that continue it: there can be another one behind them.
+    /// How many items right behind that at `index` continue it, in VA and in output address: of a leaf of several items the others
+    /// of it that are the same, and of a leaf of one item leaves as it is, with the same attributes. 0 for what is no leaf, and not
+    /// always all that continue it: there can be another one behind them.
     pub fn followers(&self, index: usize) -> usize {
         let (common, level) = (self.common, self.table.level());
         let entry = self.table.load(common, index);
-        if entry.kind != Kind::Leaf || F::entry_size_lg2(common, level, entry.raw) != item_size_lg2::<F>(level) {
+        // Most leaves have none. Where two steps are not the same one, it is not worth finding out what it would have to be.
+        let [first, second, third] = [0, 1, 2].map(|n| self.table.load_raw(index + n));
+        let is_even = first.wrapping_add(third) == second.wrapping_add(second) && index + 2 < self.items();
+        if !is_even || entry.kind != Kind::Leaf {
             return 0;
         }
+        let item_lg2 = item_size_lg2::<F>(level);
+        let more_lg2 = F::entry_size_lg2(common, level, entry.raw).saturating_sub(item_lg2);
         let oa = F::exact_oa(common, level, entry.raw, self.item_va(index));
-        let attrs = F::attrs_of(common, level, entry.raw);
-        followers(self.table, common, index, entry, (oa, attrs), u64::MAX)
+        if more_lg2 == 0 {
+            let attrs = F::attrs_of(common, level, entry.raw);
+            return followers(self.table, common, index, entry, (oa, attrs), u64::MAX);
+        }
+        let last = (index | lg2::low_mask(more_lg2) as usize).min(self.items() - 1);
+        let same = self.table.count_in_steps(index + 1, last - index, entry.raw, F::Item::ZERO, F::Item::ZERO);
+        // Each can have an address of its own.
+        let last_oa = F::exact_oa(common, level, entry.raw, self.item_va(index + same));
+        if last_oa == oa.wrapping_add(lg2::shl(same as u64, item_lg2)) { same } else { 0 }
     }
 
     #[inline]
