@@ -76,8 +76,8 @@ impl<F: Groups> TableView<'_, F> {
             index += 1;
         }
     }
-    /// How many items right behind that at `index` continue it, in VA and in output address: of a leaf of several items the others
-    /// of it that are the same, and of a leaf of one item leaves as it is, with the same attributes. 0 for what is no leaf, and not
+    /// How many items right behind that at `index` continue it, in VA and in output address: of a leaf of several items others
+    /// of it, and of a leaf of one item leaves as it is, with the same attributes. 0 for what is no leaf, and not
     /// always all that continue it: there can be another one behind them.
     pub fn followers(&self, index: usize) -> usize {
         let (common, level) = (self.common, self.table.level());
@@ -95,11 +95,14 @@ impl<F: Groups> TableView<'_, F> {
             let attrs = F::attrs_of(common, level, entry.raw);
             return followers(self.table, common, index, entry, (oa, attrs), u64::MAX);
         }
+        // Items of one leaf are the same, or each has an address of its own: then the last one tells whether that is right.
         let last = (index | lg2::low_mask(more_lg2) as usize).min(self.items() - 1);
-        let same = self.table.count_in_steps(index + 1, last - index, entry.raw, F::Item::ZERO, F::Item::ZERO);
-        // Each can have an address of its own.
-        let last_oa = F::exact_oa(common, level, entry.raw, self.item_va(index + same));
-        if last_oa == oa.wrapping_add(lg2::shl(same as u64, item_lg2)) { same } else { 0 }
+        let step = second.wrapping_add(first.wrapping_times(u64::MAX));
+        let behind = self.table.count_in_steps(index + 1, last - index, second, step, F::Item::ZERO);
+        let end = self.table.load(common, index + behind);
+        let end_oa = F::exact_oa(common, level, end.raw, self.item_va(index + behind));
+        let is_whole = end.kind == Kind::Leaf && end_oa == oa.wrapping_add(lg2::shl(behind as u64, item_lg2));
+        if is_whole { behind } else { 0 }
     }
 
     #[inline]

@@ -191,7 +191,7 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 #[case::base_out_of_reach(
     "build SPEC -o OUT -f armv7s --base 4G",
     2,
-    "be at 0x100000000: they",
+    "be at 0x100000000: no item or register can point to 0x100000000 or above",
     "a smaller `--base` is valid"
 )]
 // It was said to go on to an address below the base.

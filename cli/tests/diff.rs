@@ -38,7 +38,7 @@ fn attributes_are_a_list_in_the_json_of_every_command() {
     let (before, after) = (Bench::new(SPEC, &[]), Bench::new(&changed, &[]));
     let (a, b) = (before.text("image"), after.text("image"));
     let value = |arguments: &[&str]| -> Value { serde_json::from_slice(&genpt(arguments).stdout).unwrap() };
-    let dump = value(&["dump", &a, "--va", "0x10000000..0x10001000", "--json"]);
+    let dump = value(&["dump", &a, "--va", "0x10000000..=0x10000fff", "--json"]);
     let walk = value(&["walk", &a, "0x10000000", "--json"]);
     let diff = value(&["diff", &a, &b, "--json"]);
     let expected = serde_json::json!(["U", "A"]);

@@ -132,7 +132,7 @@ const drawTree = () => {
   strip(data.tables[0]);
   for (const level of narrow) {
     if (!drawn.has(level)) {
-      titles[level].textContent += ": too narrow here, + shows them";
+      titles[level].textContent += ": too narrow here";
     }
   }
   drawBands();
