@@ -414,6 +414,26 @@ impl<'t, F: Groups> Table<'t, F> {
         run.take_alike(like, bits, |_| {})
     }
 
+    /// The index of the first item from `first` on that is not what empty items are. (The format may take others for empty too.)
+    #[inline(always)]
+    pub(crate) fn next_differing_from_empty(&self, common: &Common<F>, first: usize) -> Option<usize> {
+        let run = self.items.get(first..)?;
+        let empty = to_memory::<F>(F::empty_item(common, self.level));
+        let differs = |slot: &<F::Item as Item>::Atomic| F::Item::load(slot, Ordering::Relaxed) != empty;
+        // Where items are dense it is the next one.
+        if run.first().is_some_and(differs) {
+            return Some(first);
+        }
+        // Most items of most tables are empty: many at a time, and then few.
+        let many = run.as_chunks::<32>().0.iter();
+        let skipped = 32 * many.take_while(|many| differing::<F>(*many, empty) == F::Item::ZERO).count();
+        let rest = run.get(skipped..)?;
+        let few = rest.as_chunks::<8>().0.iter();
+        let skipped = skipped + 8 * few.take_while(|few| differing::<F>(*few, empty) == F::Item::ZERO).count();
+        let rest = run.get(skipped..)?;
+        rest.iter().position(differs).map(|index| first + skipped + index)
+    }
+
     /// Whether a run of items is what empty items are. (The format may take others for empty too.)
     #[inline(always)]
     pub(crate) fn is_run_empty(&self, common: &Common<F>, first: usize, count: usize) -> bool {

@@ -3,6 +3,7 @@
 use crate::driver::Host;
 use crate::feature::Features;
 use crate::format::{Common, Groups, Kind, LeafRequest, item_size_lg2};
+use crate::iommu::followers;
 use crate::item::Item;
 use crate::lg2;
 use crate::table::{Table, top_va_lg2};
@@ -58,7 +59,50 @@ impl<F: Groups> TableView<'_, F> {
     }
     /// The items that are not empty.
     pub fn used(&self) -> impl Iterator<Item = ItemView> + '_ {
-        (0..self.table.items()).filter_map(|index| self.item(index))
+        let mut next = 0;
+        core::iter::from_fn(move || {
+            let item = self.first_used(next)?;
+            next = item.index + 1;
+            Some(item)
+        })
+    }
+    /// The first item from `index` on that is not empty.
+    pub fn first_used(&self, mut index: usize) -> Option<ItemView> {
+        loop {
+            index = self.table.next_differing_from_empty(self.common, index)?;
+            if let Some(item) = self.item(index) {
+                return Some(item);
+            }
+            index += 1;
+        }
+    }
+    /// How many items right behind that at `index` continue it, in VA and in output address: of a leaf of several items others
+    /// of it, and of a leaf of one item leaves as it is, with the same attributes. 0 for what is no leaf, and not
+    /// always all that continue it: there can be another one behind them.
+    pub fn followers(&self, index: usize) -> usize {
+        let (common, level) = (self.common, self.table.level());
+        let entry = self.table.load(common, index);
+        // Most leaves have none. Where two steps are not the same one, it is not worth finding out what it would have to be.
+        let [first, second, third] = [0, 1, 2].map(|n| self.table.load_raw(index + n));
+        let is_even = first.wrapping_add(third) == second.wrapping_add(second) && index + 2 < self.items();
+        if !is_even || entry.kind != Kind::Leaf {
+            return 0;
+        }
+        let item_lg2 = item_size_lg2::<F>(level);
+        let more_lg2 = F::entry_size_lg2(common, level, entry.raw).saturating_sub(item_lg2);
+        let oa = F::exact_oa(common, level, entry.raw, self.item_va(index));
+        if more_lg2 == 0 {
+            let attrs = F::attrs_of(common, level, entry.raw);
+            return followers(self.table, common, index, entry, (oa, attrs), u64::MAX);
+        }
+        // Items of one leaf are the same, or each has an address of its own: then the last one tells whether that is right.
+        let last = (index | lg2::low_mask(more_lg2) as usize).min(self.items() - 1);
+        let step = second.wrapping_add(first.wrapping_times(u64::MAX));
+        let behind = self.table.count_in_steps(index + 1, last - index, second, step, F::Item::ZERO);
+        let end = self.table.load(common, index + behind);
+        let end_oa = F::exact_oa(common, level, end.raw, self.item_va(index + behind));
+        let is_whole = end.kind == Kind::Leaf && end_oa == oa.wrapping_add(lg2::shl(behind as u64, item_lg2));
+        if is_whole { behind } else { 0 }
     }
 
     #[inline]
@@ -108,13 +152,18 @@ impl<F: Groups, H: Host> Tree<F, H> {
         if table.level() == 0 {
             return;
         }
-        for index in 0..table.items() {
-            let entry = table.load(self.common(), index);
+        let (common, memory) = (self.common(), self.memory());
+        let mut next = table.next_differing_from_empty(common, 0);
+        while let Some(index) = next {
+            // The next one is asked for while this one is worked on.
+            next = table.next_differing_from_empty(common, index + 1);
+            if let Some(next) = next {
+                table.prefetch_lower(common, memory, next);
+            }
+            let entry = table.load(common, index);
             if entry.kind == Kind::Table {
                 let lower_va = view.item_va(index);
-                table.descend(self.common(), self.memory(), entry, |lower| {
-                    self.visit_below(lower, lower_va, sign_va_lg2, visit);
-                });
+                table.descend(common, memory, entry, |lower| self.visit_below(lower, lower_va, sign_va_lg2, visit));
             }
         }
     }

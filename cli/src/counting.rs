@@ -1,11 +1,10 @@
-//! Memory and driver that count what a table asks of them. The only `unsafe` code of the tool is here and in the memory with
-//! low addresses.
+//! Memory and driver that count what a table asks of them. The only `unsafe` code of the tool is here and in the memories that
+//! the pages are from.
 
-use crate::low_memory::{self, LowMemory};
 use generic_pt::memory::{Contents, PageRequest, TableMemory};
-use generic_pt::{Domain, Driver, HeapMemory, Invalidation};
+use generic_pt::{Domain, Driver, Invalidation};
 use serde::Serialize;
-use std::cell::{Cell, OnceCell};
+use std::cell::Cell;
 use std::ptr::NonNull;
 use std::rc::Rc;
 
@@ -64,48 +63,34 @@ impl Tally {
     }
 }
 
-/// Memory that counts table pages: its own, and those of all memories with the same total. From the heap, or if the
-/// format's table addresses are limited from low memory.
+/// Memory that counts table pages: its own, and those of all memories with the same total. The pages are those of another
+/// memory.
 #[derive(Debug)]
-pub struct CountingMemory {
+pub struct CountingMemory<'m, M> {
     /// Of this memory.
     pub own: Tally,
     /// Of all that share it.
     pub total: Rc<Tally>,
     /// Most bytes that `total` may reach: a trace that maps petabytes in small pages gets errors, not all memory.
     most_bytes: u64,
-    low: Rc<Low>,
+    pages: &'m M,
 }
 
-/// Low memory for all tables of a replay together: made with the first page of any; `None` if that may be anywhere.
-pub type Low = OnceCell<Option<LowMemory>>;
-
-impl CountingMemory {
-    /// Memory that shares `total` with others of the same format, up to `most_bytes` in all, and the low memory.
-    pub fn new(total: &Rc<Tally>, low: &Rc<Low>, most_bytes: u64) -> Self {
-        Self { own: Tally::default(), total: Rc::clone(total), most_bytes, low: Rc::clone(low) }
-    }
-
-    /// The low memory, if the first page needed it.
-    fn low(&self) -> Option<&LowMemory> {
-        self.low.get()?.as_ref()
+impl<'m, M> CountingMemory<'m, M> {
+    /// Memory that shares `total` with others of the same format, up to `most_bytes` in all.
+    pub fn new(total: &Rc<Tally>, most_bytes: u64, pages: &'m M) -> Self {
+        Self { own: Tally::default(), total: Rc::clone(total), most_bytes, pages }
     }
 }
 
-// SAFETY: every page comes from one of `HeapMemory` and the low memory, which is decided once, before the first page of all that
-// share it, and is not dropped before the last of these; it goes back to it with the arguments it came with, and is translated by it. So all promises of the trait hold because that
-// memory gives them. Counting touches no page.
-unsafe impl TableMemory for CountingMemory {
+// SAFETY: forwards to a memory that keeps the promises. Counting touches no page.
+unsafe impl<M: TableMemory> TableMemory for CountingMemory<'_, M> {
     fn alloc(&self, request: PageRequest) -> Option<NonNull<u8>> {
         let bytes = 1u64.checked_shl(request.size_lg2)?;
         if self.total.now().bytes.saturating_add(bytes) > self.most_bytes {
             return None;
         }
-        self.low.get_or_init(|| low_memory::is_low(&request).then(LowMemory::new));
-        let page = match self.low() {
-            Some(low) => low.alloc(request)?,
-            None => HeapMemory.alloc(request)?,
-        };
+        let page = self.pages.alloc(request)?;
         self.own.add(bytes);
         self.total.add(bytes);
         Some(page)
@@ -114,28 +99,19 @@ unsafe impl TableMemory for CountingMemory {
     unsafe fn free(&self, page: NonNull<u8>, size_lg2: u32, contents: Contents) {
         self.own.subtract(1 << size_lg2);
         self.total.subtract(1 << size_lg2);
-        match self.low() {
-            // SAFETY: the caller promises for this memory what the low memory asks for, and all pages of this memory are its.
-            Some(low) => unsafe { low.free(page, size_lg2, contents) },
-            // SAFETY: the same of the heap.
-            None => unsafe { HeapMemory.free(page, size_lg2, contents) },
-        }
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.pages.free(page, size_lg2, contents) }
     }
 
+    #[inline(always)]
     fn pa_of(&self, page: NonNull<u8>) -> u64 {
-        match self.low() {
-            Some(low) => low.pa_of(page),
-            None => HeapMemory.pa_of(page),
-        }
+        self.pages.pa_of(page)
     }
 
+    #[inline(always)]
     unsafe fn at_pa(&self, pa: u64) -> NonNull<u8> {
-        match self.low() {
-            // SAFETY: the caller promises that `pa` is of a live page of this memory, so of the low memory.
-            Some(low) => unsafe { low.at_pa(pa) },
-            // SAFETY: the same of the heap.
-            None => unsafe { HeapMemory.at_pa(pa) },
-        }
+        // SAFETY: the caller's promise, passed on.
+        unsafe { self.pages.at_pa(pa) }
     }
 }
 
@@ -215,4 +191,4 @@ impl Driver for CountingDriver {
 }
 
 /// The surroundings of a table that are counted.
-pub type CountingHost = Domain<CountingMemory, CountingDriver>;
+pub type CountingHost<'m, M> = Domain<CountingMemory<'m, M>, CountingDriver>;

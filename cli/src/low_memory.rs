@@ -23,11 +23,6 @@ pub const fn fits_heap<F: Description>() -> bool {
     F::QUIRKS.table_pa_lg2 >= HEAP_LG2 && F::GEOMETRY.top_pa_lg2() >= HEAP_LG2
 }
 
-/// Whether a request wants low memory.
-pub const fn is_low(request: &PageRequest) -> bool {
-    request.pa_lg2 < HEAP_LG2
-}
-
 impl LowMemory {
     /// Fresh memory.
     pub fn new() -> Self {
@@ -59,10 +54,12 @@ unsafe impl TableMemory for LowMemory {
         unsafe { self.arena.free(page, size_lg2, contents) }
     }
 
+    #[inline(always)]
     fn pa_of(&self, page: NonNull<u8>) -> u64 {
         self.arena.pa_of(page)
     }
 
+    #[inline(always)]
     unsafe fn at_pa(&self, pa: u64) -> NonNull<u8> {
         // SAFETY: the caller's promise, passed on.
         unsafe { self.arena.at_pa(pa) }

@@ -18,6 +18,8 @@ mod image;
 mod inspect;
 mod intervals;
 #[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
+mod kept_memory;
+#[allow(unsafe_code, reason = "implements the unsafe trait TableMemory")]
 mod low_memory;
 mod machine;
 mod mix;
@@ -27,6 +29,7 @@ mod plan;
 mod planner;
 mod policies;
 mod progress;
+mod regular_file;
 mod render;
 mod replay;
 mod replay_error;
@@ -170,12 +173,31 @@ fn manual(args: &ManArgs) -> Result<(), Failure> {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
             made => made,
         };
-        return made.and_then(|()| clap_mangen::generate_to(Cli::command(), directory)).map_err(failed);
+        return made.and_then(|()| clap_mangen::generate_to(command_of_manual(), directory)).map_err(failed);
     }
     let mut page = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut page);
+    let rendered = clap_mangen::Man::new(command_of_manual()).render(&mut page);
     status::written(rendered)?;
     print(String::from_utf8_lossy(&page).trim_end())
+}
+
+/// The commands, with names of arguments that say where several are taken, as `--help` does: what makes manual pages of them does not.
+fn command_of_manual() -> clap::Command {
+    let told = |arg: clap::Arg| {
+        let takes_several = arg.get_num_args().is_some_and(|values| values.max_values() > 1);
+        match arg.get_value_names() {
+            Some([name]) if arg.is_positional() && takes_several => {
+                // Clap takes no other strings, and these are few.
+                let name: &'static str = format!("{name}...").leak();
+                arg.value_name(name)
+            }
+            _ => arg,
+        }
+    };
+    let mut all = Cli::command();
+    // Only what is built knows how many values an argument takes.
+    all.build();
+    all.mut_subcommands(|command| command.mut_args(told))
 }
 
 fn replay_all(args: &ReplayArgs) -> Result<(), Failure> {

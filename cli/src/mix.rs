@@ -88,6 +88,13 @@ impl Counts {
     }
 
     fn add_all(&mut self, change: &Change, sizes: u64) {
+        let smallest = sizes & sizes.wrapping_neg();
+        let next = sizes & !smallest;
+        // Most pieces are of a few of the smallest pages.
+        if change.span.len() < next & next.wrapping_neg() {
+            self.add(change.direction, smallest.trailing_zeros(), change.span.len() >> smallest.trailing_zeros());
+            return;
+        }
         let (mut va, mut oa, last) = (change.span.first, change.paddr, change.span.last);
         while let Some(size_lg2) = best_page_size(sizes, va, last, oa) {
             let number = count_of_size(sizes, va, last, oa, size_lg2);

@@ -42,6 +42,8 @@ pub struct Step {
     pub action: Action,
     /// Why.
     pub reason: Reason,
+    /// Whether it is the last of its event.
+    pub ends_event: bool,
 }
 
 /// Whether a piece came or went.
@@ -112,6 +114,14 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// Adds an operation, the last of its event until then.
+    pub fn step(&mut self, step: Step) {
+        if let Some(before) = self.steps.last_mut().filter(|before| before.event == step.event) {
+            before.ends_event = false;
+        }
+        self.steps.push(step);
+    }
+
     /// Notes a piece that comes or goes.
     pub fn change(&mut self, change: Change) {
         let len = change.span.len();

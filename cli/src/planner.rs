@@ -13,6 +13,7 @@ use crate::replay::{Check, Job};
 use crate::table::{self, PROT};
 use crate::trace::{Event, Op};
 use generic_pt::iommu::Walkers;
+use generic_pt::memory::TableMemory;
 use generic_pt::{Error, GatherMode, MapError, PtIommu};
 
 /// What a plan is made with.
@@ -51,7 +52,7 @@ impl Target for Willing {
     }
 }
 
-impl<F: Walkers> Target for PtIommu<F, &CountingHost> {
+impl<F: Walkers, M: TableMemory> Target for PtIommu<F, &CountingHost<'_, M>> {
     fn map(&mut self, span: Span, paddr: u64) -> Result<(), MapError> {
         self.map_range(span.first, paddr, span.len(), PROT)
     }
@@ -132,7 +133,7 @@ struct Log<'p> {
 
 impl Log<'_> {
     fn step(&mut self, reason: Reason, action: Action) {
-        self.plan.steps.push(Step { event: self.event, domain: self.domain, action, reason });
+        self.plan.step(Step { event: self.event, domain: self.domain, action, reason, ends_event: true });
     }
 
     fn change(&mut self, direction: Direction, span: Span, paddr: u64) {

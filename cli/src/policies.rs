@@ -7,6 +7,7 @@ use crate::replay::Case;
 use crate::replay_error::ReplayError;
 use crate::table::PROT;
 use generic_pt::iommu::Walkers;
+use generic_pt::memory::TableMemory;
 use generic_pt::{Features, Gather, GatherMode, PtIommu};
 use serde::Serialize;
 use std::rc::Rc;
@@ -73,10 +74,10 @@ pub enum Outcome {
 }
 
 /// One domain under a policy.
-pub struct Lane<'h, F: Walkers> {
+pub struct Lane<'h, F: Walkers, M: TableMemory> {
     /// Its table.
-    pub table: PtIommu<F, &'h CountingHost>,
-    gather: Gather<F, &'h CountingHost>,
+    pub table: PtIommu<F, &'h CountingHost<'h, M>>,
+    gather: Gather<F, &'h CountingHost<'h, M>>,
     /// Unmap events since the last flush.
     waiting: u64,
 }
@@ -94,21 +95,21 @@ pub enum OnDeviation {
 ///
 /// # Errors
 /// [`ReplayError::Setup`].
-pub fn count<F: Walkers>(
-    case: &Case<'_, F>,
+pub fn count<F: Walkers, M: TableMemory>(
+    case: &Case<'_, F, M>,
     steps: &[Step],
     policy: Policy,
 ) -> Result<Option<Invalidations>, ReplayError> {
     if !F::SUPPORTED.contains(policy.needs()) {
         return Ok(None);
     }
-    let hosts = case.job.hosts(&Rc::new(Tally::default()));
+    let hosts = case.hosts(&Rc::new(Tally::default()));
     run(case, steps, policy, OnDeviation::GoOn, &hosts, |_, _| Ok(usize::MAX))?;
     Ok(Some(invalidations(&hosts)))
 }
 
 /// What the drivers of all domains were asked for.
-pub fn invalidations(hosts: &[CountingHost]) -> Invalidations {
+pub fn invalidations<M: TableMemory>(hosts: &[CountingHost<'_, M>]) -> Invalidations {
     hosts.iter().fold(Invalidations::default(), |sum, host| sum.plus(host.driver.count()))
 }
 
@@ -117,30 +118,29 @@ pub fn invalidations(hosts: &[CountingHost]) -> Invalidations {
 ///
 /// # Errors
 /// [`ReplayError::Setup`], and those of `watch`.
-pub fn run<'h, F: Walkers>(
-    case: &Case<'_, F>,
+pub fn run<'h, F: Walkers, M: TableMemory>(
+    case: &Case<'_, F, M>,
     steps: &[Step],
     policy: Policy,
     on_deviation: OnDeviation,
-    hosts: &'h [CountingHost],
-    mut watch: impl FnMut(usize, &[Lane<'h, F>]) -> Result<usize, ReplayError>,
+    hosts: &'h [CountingHost<'h, M>],
+    mut watch: impl FnMut(usize, &[Lane<'h, F, M>]) -> Result<usize, ReplayError>,
 ) -> Result<Outcome, ReplayError> {
     let lanes = hosts.iter().map(|host| {
         let table = case.table(host, policy.asks())?;
         Ok(Lane { gather: table.gather(policy.mode()), table, waiting: 0 })
     });
-    let mut lanes: Vec<Lane<'_, F>> = lanes.collect::<Result<_, ReplayError>>()?;
+    let mut lanes: Vec<Lane<'_, F, M>> = lanes.collect::<Result<_, ReplayError>>()?;
     let rules = Rules::of(policy, case.job.queue_unmaps);
     let mut outcome = Outcome::AsPlanned;
     let mut next_watched = 0;
-    for (index, step) in steps.iter().enumerate() {
+    for step in steps {
         if step.event >= next_watched {
             next_watched = watch(step.event, &lanes)?;
         }
-        let is_last_of_event = steps.get(index + 1).is_none_or(|next| next.event != step.event);
         let lane = &mut lanes[step.domain];
         let done = match step.reason {
-            Reason::Traced => lane.traced(step, rules, is_last_of_event),
+            Reason::Traced => lane.traced(step, rules),
             Reason::Repair => lane.repair(step),
         };
         if done == Outcome::Deviates {
@@ -176,9 +176,10 @@ impl Rules {
     }
 }
 
-impl<F: Walkers> Lane<'_, F> {
-    #[inline]
-    fn traced(&mut self, step: &Step, rules: Rules, is_last_of_event: bool) -> Outcome {
+impl<F: Walkers, M: TableMemory> Lane<'_, F, M> {
+    // A call for each step would be felt.
+    #[inline(always)]
+    fn traced(&mut self, step: &Step, rules: Rules) -> Outcome {
         match step.action {
             Action::Map { span, paddr } => {
                 if rules.sync_before_map {
@@ -188,7 +189,7 @@ impl<F: Walkers> Lane<'_, F> {
             }
             Action::Unmap { span } => {
                 let removed = self.table.unmap_range(span.first, span.len(), &mut self.gather);
-                if is_last_of_event {
+                if step.ends_event {
                     self.waiting += 1;
                     if self.waiting >= rules.sync_after_unmaps {
                         self.gather.sync();
@@ -200,7 +201,7 @@ impl<F: Walkers> Lane<'_, F> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn map(&mut self, span: Span, paddr: u64) -> Outcome {
         outcome(self.table.map_range(span.first, paddr, span.len(), PROT).is_ok())
     }

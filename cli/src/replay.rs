@@ -1,7 +1,9 @@
 //! Replays a trace into tables of one format, a table for each domain, and gathers what that costs.
 
-use crate::counting::{CountingDriver, CountingHost, CountingMemory, Invalidations, Low, TablePages, Tally};
+use crate::counting::{CountingDriver, CountingHost, CountingMemory, Invalidations, TablePages, Tally};
 use crate::formats::Shape;
+use crate::kept_memory::KeptMemory;
+use crate::low_memory::{self, LowMemory};
 use crate::mix;
 use crate::plan::{Moment, Plan, Snapshot};
 use crate::planner::{self, Willing};
@@ -15,6 +17,7 @@ use crate::table::{self, Leaves};
 use crate::timing::{self, ReplayTimes};
 use crate::trace::Trace;
 use generic_pt::iommu::Walkers;
+use generic_pt::memory::TableMemory;
 use generic_pt::{Features, Host, PtIommu};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -50,15 +53,6 @@ pub struct Job<'a> {
 pub const PASSES: u64 = 5;
 
 impl Job<'_> {
-    /// The surroundings of a table for each domain, with their table pages counted together in `total`.
-    pub fn hosts(&self, total: &Rc<Tally>) -> Vec<CountingHost> {
-        // One for all: each is hundreds of megabytes of addresses, and there can be tens of thousands of domains.
-        let low = Rc::new(Low::new());
-        let memory = || CountingMemory::new(total, &low, self.most_table_bytes);
-        let host = |_| CountingHost::new(memory(), CountingDriver::default());
-        self.trace.domains.iter().map(host).collect()
-    }
-
     /// The plan of all formats that take every map; `None` if tables have to be asked event by event.
     pub fn common_plan(&self) -> Option<Plan> {
         if self.check == Check::EveryEvent || self.summary.has_double_maps() {
@@ -73,16 +67,25 @@ impl Job<'_> {
 }
 
 /// A trace, and a format whose tables it goes into.
-pub struct Case<'a, F: Walkers> {
+pub struct Case<'a, F: Walkers, M> {
     /// The trace.
     pub job: &'a Job<'a>,
     /// The format.
     pub shape: &'a Shape<F::Config>,
     /// VA bits of the tables.
     pub va_bits: u32,
+    /// Where the pages of tables are from, the same for every pass: for those that count and those that are only timed.
+    pub pages: &'a M,
 }
 
-impl<F: Walkers> Case<'_, F> {
+impl<'a, F: Walkers, M: TableMemory> Case<'a, F, M> {
+    /// The surroundings of a table for each domain, with their table pages counted together in `total`.
+    pub fn hosts(&self, total: &Rc<Tally>) -> Vec<CountingHost<'a, M>> {
+        let memory = || CountingMemory::new(total, self.job.most_table_bytes, self.pages);
+        let host = |_| CountingHost::new(memory(), CountingDriver::default());
+        self.job.trace.domains.iter().map(host).collect()
+    }
+
     /// An empty table.
     ///
     /// # Errors
@@ -105,10 +108,23 @@ pub fn replay<F: Walkers>(
     shape: &Shape<F::Config>,
     common_plan: Option<&Plan>,
 ) -> Result<FormatReport, ReplayError> {
+    if low_memory::fits_heap::<F>() {
+        replay_in::<F, _>(job, shape, common_plan, &KeptMemory::default())
+    } else {
+        replay_in::<F, _>(job, shape, common_plan, &LowMemory::new())
+    }
+}
+
+fn replay_in<F: Walkers, M: TableMemory>(
+    job: &Job<'_>,
+    shape: &Shape<F::Config>,
+    common_plan: Option<&Plan>,
+    pages: &M,
+) -> Result<FormatReport, ReplayError> {
     let va_bits = shape.choose_va_bits(job.va_bits, job.summary.last_iova);
-    let case = Case::<F> { job, shape, va_bits };
+    let case = Case::<F, M> { job, shape, va_bits, pages };
     let common = match common_plan {
-        Some(plan) => run(&case, plan, OnDeviation::Stop)?.map(|figures| (plan, figures)),
+        Some(plan) => strict_pass(&case, plan, OnDeviation::Stop)?.map(|figures| (plan, figures)),
         None => None,
     };
     let own_plan;
@@ -116,7 +132,7 @@ pub fn replay<F: Walkers>(
         Some(done) => done,
         None => {
             own_plan = plan_with_tables(&case)?;
-            let figures = run(&case, &own_plan, OnDeviation::GoOn)?.unwrap_or_default();
+            let figures = strict_pass(&case, &own_plan, OnDeviation::GoOn)?.unwrap_or_default();
             (&own_plan, figures)
         }
     };
@@ -146,38 +162,50 @@ pub fn replay<F: Walkers>(
 }
 
 /// Finds out what tables of the format do with a trace.
-fn plan_with_tables<F: Walkers>(case: &Case<'_, F>) -> Result<Plan, ReplayError> {
-    let hosts = case.job.hosts(&Rc::new(Tally::default()));
+fn plan_with_tables<F: Walkers, M: TableMemory>(case: &Case<'_, F, M>) -> Result<Plan, ReplayError> {
+    let hosts = case.hosts(&Rc::new(Tally::default()));
     let tables = hosts.iter().map(|host| case.table(host, Features::FLUSH_RANGE));
     let tables: Vec<_> = tables.collect::<Result<_, _>>()?;
     planner::plan(case.job, tables.into_iter()).map_err(|found| case.differs(found.line, found.text))
 }
 
-/// The least time of the strict pass, of the first and of more that are done only for that: the library's own time, beside which
-/// it is shown, is that of warm caches too.
-fn least_time<F: Walkers>(case: &Case<'_, F>, plan: &Plan, first: Duration) -> Result<Duration, ReplayError> {
+/// The least time of the strict pass, of the first and of one or more that are done only for that: the library's own time, beside
+/// which it is shown, is that of warm caches too.
+fn least_time<F: Walkers, M: TableMemory>(
+    case: &Case<'_, F, M>,
+    plan: &Plan,
+    first: Duration,
+) -> Result<Duration, ReplayError> {
     let mut least = first;
     let begin = Instant::now();
-    for _ in 1..timing::MOST_PASSES {
-        if begin.elapsed() + least > AGAIN {
+    for pass in 1..timing::MOST_PASSES {
+        // The first one takes its tables from the system, which the library's own passes never do: so there is a second one.
+        if pass > 1 && begin.elapsed() + least > AGAIN {
             break;
         }
-        let again = run(case, plan, OnDeviation::GoOn)?;
+        let again = strict_pass(case, plan, OnDeviation::GoOn)?;
         least = again.map_or(least, |figures| least.min(figures.elapsed));
     }
     Ok(least)
 }
 
-/// No more passes than fit in this time. Where one takes longer, what caches do is little of it.
+/// No third pass and no more that do not fit in this time. Where one takes longer, what caches do is little of it.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// Does what is planned, with the strict policy, and looks at the tables meanwhile; `None` if they did otherwise and that was to
 /// end it.
-fn run<F: Walkers>(case: &Case<'_, F>, plan: &Plan, on_deviation: OnDeviation) -> Result<Option<Figures>, ReplayError> {
+///
+/// It is a frame of its own, so that a profile tells what it costs: the test of that counts its instructions.
+#[inline(never)]
+fn strict_pass<F: Walkers, M: TableMemory>(
+    case: &Case<'_, F, M>,
+    plan: &Plan,
+    on_deviation: OnDeviation,
+) -> Result<Option<Figures>, ReplayError> {
     let begin = Instant::now();
     let job = case.job;
     let total = Rc::new(Tally::default());
-    let hosts = job.hosts(&total);
+    let hosts = case.hosts(&total);
     let sampling = Sampling::of(job.trace.events.len());
     let mut watcher = Watcher { case, plan, total: &total, sampling, next_snapshot: 0, figures: Figures::default() };
     watcher.figures.domains.resize_with(hosts.len(), DomainFigures::default);
@@ -258,8 +286,8 @@ impl Figures {
 }
 
 /// Looks at the tables of a replay, at the times of the samples and of the snapshots.
-struct Watcher<'a, F: Walkers> {
-    case: &'a Case<'a, F>,
+struct Watcher<'a, F: Walkers, M> {
+    case: &'a Case<'a, F, M>,
     plan: &'a Plan,
     total: &'a Tally,
     sampling: Sampling,
@@ -267,9 +295,9 @@ struct Watcher<'a, F: Walkers> {
     figures: Figures,
 }
 
-impl<F: Walkers> Watcher<'_, F> {
+impl<F: Walkers, M: TableMemory> Watcher<'_, F, M> {
     /// Does what is due before `event`. When there is something to do next.
-    fn watch(&mut self, event: usize, lanes: &[Lane<'_, F>]) -> Result<usize, ReplayError> {
+    fn watch(&mut self, event: usize, lanes: &[Lane<'_, F, M>]) -> Result<usize, ReplayError> {
         let snapshots = &self.plan.snapshots;
         while let Some(snapshot) = snapshots.get(self.next_snapshot).filter(|due| due.event < event) {
             self.inspect(snapshot, &lanes[snapshot.domain])?;
@@ -288,7 +316,7 @@ impl<F: Walkers> Watcher<'_, F> {
     }
 
     /// Compares a table with what it should be, and counts its leaves.
-    fn inspect(&mut self, snapshot: &Snapshot, lane: &Lane<'_, F>) -> Result<(), ReplayError> {
+    fn inspect(&mut self, snapshot: &Snapshot, lane: &Lane<'_, F, M>) -> Result<(), ReplayError> {
         let table = &lane.table;
         let found = table::inspect(table, &snapshot.runs);
         let line = self.case.job.trace.events.get(snapshot.event).map_or(0, |event| event.line);

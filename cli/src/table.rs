@@ -69,15 +69,23 @@ pub fn inspect<F: Walkers, H: Host>(table: &PtIommu<F, H>, expected: &[Run]) -> 
     let mut runs: Vec<Run> = Vec::new();
     table.visit_tables(|view| {
         let item_bytes = 1u64.checked_shl(item_size_lg2::<F>(view.level())).unwrap_or(0);
-        for item in view.used().filter(|item| item.kind == Kind::Leaf) {
+        let mut next = 0;
+        while let Some(item) = view.first_used(next) {
+            next = item.index + 1;
+            if item.kind != Kind::Leaf {
+                continue;
+            }
+            // Mostly none: a page for each map. But a large map has many small pages.
+            let more = view.followers(item.index);
+            next += more;
             let entry_bytes = 1u64.checked_shl(item.entry_size_lg2).unwrap_or(0);
-            // Every item of a contiguous entry is visited; its first stands for the leaf.
+            // The first item of a contiguous entry stands for the leaf.
             if item.va & entry_bytes.wrapping_sub(1) == 0
                 && let Some(of_size) = leaves.get_mut(item.entry_size_lg2 as usize)
             {
-                *of_size += 1;
+                *of_size += if entry_bytes == item_bytes { 1 + more as u64 } else { 1 };
             }
-            let Some(span) = Span::new(item.va, item_bytes) else { continue };
+            let Some(span) = Span::new(item.va, item_bytes.wrapping_mul(1 + more as u64)) else { continue };
             let run = Run { span, paddr: item.oa };
             match runs.last_mut() {
                 Some(before) if before.is_continued_by(&run) => before.span.last = span.last,
@@ -154,17 +162,38 @@ mod tests {
     use generic_pt::fmt::vtdss;
     use generic_pt::{Domain, GatherMode, HeapMemory, NoHardware};
 
+    const SHAPE: Shape<vtdss::Config> = Shape {
+        name: "vtdss",
+        about: "",
+        va_bits: &[48],
+        features: Features::empty(),
+        config: |_| vtdss::Config { top_level: 3 },
+    };
+
+    /// Leaves that follow each other are counted together: up to where one goes elsewhere, and over ends of tables.
+    #[test]
+    fn runs_of_leaves_are_counted() {
+        let domain = Domain::new(HeapMemory, NoHardware);
+        let mut table = make::<vtdss::Format, _>(&domain, &SHAPE, 48, Features::empty()).unwrap();
+        let mut model = Model::new(Start::Empty);
+        let mut map = |first: u64, paddr: u64, pages: u64| {
+            let span = Span::new(first, pages << 12).unwrap();
+            model.apply(&Event { line: 1, domain: 0, op: Op::Map { span, paddr } });
+            table.map_range(first, paddr, pages << 12, PROT).unwrap();
+        };
+        // Two ends of tables in one run, single pages before and behind, and a hole of one page.
+        map(0x1000, 0x10_3000, 1);
+        map(0x2000, 0x20_5000, 1100);
+        map(0x2000 + (1100 << 12), 0x70_1000, 1);
+        map(0x2000 + (1102 << 12), 0x20_5000 + (1102 << 12), 7);
+        map(0x4000_0000, 0x8000_0000, 0x400);
+        assert_eq!(inspect(&table, &expected_runs(&model)), Ok(Leaves::from([(0x1000, 1109), (0x20_0000, 2)])));
+    }
+
     #[test]
     fn differences_are_found() {
         let domain = Domain::new(HeapMemory, NoHardware);
-        let shape = Shape {
-            name: "vtdss",
-            about: "",
-            va_bits: &[48],
-            features: Features::empty(),
-            config: |_| vtdss::Config { top_level: 3 },
-        };
-        let mut table = make::<vtdss::Format, _>(&domain, &shape, 48, Features::empty()).unwrap();
+        let mut table = make::<vtdss::Format, _>(&domain, &SHAPE, 48, Features::empty()).unwrap();
         let mut model = Model::new(Start::Empty);
         let span = Span { first: 0x20_0000, last: 0x5f_efff };
         model.apply(&Event { line: 1, domain: 0, op: Op::Map { span, paddr: 0x4000_0000 } });

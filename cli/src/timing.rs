@@ -1,18 +1,17 @@
 //! How long operations take on this machine: the same operations again, with nothing beside them.
 
-use crate::low_memory::{self, LowMemory};
 use crate::plan::{Action, Reason, Step};
 use crate::replay::Case;
 use crate::replay_error::ReplayError;
 use crate::table::PROT;
 use generic_pt::iommu::Walkers;
 use generic_pt::memory::TableMemory;
-use generic_pt::{Domain, Features, GatherMode, HeapMemory, NoHardware, PtIommu};
+use generic_pt::{Domain, Features, GatherMode, NoHardware, PtIommu};
 use serde::Serialize;
 use std::time::{Duration, Instant};
 
 /// Wall-clock nanoseconds of one kind of operation. The driver of these tables does nothing, and memory is the
-/// program's heap.
+/// program's own.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
 pub struct Times {
     /// Operations in one pass.
@@ -47,19 +46,19 @@ const BUDGET: Duration = Duration::from_millis(300);
 ///
 /// # Errors
 /// [`ReplayError::Setup`].
-pub fn measure<F: Walkers>(case: &Case<'_, F>, steps: &[Step]) -> Result<ReplayTimes, ReplayError> {
+pub fn measure<F: Walkers, M: TableMemory>(case: &Case<'_, F, M>, steps: &[Step]) -> Result<ReplayTimes, ReplayError> {
     let clock_ns = clock_cost_ns();
     let begin = Instant::now();
     let mut best: Option<Samples> = None;
     let mut least = Duration::MAX;
     for pass in 0..MOST_PASSES {
         let mut samples = Samples::with_capacity(steps.len());
-        run_pass_anywhere(case, steps, &mut samples)?;
+        run_pass(case, steps, &mut samples)?;
         if pass <= 1 || best.as_ref().is_none_or(|best| samples.total_ns() < best.total_ns()) {
             best = Some(samples);
         }
         let bare = Instant::now();
-        run_pass_anywhere(case, steps, &mut NoClock)?;
+        bare_pass(case, steps)?;
         least = least.min(bare.elapsed());
         if pass >= 1 && begin.elapsed() > BUDGET {
             break;
@@ -139,26 +138,18 @@ impl Clock for Samples {
     }
 }
 
-/// One pass, in memory that the format's tables can lie in.
-fn run_pass_anywhere<F: Walkers>(
-    case: &Case<'_, F>,
-    steps: &[Step],
-    clock: &mut impl Clock,
-) -> Result<(), ReplayError> {
-    if low_memory::fits_heap::<F>() {
-        run_pass(HeapMemory, case, steps, clock)
-    } else {
-        run_pass(LowMemory::new(), case, steps, clock)
-    }
+/// One pass with nothing beside the operations. A frame of its own, as the strict pass is.
+#[inline(never)]
+fn bare_pass<F: Walkers, M: TableMemory>(case: &Case<'_, F, M>, steps: &[Step]) -> Result<(), ReplayError> {
+    run_pass(case, steps, &mut NoClock)
 }
 
 fn run_pass<F: Walkers, M: TableMemory>(
-    memory: M,
-    case: &Case<'_, F>,
+    case: &Case<'_, F, M>,
     steps: &[Step],
     clock: &mut impl Clock,
 ) -> Result<(), ReplayError> {
-    let host = Domain::new(memory, NoHardware);
+    let host = Domain::new(case.pages, NoHardware);
     let tables = case.job.trace.domains.iter().map(|_| case.table(&host, Features::FLUSH_RANGE));
     let mut tables: Vec<PtIommu<F, _>> = tables.collect::<Result<_, _>>()?;
     for step in steps {

@@ -62,8 +62,10 @@ pub fn usage_failure(error: &clap::Error, words: &[String]) -> Failure {
         Some(format!("{argument} is: {about}; {help} tells more"))
     };
     let negative = || {
-        let at = words.iter().position(|word| is_negative(word))?;
-        (error.kind() == ErrorKind::UnknownArgument).then_some(())?;
+        let blamed = blamed(error).filter(|_| error.kind() == ErrorKind::UnknownArgument);
+        let blamed = blamed.filter(|word| is_negative(word))?;
+        // Clap names the first digit alone, as if each were an option.
+        let at = words.iter().position(|word| word.starts_with(blamed))?;
         let before = at.checked_sub(1).and_then(|before| option_of(&words[before], subcommand?));
         let about = before.map_or(String::new(), |(option, about)| format!("; {option} is: {about}"));
         Some(format!("no number here is negative: 0 or more is valid{about}; {help} tells more"))
@@ -87,9 +89,15 @@ fn option_of(word: &str, command: &Command) -> Option<(String, String)> {
     Some((argument.to_string(), argument.get_help()?.to_string()))
 }
 
+/// The argument that an error is about, as clap shows it.
+fn blamed(error: &clap::Error) -> Option<&str> {
+    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
+    Some(shown)
+}
+
 /// The argument that an error is about, and the first line of its help.
 fn argument_of(error: &clap::Error, command: &Command) -> Option<(String, String)> {
-    let Some(ContextValue::String(shown)) = error.get(ContextKind::InvalidArg) else { return None };
-    let argument = command.get_arguments().find(|argument| argument.to_string() == *shown)?;
-    Some((shown.clone(), argument.get_help()?.to_string()))
+    let shown = blamed(error)?;
+    let argument = command.get_arguments().find(|argument| argument.to_string() == shown)?;
+    Some((shown.to_owned(), argument.get_help()?.to_string()))
 }

@@ -9,7 +9,7 @@ use std::io::Write;
 
 /// What is in the directory of a bad call: IMAGE with its manifest, RAW without, JUNK with one that is none,
 /// WORDS that are no trace, BINARY of other bytes, PACKED and ZIPPED core files, CUT of the first half of PACKED, what begins as
-/// XZ, BZIP2 and LZ4 do, and SPEC.
+/// XZ, BZIP2 and LZ4 do, MAGIC of the first bytes of an ELF file alone, and SPEC.
 struct Place(Bench);
 
 impl Place {
@@ -33,6 +33,7 @@ impl Place {
         for (name, magic) in [("kdump", "KDUMP   "), ("flat", "makedumpfile\0\0\0\0"), ("windows", "PAGEDU64")] {
             std::fs::write(bench.path(name), magic.repeat(4096)).unwrap();
         }
+        std::fs::write(bench.path("magic"), b"\x7fELF").unwrap();
         std::fs::write(bench.path("avml"), b"AVML\x02\0\0\0".repeat(512)).unwrap();
         Self(bench)
     }
@@ -41,7 +42,7 @@ impl Place {
     fn call(&self, words: &str) -> (i32, Vec<String>) {
         let files = [
             "IMAGE", "RAW", "JUNK", "WORDS", "BINARY", "PACKED", "ZIPPED", "CUT", "XZ", "BZIP2", "LZ4", "SPEC", "OUT",
-            "NOFILE", "KDUMP", "FLAT", "AVML", "WINDOWS",
+            "NOFILE", "KDUMP", "FLAT", "AVML", "WINDOWS", "MAGIC",
         ];
         let word = |word: &str| match files.iter().find(|file| word.starts_with(**file)) {
             Some(file) if *file == "SPEC" => self.0.text("spec.toml"),
@@ -135,6 +136,13 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 )]
 #[case::negative_short("build SPEC -o OUT -b -12", 2, "unexpected argument '-1'", "is valid; --base <PA> is: Physical")]
 #[case::negative_operand("walk IMAGE -4096", 2, "unexpected argument '-4'", "is valid; `genpt walk --help` tells more")]
+// This was said to be a negative number because of the file's name.
+#[case::option_before_a_name_like_a_number(
+    "dump IMAGE --nosuch -- -1.txt",
+    2,
+    "unexpected argument '--nosuch'",
+    "used as `genpt dump"
+)]
 #[case::top_level(
     "dump IMAGE --top-level 77",
     2,
@@ -183,9 +191,19 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 #[case::base_out_of_reach(
     "build SPEC -o OUT -f armv7s --base 4G",
     2,
-    "be at 0x100000000: they",
+    "be at 0x100000000: no item or register can point to 0x100000000 or above",
     "a smaller `--base` is valid"
 )]
+// It was said to go on to an address below the base.
+#[case::base_far_above_all(
+    "build SPEC -o OUT -f amdv1 --base 0x8000000000000000",
+    2,
+    "the tables cannot be at 0x8000000000000000: no item or register can point to 0x10000000000000 or above",
+    "a smaller `--base` is valid"
+)]
+// That it is a directory was not said, nor what is wrong with a file of nothing but the magic bytes.
+#[case::directory("walk . 0", 1, "it is a directory", "")]
+#[case::only_magic_bytes("walk MAGIC 0", 1, "it ends within its header, after 4 bytes", "")]
 #[case::base_near_the_end(
     "build SPEC -o OUT --base 0xffffffffff000",
     2,

@@ -31,6 +31,23 @@ fn what_changed_is_told() {
     assert_eq!((&changes[1]["kind"], &changes[1]["after"]["access"]), (&"permission".into(), &"rwx".into()));
 }
 
+/// `walk` and `diff` had them as one string, `dump` as a list.
+#[test]
+fn attributes_are_a_list_in_the_json_of_every_command() {
+    let changed = SPEC.replace("prot = \"r\"", "prot = \"rw\"");
+    let (before, after) = (Bench::new(SPEC, &[]), Bench::new(&changed, &[]));
+    let (a, b) = (before.text("image"), after.text("image"));
+    let value = |arguments: &[&str]| -> Value { serde_json::from_slice(&genpt(arguments).stdout).unwrap() };
+    let dump = value(&["dump", &a, "--va", "0x10000000..=0x10000fff", "--json"]);
+    let walk = value(&["walk", &a, "0x10000000", "--json"]);
+    let diff = value(&["diff", &a, &b, "--json"]);
+    let expected = serde_json::json!(["U", "A"]);
+    assert_eq!(dump["runs"][0]["attributes"], expected, "{dump}");
+    assert_eq!(walk[0]["page"]["attributes"], expected, "{walk}");
+    assert_eq!(diff[0]["before"]["attributes"], expected, "{diff}");
+    assert_eq!(diff[0]["after"]["attributes"], serde_json::json!(["RW", "U", "A", "D"]), "{diff}");
+}
+
 /// `diff` said nothing where it had stopped.
 #[test]
 fn a_diff_that_stops_says_so() {

@@ -1,4 +1,4 @@
-//! Drawings in a real browser: these tests are skipped where there is no Chromium.
+//! Drawings in a real browser: these tests are skipped where there is no Chromium, and with `GENERIC_PT_REQUIRE_BROWSER=1` fail.
 //!
 //! `GENPT_SCREENSHOTS=dir` keeps pictures of what the browser shows.
 
@@ -239,6 +239,54 @@ fn light_dark_and_narrow() {
     });
     assert!(left >= 0.0 && right <= 390.0, "{left} {right}");
     assert_eq!(browser.console(), Vec::<Value>::new());
+}
+
+/// The flags of what is marked lay on the titles of the rows, and of tables that are too narrow nothing was said.
+#[test]
+fn titles_of_rows_on_a_phone() {
+    let Some(browser) = Browser::here() else { return };
+    browser.become_phone();
+    let bench = broken_kernel();
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    let script = "const boxes = (selector) => [...document.querySelectorAll(selector)].map((shape) => shape.getBoundingClientRect());
+        const lie = (flag, title) => flag.bottom > title.top && flag.top < title.bottom;
+        const [flags, titles] = [boxes('#tree [class^=flag]'), boxes('#tree .soft')];
+        return [flags.length, flags.filter((flag) => titles.some((title) => lie(flag, title))).length]";
+    let flags = browser.run(script);
+    assert!(flags[0].as_u64().unwrap() >= 5 && flags[1] == 0, "{flags}");
+    browser.screenshot("draw-narrow-flags");
+    let (pointers, _) = at_random();
+    let at_random = Bench::of(&pointers);
+    at_random.draw("x.html", &["--format", "x86_64", "--root", "0", "--limit", "4M"]);
+    browser.open(&at_random.path("x.html"));
+    let script = "return [...document.querySelectorAll('#tree .soft')].map((title) => {
+        const [y, cells] = [title.getBBox().y, [...document.querySelectorAll('#tree .cell')]];
+        return [title.textContent.includes('too narrow here'), cells.some((cell) => Math.abs(cell.getBBox().y - y) < 20)];
+    })";
+    let rows = browser.run(script);
+    for row in rows.as_array().unwrap() {
+        assert_ne!(row[0], row[1], "{rows}");
+    }
+    assert_eq!(rows[0][0], true, "{rows}");
+    browser.screenshot("draw-narrow-hostile");
+}
+
+/// A note had the colour of a warning.
+#[test]
+fn a_note_is_no_warning() {
+    let Some(browser) = Browser::here() else { return };
+    let bench = Bench::new(SPEC, &[]);
+    // The tables below are there, and nothing leads to their pages.
+    let at = |table: u64, index: usize| ((table & 0xf_ffff_f000) - 0x10_0000) as usize + 8 * index;
+    let table = bench.peek(at(bench.peek(at(bench.peek(0), 0)), 128));
+    bench.poke(at(table, 0), 0);
+    bench.draw("x.html", &[]);
+    browser.open(&bench.path("x.html"));
+    let script = "const [rule, text] = [document.querySelector('#findings b'), document.querySelector('.soft-text')];
+        return [rule.textContent, getComputedStyle(rule).color === getComputedStyle(text).color]";
+    assert_eq!(browser.run(script), serde_json::json!(["empty-table", true]));
+    browser.screenshot("draw-note");
 }
 
 /// Of an image that is all tables a page shows a part, soon.

@@ -100,6 +100,20 @@ fn manual_pages() {
     assert!(pages.join("genpt.1").exists());
 }
 
+/// The synopsis of `walk` had one address.
+#[test]
+fn manual_pages_say_where_several_are_taken() {
+    let directory = tempfile::tempdir().unwrap();
+    stdout(&genpt(&["man", "--output-dir", directory.path().to_str().unwrap()]));
+    for (name, several, one) in
+        [("walk", "<\\fIVA...\\fR>", "<\\fIIMAGE\\fR>"), ("replay", "[\\fIFILE...\\fR]", "\\-\\-json")]
+    {
+        let page = std::fs::read_to_string(directory.path().join(format!("genpt-{name}.1"))).unwrap();
+        let synopsis = page.lines().find(|line| line.starts_with(&format!("\\fBgenpt {name}\\fR"))).unwrap();
+        assert!(synopsis.contains(several) && synopsis.contains(one), "{synopsis}");
+    }
+}
+
 /// Where what clap prints itself could not be written, the exit status said that all is well.
 #[rstest]
 #[case::help(&["--help"])]

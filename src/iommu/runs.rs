@@ -274,7 +274,7 @@ fn items_behind<F: Groups>(table: &Table<'_, F>, index: usize, bytes: u64) -> us
 /// How many items behind the leaf of one item at `index`, within so many bytes, are leaves that continue it with the same
 /// attributes: those that are the one before plus the same number. Not always all of them: who asks has to look at the next.
 #[inline(always)]
-fn followers<F: Groups>(
+pub(crate) fn followers<F: Groups>(
     table: &Table<'_, F>,
     common: &Common<F>,
     index: usize,

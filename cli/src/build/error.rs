@@ -84,7 +84,7 @@ pub enum BuildError {
         align: u64,
     },
     /// Items cannot hold the addresses of tables that begin at this address.
-    #[error("the tables cannot be at {base:#x}: they would go on to {beyond:#x}, where no item or register can point")]
+    #[error("the tables cannot be at {base:#x}: {}", too_high(*base, *beyond))]
     BaseTooHigh {
         /// The base asked for.
         base: u64,
@@ -142,6 +142,15 @@ pub enum BuildError {
     Elf(#[from] object::write::Error),
 }
 
+/// Why tables that begin at `base` cannot be there, if no item can hold `beyond`: where they begin can be higher than that already.
+fn too_high(base: u64, beyond: u64) -> String {
+    if beyond <= base {
+        format!("no item or register can point to {beyond:#x} or above")
+    } else {
+        format!("they would go on to {beyond:#x}, where no item or register can point")
+    }
+}
+
 /// Whether what is wrong with a specification is a key that it has, or lacks.
 fn names_a_key(what: &str) -> bool {
     ["unknown", "missing", "duplicate"].iter().any(|how| what.contains(&format!("{how} field `")))
@@ -168,6 +177,7 @@ impl Hinted for BuildError {
             Self::Options(cause) => return cause.hint(),
             Self::Table { format, cause } => return setup_help(format, cause),
             Self::Base(_) => "a smaller `--base` is valid",
+            Self::BaseTooHigh { base, beyond } if beyond <= base => "a smaller `--base` is valid",
             Self::BaseTooHigh { .. } => "a smaller `--base` is valid; larger pages, or less to map, need fewer tables",
             Self::BaseMisaligned { align, .. } => return format!("`--base` has to be a multiple of {align}"),
             Self::Map { refusal, .. } => &refusal.hint,

@@ -2,6 +2,7 @@
 
 use super::BuildError;
 use crate::human;
+use crate::regular_file::regular;
 use std::fs::{File, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,8 +11,11 @@ use tempfile::{Builder, NamedTempFile};
 /// Writes an image and its manifest. Both are written beside their places first: as long as that can fail, what was there is
 /// as it was.
 pub fn write_both(image: &Path, bytes: &[u8], manifest: &Path, text: &[u8]) -> Result<(), BuildError> {
-    let written = [Written::new(image, bytes)?, Written::new(manifest, text)?];
-    let [image, manifest] = written;
+    let (image, manifest) = (Written::new(image, bytes)?, Written::new(manifest, text)?);
+    put_both(image, manifest)
+}
+
+fn put_both(image: Written, manifest: Written) -> Result<(), BuildError> {
     image.put()?;
     let place = manifest.place.clone();
     manifest.put().inspect_err(|_| {
@@ -34,10 +38,8 @@ impl Written {
     fn beside(path: &Path, bytes: &[u8]) -> io::Result<Self> {
         let place = behind_links(path);
         let before = std::fs::metadata(&place).ok();
-        if before.as_ref().is_some_and(|before| !before.is_file()) {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
-        }
-        if before.is_some() {
+        if let Some(before) = &before {
+            regular(before.file_type())?;
             // What may not be written is not replaced either, nor a program that runs.
             File::options().write(true).open(&place)?;
         }
@@ -92,4 +94,25 @@ fn permissions_of_new_files() -> Option<Permissions> {
 #[cfg(not(unix))]
 fn permissions_of_new_files() -> Option<Permissions> {
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What was tested ended before the image was in its place.
+    #[test]
+    fn no_image_is_beside_the_manifest_of_other_tables() {
+        let directory = tempfile::tempdir().unwrap();
+        let [image, manifest] = ["image", "image.json"].map(|name| directory.path().join(name));
+        write_both(&image, b"old", &manifest, b"{}").unwrap();
+        let written = Written::new(&manifest, b"{ }").unwrap();
+        // Whatever it is that keeps it from being put there.
+        std::fs::remove_file(written.file.path()).unwrap();
+        let error = put_both(Written::new(&image, b"new").unwrap(), written).unwrap_err();
+        assert!(matches!(&error, BuildError::Write { name, .. } if name.ends_with("image.json")), "{error}");
+        assert_eq!(std::fs::read(&image).unwrap(), b"new");
+        assert!(!manifest.exists());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
 }

@@ -28,7 +28,10 @@ enum Class {
 
 fn class(file: &ImageFile) -> Result<Class, String> {
     let mut ident = [0; 5];
-    file.read(0, &mut ident).map_err(|error| error.to_string())?;
+    file.read(0, &mut ident).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => format!("it ends within its header, after {} bytes", file.len()),
+        _ => error.to_string(),
+    })?;
     match ident[4] {
         1 => Ok(Class::Bits32),
         2 => Ok(Class::Bits64),

@@ -3,6 +3,7 @@
 //! It is not mapped into memory: a mapped file that another program cuts off ends this one with a signal, and reading is as
 //! fast for what is looked at here, which is single tables.
 
+use crate::regular_file::regular;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -21,9 +22,7 @@ impl ImageFile {
     /// What the system says; also for what is no file with a length.
     pub fn open(path: &Path) -> io::Result<Self> {
         // Before it is opened: that can wait, for example for somebody to write into a pipe.
-        if !std::fs::metadata(path)?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
-        }
+        regular(std::fs::metadata(path)?.file_type())?;
         let file = File::open(path)?;
         let len = file.metadata()?.len();
         Ok(Self { file, len })

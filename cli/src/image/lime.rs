@@ -13,8 +13,17 @@ pub const MAGIC: [u8; 4] = 0x4c69_4d45_u32.to_le_bytes();
 const VERSION: u32 = 1;
 const HEADER_BYTES: u64 = 32;
 
+/// What a dump has.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Dump {
+    /// Its memory.
+    pub segments: Vec<Segment>,
+    /// Whether the file ends within a header, so that there was more memory.
+    pub is_cut: bool,
+}
+
 /// Reads the headers. The error says what is wrong.
-pub fn read(file: &ImageFile) -> Result<Vec<Segment>, String> {
+pub fn read(file: &ImageFile) -> Result<Dump, String> {
     let mut segments = Vec::new();
     let mut at = 0u64;
     while at < file.len() {
@@ -22,15 +31,24 @@ pub fn read(file: &ImageFile) -> Result<Vec<Segment>, String> {
             return Err(format!("it has more than {MOST_HEADERS} headers; at most as many are read"));
         }
         let mut header = [0; HEADER_BYTES as usize];
-        file.read(at, &mut header).map_err(|error| match error.kind() {
+        let bytes = (file.len() - at).min(HEADER_BYTES) as usize;
+        file.read(at, &mut header[..bytes]).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => format!("the header at {at:#x} is cut off"),
             _ => format!("the header at {at:#x} cannot be read: {error}"),
         })?;
-        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| header[at + n]));
-        let version = u32::from_le_bytes(std::array::from_fn(|n| header[4 + n]));
-        if header[..4] != MAGIC || version != VERSION {
+        let known = [MAGIC, VERSION.to_le_bytes()].concat();
+        let known = &known[..bytes.min(8)];
+        if !header.starts_with(known) {
             return Err(format!("at {at:#x} a header is expected, with version {VERSION}"));
         }
+        if bytes < header.len() {
+            // Without any memory there is nothing to look at.
+            if segments.is_empty() {
+                return Err("it ends within its first header".to_owned());
+            }
+            return Ok(Dump { segments, is_cut: true });
+        }
+        let long = |at: usize| u64::from_le_bytes(std::array::from_fn(|n| header[at + n]));
         let (first, last) = (long(8), long(16));
         let len = last.checked_sub(first).and_then(|len| len.checked_add(1));
         let Some(len) = len else {
@@ -40,7 +58,7 @@ pub fn read(file: &ImageFile) -> Result<Vec<Segment>, String> {
         segments.push(Segment { pa: first, len, offset });
         at = offset.checked_add(len).ok_or_else(|| format!("the range at {at:#x} has no end"))?;
     }
-    Ok(segments)
+    Ok(Dump { segments, is_cut: false })
 }
 
 #[cfg(test)]
@@ -56,7 +74,7 @@ mod tests {
         header
     }
 
-    fn read(bytes: &[u8]) -> Result<Vec<Segment>, String> {
+    fn read(bytes: &[u8]) -> Result<Dump, String> {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), bytes).unwrap();
         super::read(&ImageFile::open(file.path()).unwrap())
@@ -69,11 +87,27 @@ mod tests {
         dump.extend(header(0x10_0000, 0x10_000f));
         dump.extend([2; 0x10]);
         let second = Segment { pa: 0x10_0000, len: 0x10, offset: 32 + 0x100 + 32 };
-        assert_eq!(read(&dump), Ok(vec![Segment { pa: 0x1000, len: 0x100, offset: 32 }, second]));
+        let segments = vec![Segment { pa: 0x1000, len: 0x100, offset: 32 }, second];
+        assert_eq!(read(&dump), Ok(Dump { segments, is_cut: false }));
         dump.push(0);
-        assert!(read(&dump).unwrap_err().contains("cut off"));
+        assert!(read(&dump).unwrap_err().contains("at 0x150 a header is expected"));
         assert!(read(&header(0x1000, 0xfff)).unwrap_err().contains("range 0x1000..=0xfff"));
         assert!(read(&header(0, u64::MAX)).unwrap_err().contains("range 0x0"));
+    }
+
+    /// It was refused, while one that is cut in its memory is read with a warning.
+    #[test]
+    fn a_dump_that_is_cut_within_a_later_header_is_read() {
+        let first = [header(0x1000, 0x10ff), vec![1; 0x100]].concat();
+        let whole = [first.clone(), header(0x10_0000, 0x10_000f)].concat();
+        for len in first.len() + 1..whole.len() {
+            let dump = read(&whole[..len]).unwrap();
+            assert_eq!((dump.segments.len(), dump.is_cut), (1, true), "{len}");
+        }
+        assert!(!read(&first).unwrap().is_cut);
+        for len in 4..32 {
+            assert!(read(&whole[..len]).unwrap_err().contains("ends within its first header"), "{len}");
+        }
     }
 
     #[test]

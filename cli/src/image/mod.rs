@@ -27,6 +27,8 @@ use std::path::Path;
 pub enum CutOff {
     /// The headers of the file itself.
     ByHeaders,
+    /// That it ends within a header.
+    InHeader,
     /// The manifest beside it.
     ByManifest,
 }
@@ -36,6 +38,7 @@ impl CutOff {
     pub const fn words(self) -> &'static str {
         match self {
             Self::ByHeaders => "the file is cut off: its headers tell of memory behind its end",
+            Self::InHeader => "the file is cut off: it ends within a header",
             Self::ByManifest => "the file is cut off: its manifest tells of memory behind its end",
         }
     }
@@ -134,6 +137,7 @@ impl Image {
         file.read(0, &mut begin).map_err(|cause| InspectError::Open { name: name.clone(), cause })?;
         let packing = Packing::of(&begin);
         let is_raw = !begin.starts_with(elf::MAGIC) && !begin.starts_with(&lime::MAGIC);
+        let mut ends_in_header = false;
         let (segments, place, cpus) = if begin.starts_with(elf::MAGIC) {
             let core = elf::read(&file).map_err(damaged)?;
             let (segments, place) = if core.segments.is_empty() {
@@ -144,7 +148,9 @@ impl Image {
             };
             (segments, place, core.cpus)
         } else if begin.starts_with(&lime::MAGIC) {
-            (lime::read(&file).map_err(damaged)?, Place::Said, BTreeSet::new())
+            let dump = lime::read(&file).map_err(damaged)?;
+            ends_in_header = dump.is_cut;
+            (dump.segments, Place::Said, BTreeSet::new())
         } else if let Some(packing) = packing.filter(|_| raw_place == Place::Assumed) {
             return Err(InspectError::Packed { name, packing });
         } else {
@@ -155,6 +161,8 @@ impl Image {
             |manifest: &Manifest| manifest.contents == Contents::Raw && is_raw && file.len() < manifest.bytes.0;
         let cut_off = if !segments.iter().all(is_in) {
             Some(CutOff::ByHeaders)
+        } else if ends_in_header {
+            Some(CutOff::InHeader)
         } else {
             manifest.as_ref().filter(|manifest| is_short(manifest)).map(|_| CutOff::ByManifest)
         };

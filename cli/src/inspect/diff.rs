@@ -53,7 +53,7 @@ struct ChangeRow {
 struct Side {
     pa: Hex,
     access: String,
-    attributes: String,
+    attributes: Vec<String>,
 }
 
 /// How two images compare.
@@ -267,7 +267,7 @@ fn row(shapes: [&Shape; 2], change: &Change) -> ChangeRow {
         run.as_ref().map(|run| Side {
             pa: Hex(run.pa),
             access: letters(run.attributes.access, shapes[n].permissions),
-            attributes: run.attributes.to_string(),
+            attributes: run.attributes.words(),
         })
     };
     ChangeRow {
@@ -310,7 +310,7 @@ fn csv(shapes: [&Shape; 2], changes: &mut Changes<'_>, out: &mut impl Write) -> 
         count += 1;
         let ChangeRow { kind, va, va_last, bytes, before, after } = row(shapes, &change);
         let side = |side: Option<Side>| match side {
-            Some(Side { pa, access, attributes }) => [pa.to_string(), access, attributes],
+            Some(Side { pa, access, attributes }) => [pa.to_string(), access, attributes.join(" ")],
             None => [const { String::new() }; 3],
         };
         let kind = serde_json::to_value(kind)?.as_str().unwrap_or_default().to_owned();

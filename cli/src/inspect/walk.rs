@@ -70,7 +70,7 @@ pub struct Page {
     /// What the page and all pointers to it permit: of r, w and x those that the format stores.
     pub access: String,
     /// Fields that say something about the mapping, of the page and of the pointers on the way that say it for all below.
-    pub attributes: String,
+    pub attributes: Vec<String>,
 }
 
 /// A broken rule.
@@ -158,7 +158,7 @@ fn walk_along(source: &Source, va: u64, way: &mut Vec<(u32, Item)>) -> Walk {
                     pa: Hex(lg2::replace_low(item.pa, va, item_lg2)),
                     size_lg2: item.entry_lg2.into(),
                     access: letters(attributes.access, shape.permissions),
-                    attributes: attributes.to_string(),
+                    attributes: attributes.words(),
                 });
                 let note = source.not_accessed(level, item.raw);
                 walk.oddities.extend(note.iter().map(|rule| Broken::new(source, rule, Some(level))));
@@ -266,7 +266,7 @@ fn write_walk(out: &mut String, source: &Source, walk: &Walk) -> fmt::Result {
     if let Some(page) = &walk.page {
         let size = 1u64.checked_shl(page.size_lg2).map_or("16 EiB".to_owned(), human::bytes);
         write!(out, "PA {:#x}, in a page of {size}, {}", page.pa.0, page.access)?;
-        writeln!(out, "{}{}", if page.attributes.is_empty() { "" } else { ", " }, page.attributes)?;
+        writeln!(out, "{}{}", if page.attributes.is_empty() { "" } else { ", " }, page.attributes.join(" "))?;
     }
     for verdict in &walk.verdicts {
         writeln!(out, "{verdict}")?;

@@ -14,12 +14,17 @@ pub struct Frames<R> {
     source: R,
     decoder: FrameDecoder,
     is_in_frame: bool,
+    /// The frame is cut off: told when all is given out that was decoded before.
+    is_cut: bool,
 }
+
+/// A last block without data, and the place of a checksum: behind it the decoder keeps nothing back for later blocks.
+const END_OF_FRAME: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 
 impl<R: BufRead> Frames<R> {
     /// Those of `source`.
     pub fn new(source: R) -> Self {
-        Self { source, decoder: FrameDecoder::new(), is_in_frame: false }
+        Self { source, decoder: FrameDecoder::new(), is_in_frame: false, is_cut: false }
     }
 
     /// Goes to the next frame; `false` at the end.
@@ -40,8 +45,23 @@ impl<R: BufRead> Frames<R> {
         Ok(true)
     }
 
+    fn decode_block(&mut self) -> io::Result<()> {
+        let one = BlockDecodingStrategy::UptoBlocks(1);
+        let Err(error) = self.decoder.decode_blocks(&mut self.source, one) else { return Ok(()) };
+        let error = self.explained(error);
+        if error.kind() != io::ErrorKind::UnexpectedEof {
+            return Err(error);
+        }
+        self.is_cut = true;
+        let ended = self.decoder.decode_blocks(&END_OF_FRAME[..], BlockDecodingStrategy::UptoBlocks(1));
+        ended.map(drop).map_err(|_| error)
+    }
+
     fn end_frame(&mut self) -> io::Result<()> {
         self.is_in_frame = false;
+        if self.is_cut {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
         let written = self.decoder.get_checksum_from_data();
         if written.is_some() && written != self.decoder.get_calculated_checksum() {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "a checksum is wrong"));
@@ -69,8 +89,7 @@ impl<R: BufRead> Read for Frames<R> {
                 continue;
             }
             while self.decoder.can_collect() == 0 && !self.decoder.is_finished() {
-                let decoded = self.decoder.decode_blocks(&mut self.source, BlockDecodingStrategy::UptoBlocks(1));
-                decoded.map_err(|error| self.explained(error))?;
+                self.decode_block()?;
             }
             match self.decoder.read(buffer)? {
                 0 if buffer.is_empty() => return Ok(0),
@@ -112,5 +131,17 @@ mod tests {
         *damaged.last_mut().unwrap() ^= 1;
         assert!(read(&damaged).unwrap_err().to_string().contains("checksum"));
         assert!(read(&[&frame[..], b"something else"].concat()).is_err());
+    }
+
+    /// All that later blocks could repeat was lost where data is cut off.
+    #[test]
+    fn what_was_decoded_before_the_cut_is_read() {
+        let lines = (0..100_000u32).flat_map(|n| format!("{:08x}\n", n.wrapping_mul(0x9e37_79b9)).into_bytes());
+        let data: Vec<u8> = lines.collect();
+        let frame = compress_to_vec(&data[..], CompressionLevel::Fastest);
+        let mut before = Vec::new();
+        let error = Frames::new(&frame[..frame.len() / 2]).read_to_end(&mut before).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert!(data.starts_with(&before) && before.len() > data.len() / 4, "{} of {}", before.len(), data.len());
     }
 }

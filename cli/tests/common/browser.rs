@@ -14,10 +14,12 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one, or says that the test is skipped.
+    /// Starts one, or says that the test is skipped: which is a failure with `GENERIC_PT_REQUIRE_BROWSER=1`.
     pub fn here() -> Option<Self> {
+        let is_required = std::env::var_os("GENERIC_PT_REQUIRE_BROWSER").is_some_and(|value| value == "1");
         match Self::start() {
             Ok(browser) => Some(browser),
+            Err(reason) if is_required => panic!("GENERIC_PT_REQUIRE_BROWSER=1, and there is {reason}"),
             Err(reason) => {
                 // Not through the harness, which would keep it to itself.
                 let _ = writeln!(std::io::stderr(), "skipped: {reason}");
@@ -43,7 +45,8 @@ impl Browser {
         });
         // It must not fill up.
         std::thread::spawn(move || lines.map_while(Result::ok).count());
-        let mut browser = Self { driver, port: port.ok_or("chromedriver does not start")?, session: String::new() };
+        let mut browser =
+            Self { driver, port: port.ok_or("a chromedriver that does not start")?, session: String::new() };
         let arguments =
             ["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--window-size=1280,900"];
         let capabilities = json!({ "capabilities": { "alwaysMatch": {

@@ -33,7 +33,7 @@ pub fn page(drawing: &Drawing<'_>) -> String {
     let notes: String = drawing
         .missing(drawing.tables.len() as u64)
         .iter()
-        .map(|missing| format!("<p class=\"note\">{}</p>\n", Escaped(missing)))
+        .map(|missing| format!("<p class=\"missing\">{}</p>\n", Escaped(missing)))
         .collect();
     let findings = findings(drawing);
     let styles = &drawing.styles;

@@ -2,7 +2,8 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const [tree, vaMap, paMap, tip, details] = ["tree", "va-map", "pa-map", "tip", "details"].map(byId);
 const top = data.levels.length - 1;
-const [STRIP, ROW, HEAD] = [32, 56, 16];
+// Below a strip there is room for the flags of what is marked.
+const [STRIP, ROW, HEAD] = [32, 61, 16];
 // Widths below which a cell has no edge, and is no block of its own.
 const [THIN, NARROW] = [4, 1.5];
 

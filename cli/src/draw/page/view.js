@@ -46,9 +46,11 @@ const drawTree = () => {
   const below = shape(tree, "g", {});
   const over = shape(tree, "g", {});
   const screen = (x) => ((x - view.x) / view.width) * width;
+  const titles = [];
   for (const [level, { item_lg2, tables }] of data.levels.entries()) {
     const item = bytes(1n << BigInt(item_lg2));
-    shape(below, "text", { class: "soft", x: 0, y: (top - level) * ROW + 11 }, `level ${level}: ${count(tables, "table")}, an item is ${item}`);
+    const text = `level ${level}: ${count(tables, "table")}, an item is ${item}`;
+    titles[level] = shape(below, "text", { class: "soft", x: 0, y: (top - level) * ROW + 11 }, text);
   }
   const block = (cell, x, y, wide) => {
     const thin = wide < THIN ? " thin" : "";
@@ -56,7 +58,18 @@ const drawTree = () => {
     rect.cell = cell;
     drawnCells.set(cell, rect);
   };
+  // Levels of tables that are drawn, and of those that there is no room for.
+  const [drawn, narrow] = [new Set(), new Set()];
+  const leaveOut = (table) => {
+    narrow.add(table.level);
+    for (const cell of table.cells) {
+      if (cell.k === "table") {
+        leaveOut(data.tables[cell.to]);
+      }
+    }
+  };
   const strip = (table) => {
+    drawn.add(table.level);
     const y = (top - table.level) * ROW + HEAD;
     // The frame of what is marked. Where that ends with the drawing, its edge is not cut off; where it goes on, there is none.
     const frame = (mark, left, right, y, height) => {
@@ -90,8 +103,13 @@ const drawTree = () => {
         block(cell, left, y, wide);
         write(below, label(cell), cell.k, Math.max(left, 0), Math.min(right, width) - Math.max(left, 0), y + STRIP / 2 + 4);
       }
-      if (cell.k === "table" && wide >= 1.5) {
-        strip(data.tables[cell.to]);
+      if (cell.k === "table") {
+        const lower = data.tables[cell.to];
+        if (wide >= 1.5) {
+          strip(lower);
+        } else {
+          leaveOut(lower);
+        }
       }
       const mark = markName(cell.mark);
       if (mark) {
@@ -112,6 +130,11 @@ const drawTree = () => {
     }
   };
   strip(data.tables[0]);
+  for (const level of narrow) {
+    if (!drawn.has(level)) {
+      titles[level].textContent += ": too narrow here";
+    }
+  }
   drawBands();
   drawnCells.get(pinned)?.classList.add("pinned");
   drawPath();
