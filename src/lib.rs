@@ -112,6 +112,7 @@ pub mod error;
 pub mod feature;
 pub mod field;
 pub mod fmt;
+mod followers;
 pub mod format;
 pub mod iommu;
 pub mod item;

@@ -425,8 +425,8 @@ impl<'t, F: Groups> Table<'t, F> {
             return Some(first);
         }
         // Most items of most tables are empty: many at a time, and then few.
-        let many = run.as_chunks::<32>().0.iter();
-        let skipped = 32 * many.take_while(|many| differing::<F>(*many, empty) == F::Item::ZERO).count();
+        let many = run.as_chunks::<128>().0.iter();
+        let skipped = 128 * many.take_while(|many| differing::<F>(*many, empty) == F::Item::ZERO).count();
         let rest = run.get(skipped..)?;
         let few = rest.as_chunks::<8>().0.iter();
         let skipped = skipped + 8 * few.take_while(|few| differing::<F>(*few, empty) == F::Item::ZERO).count();

@@ -2,8 +2,8 @@
 
 use crate::driver::Host;
 use crate::feature::Features;
+use crate::followers::followers;
 use crate::format::{Common, Groups, Kind, LeafRequest, item_size_lg2};
-use crate::iommu::followers;
 use crate::item::Item;
 use crate::lg2;
 use crate::table::{Table, top_va_lg2};

@@ -36,7 +36,6 @@ pub use dirty::DirtyMode;
 pub use gather::{Gather, GatherMode, Pending, Synced};
 pub use init::Info;
 pub use map::Segment;
-pub(crate) use runs::followers;
 pub use runs::{Run, Runs};
 pub use view::View;
 
