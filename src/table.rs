@@ -87,10 +87,11 @@ impl<F: Description> Run<'_, F> {
         if run.first_chunk().is_some_and(has_none) {
             // From a border of eight on, so that what is found at regular places is at the same place of its eight each time.
             let border = run.as_ptr().align_offset(8 << F::Item::BYTES_LG2) & 7;
-            let (eights, _) = run.get(border..).unwrap_or(&[]).as_chunks::<8>();
+            let Some(behind) = run.get(border..) else { return run.len() };
+            let (eights, _) = behind.as_chunks::<8>();
             clean = border + 8 * eights.iter().position(|some| !has_none(some)).unwrap_or(eights.len());
         }
-        let rest = run.get(clean..).unwrap_or(&[]);
+        let Some(rest) = run.get(clean..) else { return run.len() };
         clean + rest.iter().position(is_found).unwrap_or(rest.len())
     }
 
