@@ -236,8 +236,9 @@ pub trait PtFormat: Description {
     fn possible_sizes(_common: &Common<Self>, level: u32) -> u64 {
         plain_size::<Self>(level)
     }
-    /// Of the page sizes `sizes`, which some level has, those of `level`. By default those that are also
-    /// [possible](Self::possible_sizes) there; a format whose levels share no size says it without its configuration.
+    /// Of the page sizes `sizes`, one bit each, those of `level`. Every one of them has to be
+    /// [possible](Self::possible_sizes) at some level. By default those that are possible at this one; a format can say it
+    /// without its configuration.
     #[inline(always)]
     fn sizes_at(common: &Common<Self>, level: u32, sizes: u64) -> u64 {
         sizes & Self::possible_sizes(common, level)

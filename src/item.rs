@@ -80,9 +80,10 @@ pub trait Item:
     ) -> Result<Self, Self>;
     /// Atomically sets the bits of `mask`; the other bits keep what hardware writes meanwhile.
     fn fetch_or(at: &Self::Atomic, mask: Self, order: Ordering) -> Self;
-    /// The bits that are set in all items of a run: all bits if there are none. Each is one relaxed load.
+    /// The bits that are set in all items of a run: all bits if there are none. Of each bit that is what it was at some time
+    /// during the call, whatever other bits of its item were then.
     fn and_all(run: &[Self::Atomic]) -> Self;
-    /// The bits that are set in any item of a run. Each is one relaxed load.
+    /// The bits that are set in any item of a run, in the same way.
     fn or_all(run: &[Self::Atomic]) -> Self;
 }
 

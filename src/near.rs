@@ -84,7 +84,9 @@ impl<F: Groups> Near<F> {
         if LEVEL > F::MAX_TOP_LEVEL {
             return None;
         }
-        // The bits of the VA that change until behind the range. (The length, since that can be behind 2^64.)
+        // In a table of 2^n bytes no bit from n on differs between the range's start and what follows it. (Behind 2^64 that is 0, which
+        // may not differ there; but then the length has such a bit.)
+        debug_assert!(range.va != 0 || range.last != u64::MAX, "2^64 bytes are no range");
         let end = range.last.wrapping_add(1);
         let changing = (range.va ^ end) | end.wrapping_sub(range.va);
         let is_inside = changing <= lg2::low_mask(item_size_lg2::<F>(LEVEL + 1));

@@ -9,7 +9,8 @@
 //! 2. **A table is freed only when nothing can reach it**: through an [`Unlinked`](crate::unlinked::UnlinkedList) list after
 //!    its item was cleared, by whoever held the range that the item covers; or with the whole tree, which needs the
 //!    table object by value or `&mut`.
-//! 3. Items are only accessed as atomics of their own width, except in a [`NewTable`], which nobody else can see.
+//! 3. Items are only accessed as atomics of their own width, except in a [`NewTable`], which nobody else can see. (The AND and the OR
+//!    of many may use of each load only a part: [`Item::and_all`].)
 
 use crate::driver::{Domain, Driver};
 use crate::error::Error;
@@ -104,7 +105,10 @@ impl<F: Description> Run<'_, F> {
         rest.iter().for_each(store);
     }
 
-    /// Runs `take` on the items up to the first that differs from `like` in one of `bits`. How many.
+    /// Runs `take` on the first item, which was read as `like`, and on those behind it up to the first that differs from that in one
+    /// of `bits`. How many: none only if there is none.
+    ///
+    /// The first one is taken whatever it is now: hardware may have set a bit since it was read.
     #[inline(always)]
     fn take_alike(self, like: F::Item, bits: F::Item, take: impl Fn(&<F::Item as Item>::Atomic)) -> usize {
         let (like, bits) = (to_memory::<F>(like), to_memory::<F>(bits));
@@ -121,14 +125,14 @@ impl<F: Description> Run<'_, F> {
                 && (run.is_empty() || Self::take_if_alike::<1>(&mut run, like, bits, &take))
         };
         let items = self.0.len();
-        if are_all_alike { items } else { items - run.len() + Self(run).take_last_alike(like, bits, &take) }
-    }
-
-    /// The same for a piece that is not all alike. (A call would make its caller one with a frame.)
-    #[inline(always)]
-    fn take_last_alike(self, like: F::Item, bits: F::Item, take: &impl Fn(&<F::Item as Item>::Atomic)) -> usize {
-        let is_alike = |slot: &&_| (F::Item::load(slot, Ordering::Relaxed) ^ like) & bits == F::Item::ZERO;
-        self.0.iter().take_while(is_alike).map(take).count()
+        if are_all_alike {
+            return items;
+        }
+        // (A call would make its caller one with a frame.)
+        let taken = items - run.len();
+        let is_alike = |slot: &_| (F::Item::load(slot, Ordering::Relaxed) ^ like) & bits == F::Item::ZERO;
+        let more = (taken..).zip(run).take_while(|(n, slot)| *n == 0 || is_alike(*slot));
+        taken + more.map(|(_, slot)| take(slot)).count()
     }
 
     /// Takes the first `N` items out of a run, if it has so many and all are alike.
@@ -402,14 +406,15 @@ impl<'t, F: Groups> Table<'t, F> {
         is_empty
     }
 
-    /// Makes the items of a run empty, up to the first that differs from `like` in one of `bits`. How many.
+    /// Makes the first item of a run empty, which was read as `like`, and those behind it up to the first that differs from that in
+    /// one of `bits`. How many.
     #[inline(always)]
     pub(crate) fn clear_alike(&self, common: &Common<F>, run: Run<'_, F>, like: F::Item, bits: F::Item) -> usize {
         let empty = to_memory::<F>(F::empty_item(common, self.level));
         run.take_alike(like, bits, |slot| F::Item::store(slot, empty, Ordering::Release))
     }
 
-    /// The number of items of a run, up to the first that differs from `like` in one of `bits`.
+    /// The number of items that [`clear_alike`](Self::clear_alike) would take.
     #[inline(always)]
     pub(crate) fn count_alike(&self, run: Run<'_, F>, like: F::Item, bits: F::Item) -> usize {
         run.take_alike(like, bits, |_| {})
@@ -511,10 +516,11 @@ impl<'t, F: Groups> Table<'t, F> {
         self.store_run(first, count, |_| F::empty_item(common, self.level));
     }
 
-    /// Writes *empty* to the items of a leaf of several, a power of two.
+    /// Writes *empty* to the items of a leaf of several: a power of two, not 1.
     #[inline(always)]
     pub(crate) fn clear_leaf(&self, common: &Common<F>, run: Run<'_, F>) {
         let empty = to_memory::<F>(F::empty_item(common, self.level));
+        debug_assert!(run.items().is_power_of_two() && run.items() > 1);
         let clear = |slots: &[<F::Item as Item>::Atomic]| {
             slots.iter().for_each(|slot| F::Item::store(slot, empty, Ordering::Release));
         };
@@ -681,5 +687,37 @@ pub(crate) fn top_va_lg2<F: Description>(common: &Common<F>, level: u32) -> u32 
         common.max_va_lg2.min(item_size_lg2::<F>(level + 1))
     } else {
         common.max_va_lg2
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fmt::amdv1::Format;
+    use core::sync::atomic::AtomicU64;
+    use std::vec::Vec;
+
+    /// An unmap took no item, and at VA 0 said that all 2^64 bytes were gone, if hardware set a bit of the first one between the load
+    /// that found a leaf and the comparison.
+    #[test]
+    fn the_first_item_is_taken_though_hardware_changed_it() {
+        const ACCESSED: u64 = 1 << 5;
+        for len in 1..20 {
+            for first in [7, 7 | ACCESSED] {
+                for alike in 1..=len {
+                    let value = |n| match n {
+                        0 => first,
+                        n if n < alike => 7,
+                        _ => 3,
+                    };
+                    let items: Vec<AtomicU64> = (0..len).map(|n| AtomicU64::new(value(n))).collect();
+                    let taken = Run::<Format>(&items).take_alike(7, !0, |slot| slot.store(0, Ordering::Relaxed));
+                    let expected = if first == 7 { alike } else { taken.clamp(1, alike) };
+                    assert_eq!(taken, expected, "{len} items, {alike} alike");
+                    let left = items.iter().map(|item| item.load(Ordering::Relaxed));
+                    assert!(left.enumerate().all(|(n, item)| item == if n < taken { 0 } else { value(n) }));
+                }
+            }
+        }
     }
 }

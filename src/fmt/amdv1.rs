@@ -172,6 +172,11 @@ crate::define_pt_format!(
                 let size = if leaf.size_lg2 > item_size_lg2::<Self>(leaf.level) {
                     // NL is 7, and behind it are ones up to a zero at the highest address bit inside of the page: so many ones that
                     // they are a difference.
+                    debug_assert_eq!(
+                        NL.mask() + NL.put(1),
+                        OA.mask() & OA.mask().wrapping_neg(),
+                        "OA begins behind NL"
+                    );
                     OA.put(lg2::pow2(leaf.size_lg2 - 1)) - NL.put(1)
                 } else {
                     0

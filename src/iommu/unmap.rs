@@ -187,7 +187,8 @@ pub fn unmap_level<F: Groups, H: Host, C: Coherence, const LEVEL: u32>(
                 if LEVEL == 1 && item_last < cx.last {
                     table.prefetch_lower(common, memory, index + 1);
                 }
-                // Mostly there are leaves alone, which need no frame of their own.
+                // Mostly there are leaves alone, which need no frame of their own. What is left is removed from where these end: that
+                // they changed matters only to flushes, and to tables that go, of which there are none here.
                 let are_cleared = !whole
                     && C::READS_CACHES
                     && table.descend(common, memory, entry, |lower| leaves_below(lower, cx)) == Cleared::All;
@@ -256,8 +257,8 @@ fn clear_leaves<F: Groups, H: Host, const LEVEL: u32>(table: TableOf<'_, F, LEVE
     }
 }
 
-/// Removes the leaf whose first item is `leaf`, and those behind it that are alike, and moves on. How many items that were; `None` inside of
-/// a leaf.
+/// Removes the leaf whose first item is `leaf`, and those behind it that are alike, and moves on. How many items that were; `None`
+/// inside of a leaf, and if the leaf has more items than are left in the table: then it is none that the library wrote.
 #[inline(always)]
 fn remove_leaves<F: Groups, H: Host>(
     table: &Table<'_, F>,

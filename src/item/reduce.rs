@@ -1,20 +1,22 @@
 //! The AND and the OR of many items, with one instruction for each, or for 16 bytes of them.
 //!
-//! What a run of items has in common tells whether all are empty, or all leaves, with one test for many. Each item is one
-//! atomic load, and the compiler makes a load and an operation of it, since it never joins atomic loads with anything. So this
-//! is the one place with instructions of its own, for x86_64; other targets get what the compiler makes. Where there are many,
-//! [`blocks`] takes 16 bytes at once.
+//! What a run of items has in common tells whether all are empty, or all leaves, with one test for many. Of atomic loads the
+//! compiler makes a load and an operation each, since it never joins them with anything. So this is the one place with
+//! instructions of its own, for x86_64; other targets get what the compiler makes. Where there are many items, and the target has
+//! SSE2 (a kernel's has not), `blocks` takes 16 bytes at once.
 
-#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
+#[cfg(all(target_arch = "x86_64", target_pointer_width = "64", target_feature = "sse2", not(miri)))]
 mod blocks;
 
 #[cfg(all(target_arch = "x86_64", target_pointer_width = "64", not(miri)))]
 macro_rules! reduce {
     ($name:ident, $int:ty, $atomic:ty, $mnemonic:literal, $operator:tt, $neutral:expr, $size:literal, $bytes:literal, $register:literal) => {
-        #[doc = concat!("`", stringify!($operator), "` over all items of a run. As if each were loaded by itself, relaxed.")]
+        #[doc = concat!("`", stringify!($operator), "` over all items of a run: of each bit as it was at some time meanwhile.")]
         #[inline(always)]
         pub(super) fn $name(run: &[$atomic]) -> $int {
+            #[allow(unused_mut, reason = "where there are no blocks")]
             let (mut sum, mut rest) = ($neutral, run);
+            #[cfg(target_feature = "sse2")]
             if run.len() >= 2 * blocks::BYTES / $bytes {
                 let (before, blocks, behind) = blocks::of(run);
                 sum = before.iter().fold(blocks::$name(blocks), |sum, item| sum $operator item.load(Ordering::Relaxed));
@@ -108,6 +110,37 @@ mod tests {
             let items: Vec<AtomicU64> = words.iter().copied().map(AtomicU64::new).collect();
             prop_assert_eq!(or_u64(&items), words.iter().fold(0, |all, word| all | word));
             prop_assert_eq!(and_u64(&items), words.iter().fold(!0, |all, word| all & word));
+        }
+    }
+
+    /// One bit is set, or clear, before the first block, in one, or behind the last.
+    #[cfg(target_has_atomic = "64")]
+    #[test]
+    fn each_place_counts_at_each_alignment() {
+        for len in [31, 32, 33, 63, 64, 65, 95, 96, 127, 128, 129, 193] {
+            for first in 0..4 {
+                for place in 0..len {
+                    let bit = |n: usize| u64::from(n == first + place) << (place % 64);
+                    let set: Vec<AtomicU64> = (0..first + len).map(|n| AtomicU64::new(bit(n))).collect();
+                    let clear: Vec<AtomicU64> = (0..first + len).map(|n| AtomicU64::new(!bit(n))).collect();
+                    let expected = 1 << (place % 64);
+                    assert_eq!(
+                        (or_u64(&set[first..]), and_u64(&clear[first..])),
+                        (expected, !expected),
+                        "{place} of {len}"
+                    );
+                    let narrow = |wide: &[AtomicU64]| -> Vec<AtomicU32> {
+                        let halves = |item: &AtomicU64| item.load(Ordering::Relaxed) as u32;
+                        wide.iter().map(|item| AtomicU32::new(halves(item))).collect()
+                    };
+                    let (set, clear, expected) = (narrow(&set), narrow(&clear), expected as u32);
+                    assert_eq!(
+                        (or_u32(&set[first..]), and_u32(&clear[first..])),
+                        (expected, !expected),
+                        "{place} of {len}"
+                    );
+                }
+            }
         }
     }
 

@@ -80,7 +80,8 @@ impl<'a, F: Groups> Leaf<'a, F> {
     #[inline(never)]
     fn store_many_if_empty(self, item: F::Item, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
         if F::OA_STYLE == OaStyle::Entry {
-            return table.fill_if_empty(self.common, table.run_from(first).first(1 << contig_lg2), item);
+            let run = table.run_from(first).first_checked(1 << contig_lg2);
+            return run.is_some_and(|run| table.fill_if_empty(self.common, run, item));
         }
         let is_empty = table.is_run_empty(self.common, first, 1 << contig_lg2);
         if is_empty {
