@@ -626,7 +626,8 @@ impl<'t, F: Groups> Table<'t, F> {
     /// Asks for the beginning of the table that the item at `index` points to, if it does.
     ///
     /// For operations that come to it next: their range has to reach into the item. So nobody else holds all of what the item covers,
-    /// and could unlink the table (rule 2), and they themselves have not been there yet.
+    /// and could unlink the table (rule 2), and they themselves have not been there yet. Who visits all tables while nobody changes
+    /// any comes to it, too.
     #[inline(always)]
     pub(crate) fn prefetch_lower<M: TableMemory>(&self, common: &Common<F>, memory: &M, index: usize) {
         // Of a few lines the processor fetches the rest while the first are worked on.

@@ -3,7 +3,7 @@
 use crate::driver::Host;
 use crate::feature::Features;
 use crate::followers::followers;
-use crate::format::{Common, Groups, Kind, LeafRequest, item_size_lg2};
+use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::table::{Table, top_va_lg2};
@@ -76,11 +76,14 @@ impl<F: Groups> TableView<'_, F> {
             index += 1;
         }
     }
-    /// How many items right behind that at `index` continue it, in VA and in output address: of a leaf of several items others
-    /// of it, and of a leaf of one item leaves as it is, with the same attributes. 0 for what is no leaf, and not
-    /// always all that continue it: there can be another one behind them.
+    /// How many items right behind that at `index` continue it, in VA and in output address: of a leaf of several items that are
+    /// all the same the others of it, and of a leaf of one item leaves as it is, with the same attributes; whether each was
+    /// written does not matter. 0 for what is no leaf, and not always all that continue it: there can be another one behind them.
     pub fn followers(&self, index: usize) -> usize {
         let (common, level) = (self.common, self.table.level());
+        if index >= self.items() {
+            return 0;
+        }
         let entry = self.table.load(common, index);
         // Most leaves have none. Where two steps are not the same one, it is not worth finding out what it would have to be.
         let [first, second, third] = [0, 1, 2].map(|n| self.table.load_raw(index + n));
@@ -88,21 +91,20 @@ impl<F: Groups> TableView<'_, F> {
         if !is_even || entry.kind != Kind::Leaf {
             return 0;
         }
-        let item_lg2 = item_size_lg2::<F>(level);
+        let (item_lg2, va) = (item_size_lg2::<F>(level), self.item_va(index));
         let more_lg2 = F::entry_size_lg2(common, level, entry.raw).saturating_sub(item_lg2);
-        let oa = F::exact_oa(common, level, entry.raw, self.item_va(index));
         if more_lg2 == 0 {
-            let attrs = F::attrs_of(common, level, entry.raw);
-            return followers(self.table, common, index, entry, (oa, attrs), u64::MAX);
+            // Behind the lower half come other addresses.
+            let half_lg2 = self.sign_va_lg2.map_or(u64::BITS, |va_lg2| va_lg2.saturating_sub(1));
+            let bytes = (va | lg2::low_mask(half_lg2)).saturating_sub(va | lg2::low_mask(item_lg2));
+            let (oa, attrs) = (F::exact_oa(common, level, entry.raw, va), F::attrs_of(common, level, entry.raw));
+            return followers(self.table, common, index, entry, (oa, attrs), bytes);
         }
-        // Items of one leaf are the same, or each has an address of its own: then the last one tells whether that is right.
+        if F::OA_STYLE == OaStyle::Item || first != second {
+            return 0;
+        }
         let last = (index | lg2::low_mask(more_lg2) as usize).min(self.items() - 1);
-        let step = second.wrapping_add(first.wrapping_times(u64::MAX));
-        let behind = self.table.count_in_steps(index + 1, last - index, second, step, F::Item::ZERO);
-        let end = self.table.load(common, index + behind);
-        let end_oa = F::exact_oa(common, level, end.raw, self.item_va(index + behind));
-        let is_whole = end.kind == Kind::Leaf && end_oa == oa.wrapping_add(lg2::shl(behind as u64, item_lg2));
-        if is_whole { behind } else { 0 }
+        self.table.count_in_steps(index + 1, last - index, second, F::Item::ZERO, F::Item::ZERO)
     }
 
     #[inline]
@@ -242,5 +244,56 @@ impl Run {
         let last = first.va.wrapping_add(lg2::shl(*leaves, first.entry_size_lg2)).wrapping_sub(1);
         write!(f, "{:indent$}  {:#018x}..={last:#018x} -> {:#018x}", "", first.va, first.oa)?;
         writeln!(f, " level {level}, {leaves} x 2^{}, item {:#x}", first.entry_size_lg2, first.raw)
+    }
+}
+
+#[cfg(test)]
+#[allow(unsafe_code, reason = "tables without a tree")]
+mod tests {
+    use super::*;
+    use crate::fmt::golden::common;
+    use crate::fmt::{amdv1, riscv_64};
+    use core::sync::atomic::AtomicU64;
+    use std::vec::Vec;
+
+    /// Items of a level-`level` table of 512 items, the first of them as given.
+    fn items(first: impl IntoIterator<Item = u64>) -> Vec<AtomicU64> {
+        first.into_iter().chain(core::iter::repeat(0)).take(512).map(AtomicU64::new).collect()
+    }
+
+    fn followers_of<F: Groups<Item = u64>>(
+        items: &[AtomicU64],
+        level: u32,
+        common: &Common<F>,
+        sign_va_lg2: Option<u32>,
+        index: usize,
+    ) -> usize {
+        // SAFETY: 512 items that live as long.
+        let table = unsafe { Table::<F>::of(NonNull::from(items).cast(), level, 512) };
+        TableView { table: &table, common, va: 0, sign_va_lg2 }.followers(index)
+    }
+
+    /// Items of a contiguous leaf that are not the same were followers, if they only went on evenly: also those that are empty.
+    #[test]
+    fn followers_of_an_item_of_several_are_the_same() {
+        let common = common::<amdv1::Format>(amdv1::FORCED, amdv1::Config::default());
+        // 32 KiB: eight items.
+        let leaf = 0x7000_0000_1233_0e01 | 0x3000;
+        let same = items([leaf; 8]);
+        for (index, behind) in [(0, 7), (3, 4), (5, 2), (7, 0)] {
+            assert_eq!(followers_of(&same, 0, &common, None, index), behind, "behind {index}");
+        }
+        let uneven = items([leaf, leaf, leaf + 1, leaf + 2, leaf + 3, leaf + 4, leaf + 5, leaf + 6]);
+        assert_eq!(followers_of(&uneven, 0, &common, None, 1), 0);
+    }
+
+    /// Leaves on both sides of the addresses between the halves were followers.
+    #[test]
+    fn followers_end_with_the_lower_half() {
+        let common = common::<riscv_64::Format>(riscv_64::FORCED | Features::SIGN_EXTEND, riscv_64::Config::default());
+        let top = items((0..512).map(|n| n << 28 | 0xcf));
+        for (index, behind) in [(250, 5), (253, 2), (254, 1), (256, 255)] {
+            assert_eq!(followers_of(&top, 2, &common, Some(39), index), behind, "behind {index}");
+        }
     }
 }

@@ -194,7 +194,8 @@ fn command_of_manual() -> clap::Command {
             _ => arg,
         }
     };
-    let mut all = Cli::command();
+    // Of `help` there are no pages.
+    let mut all = Cli::command().disable_help_subcommand(true);
     // Only what is built knows how many values an argument takes.
     all.build();
     all.mut_subcommands(|command| command.mut_args(told))

@@ -335,7 +335,7 @@ fn write_notes(out: &mut String, report: &Report, queue_unmaps: u64) -> fmt::Res
         "    Pages are of 4 KiB. Strict invalidates after each unmap event; batched once for consecutive
     unmaps of a domain; queued everything, per {per} of a domain and at the end. A map
     that puts a large leaf in the place of empty tables invalidates too, before it frees them.
-(*) Wall clock on this machine; heap memory, a driver that does nothing, clock cost subtracted. An
+(*) Wall clock on this machine; warm memory, a driver that does nothing, clock cost subtracted. An
     event: all operations without a clock between them, against the replay with all that it counts."
     );
     writeln!(out, "{}", styled(style::NOTE, notes))

@@ -66,6 +66,9 @@ pub fn usage_failure(error: &clap::Error, words: &[String]) -> Failure {
         let blamed = blamed.filter(|word| is_negative(word))?;
         // Clap names the first digit alone, as if each were an option.
         let at = words.iter().position(|word| word.starts_with(blamed))?;
+        if !is_negative(&words[at]) {
+            return Some(format!("a file of this name is `./{}`; {help} tells more", printable(&words[at])));
+        }
         let before = at.checked_sub(1).and_then(|before| option_of(&words[before], subcommand?));
         let about = before.map_or(String::new(), |(option, about)| format!("; {option} is: {about}"));
         Some(format!("no number here is negative: 0 or more is valid{about}; {help} tells more"))
@@ -74,9 +77,10 @@ pub fn usage_failure(error: &clap::Error, words: &[String]) -> Failure {
     Failure::new(status::USAGE, what, hint.unwrap_or_else(|| format!("{help} tells what there is")))
 }
 
-/// Whether a word is a negative number, which clap takes for an option.
+/// Whether a word is a negative number, which clap takes for an option: with a prefix or a unit, too.
 fn is_negative(word: &str) -> bool {
-    word.strip_prefix('-').is_some_and(|digits| digits.starts_with(|char: char| char.is_ascii_digit()))
+    let digits = |rest: &str| rest.starts_with(|char: char| char.is_ascii_digit());
+    word.strip_prefix('-').is_some_and(|rest| digits(rest) && rest.chars().all(|char| char.is_ascii_alphanumeric()))
 }
 
 /// The option of this name, and the first line of its help.

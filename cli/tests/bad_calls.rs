@@ -136,6 +136,8 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 )]
 #[case::negative_short("build SPEC -o OUT -b -12", 2, "unexpected argument '-1'", "is valid; --base <PA> is: Physical")]
 #[case::negative_operand("walk IMAGE -4096", 2, "unexpected argument '-4'", "is valid; `genpt walk --help` tells more")]
+// So was this.
+#[case::name_like_a_number("replay -1.txt", 2, "unexpected argument '-1'", "a file of this name is `./-1.txt`")]
 // This was said to be a negative number because of the file's name.
 #[case::option_before_a_name_like_a_number(
     "dump IMAGE --nosuch -- -1.txt",

@@ -98,6 +98,8 @@ fn manual_pages() {
         assert!(page.contains("Example"), "{page}");
     }
     assert!(pages.join("genpt.1").exists());
+    // There were some of `help`, too.
+    assert_eq!(std::fs::read_dir(pages).unwrap().count(), SUBCOMMANDS.len() + 1);
 }
 
 /// The synopsis of `walk` had one address.

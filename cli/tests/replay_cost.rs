@@ -9,9 +9,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
-/// Most instructions of a strict pass for each of a bare one. In time a pass may cost twice as much: a strict one has more data to
-/// load, too.
-const MOST: f64 = 1.6;
+/// Most instructions of a strict pass for each of a bare one; the largest is 1.47. In time a pass may cost twice as much: a strict one
+/// has more data to load, too.
+const MOST: f64 = 1.55;
 
 /// Inclusive cost and number of calls of a function in a profile of callgrind, all instances together.
 fn cost(profile: &str, function: &str) -> (u64, u64) {
@@ -57,11 +57,11 @@ fn passes(directory: &Path, format: &str) -> (f64, f64) {
     (per_call(cost(&profile, "genpt::timing::bare_pass")), per_call(cost(&profile, "genpt::replay::strict_pass")))
 }
 
-/// Every format that takes the built-in trace. Of these was one for which a replay took more than twice the library's time: of
-/// `ppc64_radix`, whose tables of 64 KiB were cleared by the system for each pass, and are mostly empty when they are compared.
+/// Every format that takes the built-in trace. One had 1.63: `ppc64_radix`, whose tables of 64 KiB are mostly empty when they are
+/// compared. (That the system cleared them for each pass, too, is in no count of instructions.)
 #[test]
 #[ignore = "counts instructions: cargo test --release -p genpt --test replay_cost -- --ignored --nocapture"]
-fn a_replay_costs_less_than_twice_the_library() {
+fn a_replay_adds_little_to_the_library() {
     let directory = TempDir::new().unwrap();
     let report: serde_json::Value = serde_json::from_str(&stdout(&genpt(&["replay", "--json"]))).unwrap();
     let events = report["trace"]["lines"].as_f64().unwrap();

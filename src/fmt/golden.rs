@@ -22,7 +22,7 @@ pub(super) const READ: Prot = Prot::READ;
 pub(super) const READ_WRITE: Prot = Prot::READ.union(Prot::WRITE);
 
 /// A table's common part, without the table.
-pub(super) fn common<F: PtFormat>(features: Features, config: F::Config) -> Common<F> {
+pub(crate) fn common<F: PtFormat>(features: Features, config: F::Config) -> Common<F> {
     let (max_va_lg2, max_oa_lg2) = (F::GEOMETRY.max_va_lg2, F::GEOMETRY.max_oa_lg2);
     Common { features, max_va_lg2, max_oa_lg2, config }
 }

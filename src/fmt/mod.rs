@@ -7,7 +7,7 @@ mod arm;
 #[cfg(target_has_atomic = "64")]
 mod dart_roots;
 #[cfg(test)]
-mod golden;
+pub(crate) mod golden;
 mod riscv;
 
 #[cfg(target_has_atomic = "64")]

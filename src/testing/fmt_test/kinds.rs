@@ -10,7 +10,7 @@ use crate::testing::suite::Test;
 use std::vec;
 
 /// Items tried for each that a table can have.
-const ROUNDS: u32 = 200;
+const ROUNDS: usize = 200;
 
 /// Whether it is a leaf is the same, asked for by itself: of items of all kinds, and of those that differ from them by some bits.
 pub(super) fn is_leaf<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
@@ -26,11 +26,9 @@ pub(super) fn is_leaf<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
             Ok(())
         })?;
         for item in items {
-            for round in 0..ROUNDS {
-                // Few bits, then any.
-                let flipped = if round == 0 { 0 } else { rng.next_u64() & rng.next_u64() & rng.next_u64() };
-                let flipped =
-                    if round % 2 == 0 { flipped } else { lg2::pow2(rng.below(64) as u32) | flipped & rng.next_u64() };
+            let each_bit = (0..F::Item::BITS).map(lg2::pow2).chain([0]);
+            let few_bits = core::iter::from_fn(|| Some(rng.next_u64() & rng.next_u64() & rng.next_u64()));
+            for flipped in each_bit.chain(few_bits.take(ROUNDS)) {
                 let raw = item ^ F::Item::from_u64(flipped);
                 let is_leaf = F::kind(common, n, raw) == Kind::Leaf;
                 ensure_eq!(F::is_leaf(common, n, raw), is_leaf, "level {n}: whether {raw:#x} is a leaf");
