@@ -99,7 +99,8 @@ fn manual_pages() {
     }
     assert!(pages.join("genpt.1").exists());
     // There were some of `help`, too.
-    assert_eq!(std::fs::read_dir(pages).unwrap().count(), SUBCOMMANDS.len() + 1);
+    let names: Vec<_> = std::fs::read_dir(pages).unwrap().map(|page| page.unwrap().file_name()).collect();
+    assert!(names.iter().all(|name| !name.to_string_lossy().starts_with("genpt-help")), "{names:?}");
 }
 
 /// The synopsis of `walk` had one address.
