@@ -117,7 +117,8 @@ mod tests {
     #[cfg(target_has_atomic = "64")]
     #[test]
     fn each_place_counts_at_each_alignment() {
-        for len in [31, 32, 33, 63, 64, 65, 95, 96, 127, 128, 129, 193] {
+        let lens: &[usize] = if cfg!(miri) { &[9] } else { &[31, 32, 33, 63, 64, 65, 95, 96, 127, 128, 129, 193] };
+        for len in lens.iter().copied() {
             for first in 0..4 {
                 for place in 0..len {
                     let bit = |n: usize| u64::from(n == first + place) << (place % 64);
