@@ -128,11 +128,15 @@ impl<F: Description> Run<'_, F> {
         if are_all_alike {
             return items;
         }
-        // (A call would make its caller one with a frame.)
-        let taken = items - run.len();
-        let is_alike = |slot: &_| (F::Item::load(slot, Ordering::Relaxed) ^ like) & bits == F::Item::ZERO;
-        let more = (taken..).zip(run).take_while(|(n, slot)| *n == 0 || is_alike(*slot));
-        taken + more.map(|(_, slot)| take(slot)).count()
+        // (A call, or a register more, would make its caller one with a frame.)
+        if run.len() == items
+            && let Some((first, behind)) = run.split_first()
+        {
+            take(first);
+            run = behind;
+        }
+        let is_alike = |slot: &&_| (F::Item::load(slot, Ordering::Relaxed) ^ like) & bits == F::Item::ZERO;
+        items - run.len() + run.iter().take_while(is_alike).map(take).count()
     }
 
     /// Takes the first `N` items out of a run, if it has so many and all are alike.
