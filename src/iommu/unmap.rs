@@ -130,17 +130,16 @@ impl<F: Walkers, H: Host> Core<F, H> {
         } else {
             F::unmap::<H, Coherent>(&table, &mut cx);
         }
-        if cx.changes.leaf_levels.is_empty() {
-            return 0;
-        }
+        let removed = match cx.va.wrapping_sub(iova) {
+            0 if cx.changes.leaf_levels.is_empty() => return 0,
+            // All 2^64 bytes at once do not fit into the result.
+            0 => u64::MAX,
+            removed => removed,
+        };
         let range = VaRange { va: iova, last: cx.va.wrapping_sub(1) };
         // SAFETY: the tables were linked in this table, which is of this domain.
         unsafe { gather.add(common, host, range, &mut cx.changes) };
-        // All 2^64 bytes at once do not fit into the result.
-        match cx.va.wrapping_sub(iova) {
-            0 => u64::MAX,
-            removed => removed,
-        }
+        removed
     }
 }
 
@@ -182,7 +181,6 @@ pub fn unmap_level<F: Groups, H: Host, C: Coherence, const LEVEL: u32>(
             Kind::Table => {
                 let item_last = cx.va | lg2::low_mask(item_lg2);
                 let whole = lg2::is_aligned(cx.va, item_lg2) && item_last <= cx.last;
-                cx.covered = if whole { Covered::Whole } else { Covered::Partly };
                 let memory = &cx.tree.host().domain().memory;
                 if LEVEL == 1 && item_last < cx.last {
                     table.prefetch_lower(common, memory, index + 1);
@@ -192,8 +190,11 @@ pub fn unmap_level<F: Groups, H: Host, C: Coherence, const LEVEL: u32>(
                 let are_cleared = !whole
                     && C::READS_CACHES
                     && table.descend(common, memory, entry, |lower| leaves_below(lower, cx)) == Cleared::All;
-                if !are_cleared && table.descend(common, memory, entry, |lower| below(lower, cx)) == Outcome::Stopped {
-                    break Outcome::Stopped;
+                if !are_cleared {
+                    cx.covered = if whole { Covered::Whole } else { Covered::Partly };
+                    if table.descend(common, memory, entry, |lower| below(lower, cx)) == Outcome::Stopped {
+                        break Outcome::Stopped;
+                    }
                 }
                 if whole {
                     if take == Take::Clear {
