@@ -14,16 +14,20 @@
 
 use crate::driver::{Domain, Driver};
 use crate::error::Error;
-use crate::format::{Common, Description, Endian, Groups, Kind, Quirks, item_size_lg2, items_lg2};
-use crate::item::{Item, prefetch};
+use crate::format::{Common, Description, Groups, Kind, item_size_lg2, items_lg2};
+use crate::item::Item;
+use crate::item::prefetch::{self, Part};
 use crate::lg2;
 use crate::memory::TableMemory;
 use core::ptr::NonNull;
 use core::sync::atomic::Ordering;
 
 mod new;
+mod run;
 
 pub(crate) use new::{NewTable, table_item_for};
+pub(crate) use run::Run;
+use run::{differing, from_memory, to_memory};
 
 /// A reachable table: a view of its items as atomics.
 #[allow(missing_debug_implementations, reason = "only named by expansions")]
@@ -43,120 +47,6 @@ impl<'t, F: Groups, const LEVEL: u32> TableOf<'t, F, LEVEL> {
     }
 }
 
-/// A run of items of a table.
-pub(crate) struct Run<'t, F: Description>(&'t [<F::Item as Item>::Atomic]);
-
-impl<F: Description> Run<'_, F> {
-    /// The first `count` of them.
-    #[inline(always)]
-    pub(crate) fn first(self, count: usize) -> Self {
-        Self(self.0.get(..count).unwrap_or(&[]))
-    }
-
-    /// The first `count` of them, if it has so many.
-    #[inline(always)]
-    pub(crate) fn first_checked(self, count: usize) -> Option<Self> {
-        self.0.get(..count).map(Self)
-    }
-
-    /// Number of items.
-    #[inline(always)]
-    pub(crate) fn items(&self) -> usize {
-        self.0.len()
-    }
-
-    /// The items from `first` on, in chunks; what is left is less than one.
-    #[inline(always)]
-    pub(crate) fn chunks<const N: usize>(&self, first: usize) -> &[[<F::Item as Item>::Atomic; N]] {
-        self.0.get(first..).unwrap_or(&[]).as_chunks::<N>().0
-    }
-
-    /// The number of items up to the first that `is_found`: those are the items that have one of `bits`, if there are any bits.
-    #[inline(always)]
-    pub(crate) fn count_until(self, bits: F::Item, is_found: impl Fn(F::Item) -> bool) -> usize {
-        let Self(run) = self;
-        let is_found = |slot: &_| is_found(from_memory::<F>(F::Item::load(slot, Ordering::Relaxed)));
-        let has_none = |some: &[_; 8]| {
-            if bits == F::Item::ZERO {
-                // Without a branch for each.
-                !some.iter().fold(false, |any, slot| any | is_found(slot))
-            } else {
-                F::Item::or_all(some) & to_memory::<F>(bits) == F::Item::ZERO
-            }
-        };
-        let mut clean = 0;
-        if run.first_chunk().is_some_and(has_none) {
-            // From a border of eight on, so that what is found at regular places is at the same place of its eight each time.
-            let border = run.as_ptr().align_offset(8 << F::Item::BYTES_LG2) & 7;
-            let Some(behind) = run.get(border..) else { return run.len() };
-            let (eights, _) = behind.as_chunks::<8>();
-            clean = border + 8 * eights.iter().position(|some| !has_none(some)).unwrap_or(eights.len());
-        }
-        let Some(rest) = run.get(clean..) else { return run.len() };
-        clean + rest.iter().position(is_found).unwrap_or(rest.len())
-    }
-
-    /// Writes the same to many items.
-    #[inline(always)]
-    fn fill(self, item: F::Item) {
-        let (many, rest) = self.0.as_chunks::<64>();
-        let store = |slot| F::Item::store(slot, item, Ordering::Release);
-        many.iter().for_each(|slots| slots.iter().for_each(store));
-        rest.iter().for_each(store);
-    }
-
-    /// Runs `take` on the first item, which was read as `like`, and on those behind it up to the first that differs from that in one
-    /// of `bits`. How many: none only if there is none.
-    ///
-    /// The first one is taken whatever it is now: hardware may have set a bit since it was read.
-    #[inline(always)]
-    fn take_alike(self, like: F::Item, bits: F::Item, take: impl Fn(&<F::Item as Item>::Atomic)) -> usize {
-        let (like, bits) = (to_memory::<F>(like), to_memory::<F>(bits));
-        let mut run = self.0;
-        // Mostly all are, so the pieces are those of the length.
-        let are_all_alike = 'pieces: {
-            while run.len() >= 8 {
-                if !Self::take_if_alike::<8>(&mut run, like, bits, &take) {
-                    break 'pieces false;
-                }
-            }
-            (run.len() < 4 || Self::take_if_alike::<4>(&mut run, like, bits, &take))
-                && (run.len() < 2 || Self::take_if_alike::<2>(&mut run, like, bits, &take))
-                && (run.is_empty() || Self::take_if_alike::<1>(&mut run, like, bits, &take))
-        };
-        let items = self.0.len();
-        if are_all_alike {
-            return items;
-        }
-        // (A call, or a register more, would make its caller one with a frame.)
-        if run.len() == items
-            && let Some((first, behind)) = run.split_first()
-        {
-            take(first);
-            run = behind;
-        }
-        let is_alike = |slot: &&_| (F::Item::load(slot, Ordering::Relaxed) ^ like) & bits == F::Item::ZERO;
-        items - run.len() + run.iter().take_while(is_alike).map(take).count()
-    }
-
-    /// Takes the first `N` items out of a run, if it has so many and all are alike.
-    #[inline(always)]
-    fn take_if_alike<const N: usize>(
-        run: &mut &[<F::Item as Item>::Atomic],
-        like: F::Item,
-        bits: F::Item,
-        take: impl Fn(&<F::Item as Item>::Atomic),
-    ) -> bool {
-        let Some((some, rest)) = run.split_first_chunk::<N>() else { return false };
-        let are_alike = differing_one_by_one::<F>(some, like) & bits == F::Item::ZERO;
-        if are_alike {
-            some.iter().for_each(take);
-            *run = rest;
-        }
-        are_alike
-    }
-}
-
 /// What a load found in one slot.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<F: Description> {
@@ -170,38 +60,6 @@ pub(crate) enum Swap<F: Description> {
     Done(F::Item),
     /// Another thread was first; this is what it wrote.
     Lost(Entry<F>),
-}
-
-#[inline(always)]
-fn to_memory<F: Description>(item: F::Item) -> F::Item {
-    match F::QUIRKS {
-        Quirks { endian: Endian::Little, .. } if cfg!(target_endian = "little") => item,
-        Quirks { endian: Endian::Big, .. } if cfg!(target_endian = "big") => item,
-        _ => item.swap_bytes(),
-    }
-}
-
-/// The bits in which any of some items in memory is not `like`.
-#[inline(always)]
-fn differing<F: Description>(slots: &[<F::Item as Item>::Atomic], like: F::Item) -> F::Item {
-    // Two operations on each, but for few items more beside them.
-    if slots.len() < 16 && like != F::Item::ZERO {
-        return differing_one_by_one::<F>(slots, like);
-    }
-    let set = F::Item::or_all(slots);
-    if like == F::Item::ZERO { set } else { (set ^ like) | (F::Item::and_all(slots) ^ like) }
-}
-
-/// The same by three operations on each: for few items.
-#[inline(always)]
-fn differing_one_by_one<F: Description>(slots: &[<F::Item as Item>::Atomic], like: F::Item) -> F::Item {
-    slots.iter().fold(F::Item::ZERO, |bits, slot| bits | (F::Item::load(slot, Ordering::Relaxed) ^ like))
-}
-
-/// Byte order is its own inverse.
-#[inline(always)]
-fn from_memory<F: Description>(item: F::Item) -> F::Item {
-    to_memory::<F>(item)
 }
 
 impl<'t, F: Groups> Table<'t, F> {
@@ -434,14 +292,27 @@ impl<'t, F: Groups> Table<'t, F> {
         if run.first().is_some_and(differs) {
             return Some(first);
         }
-        // Most items of most tables are empty: many at a time, and then few.
-        let many = run.as_chunks::<128>().0.iter();
-        let skipped = 128 * many.take_while(|many| differing::<F>(*many, empty) == F::Item::ZERO).count();
-        let rest = run.get(skipped..)?;
-        let few = rest.as_chunks::<8>().0.iter();
-        let skipped = skipped + 8 * few.take_while(|few| differing::<F>(*few, empty) == F::Item::ZERO).count();
-        let rest = run.get(skipped..)?;
-        rest.iter().position(differs).map(|index| first + skipped + index)
+        // Most items of most tables are empty: many at a time, then fewer, all from a border of eight on.
+        let border = run.as_ptr().align_offset(8 << F::Item::BYTES_LG2) & 7;
+        let (before, mut rest) = run.split_at_checked(border).unwrap_or((run, &[]));
+        if let Some(index) = before.iter().position(differs) {
+            return Some(first + index);
+        }
+        Self::skip_empty::<256>(&mut rest, empty);
+        Self::skip_empty::<64>(&mut rest, empty);
+        Self::skip_empty::<8>(&mut rest, empty);
+        rest.iter().position(differs).map(|index| self.items.len() - rest.len() + index)
+    }
+
+    /// Takes off a run what it begins with, while `N` items together are what empty ones are.
+    #[inline(always)]
+    fn skip_empty<const N: usize>(run: &mut &[<F::Item as Item>::Atomic], empty: F::Item) {
+        while let Some((some, rest)) = run.split_first_chunk::<N>() {
+            if differing::<F>(some, empty) != F::Item::ZERO {
+                break;
+            }
+            *run = rest;
+        }
     }
 
     /// Whether a run of items is what empty items are. (The format may take others for empty too.)
@@ -627,21 +498,22 @@ impl<'t, F: Groups> Table<'t, F> {
         unsafe { Table::at(page, level, items_lg2::<F>(level)) }
     }
 
-    /// Asks for the beginning of the table that the item at `index` points to, if it does.
+    /// Asks for a part of the table that the item at `index` points to, if it does.
     ///
     /// For operations that come to it next: their range has to reach into the item. So nobody else holds all of what the item covers,
     /// and could unlink the table (rule 2), and they themselves have not been there yet. Who visits all tables while nobody changes
     /// any comes to it, too.
     #[inline(always)]
-    pub(crate) fn prefetch_lower<M: TableMemory>(&self, common: &Common<F>, memory: &M, index: usize) {
+    pub(crate) fn prefetch_lower<M: TableMemory>(&self, common: &Common<F>, memory: &M, index: usize, part: Part) {
         // Of a few lines the processor fetches the rest while the first are worked on.
-        let is_large = items_lg2::<F>(self.level.saturating_sub(1)) >= 7;
-        if !prefetch::IS_THERE || !is_large || index >= self.items() {
+        let lower_items_lg2 = items_lg2::<F>(self.level.saturating_sub(1));
+        if !prefetch::IS_THERE || lower_items_lg2 < 7 || index >= self.items() {
             return;
         }
         let entry = self.load(common, index);
         if entry.kind == Kind::Table && self.level > 0 {
-            prefetch::beginning_of(self.lower_page(common, memory, entry));
+            let bytes = 1 << lower_items_lg2 << F::Item::BYTES_LG2;
+            prefetch::of(self.lower_page(common, memory, entry), bytes, part);
         }
     }
 
@@ -692,37 +564,5 @@ pub(crate) fn top_va_lg2<F: Description>(common: &Common<F>, level: u32) -> u32 
         common.max_va_lg2.min(item_size_lg2::<F>(level + 1))
     } else {
         common.max_va_lg2
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fmt::amdv1::Format;
-    use core::sync::atomic::AtomicU64;
-    use std::vec::Vec;
-
-    /// An unmap took no item, and at VA 0 said that all 2^64 bytes were gone, if hardware set a bit of the first one between the load
-    /// that found a leaf and the comparison.
-    #[test]
-    fn the_first_item_is_taken_though_hardware_changed_it() {
-        const ACCESSED: u64 = 1 << 5;
-        for len in 1..20 {
-            for first in [7, 7 | ACCESSED] {
-                for alike in 1..=len {
-                    let value = |n| match n {
-                        0 => first,
-                        n if n < alike => 7,
-                        _ => 3,
-                    };
-                    let items: Vec<AtomicU64> = (0..len).map(|n| AtomicU64::new(value(n))).collect();
-                    let taken = Run::<Format>(&items).take_alike(7, !0, |slot| slot.store(0, Ordering::Relaxed));
-                    let expected = if first == 7 { alike } else { taken.clamp(1, alike) };
-                    assert_eq!(taken, expected, "{len} items, {alike} alike");
-                    let left = items.iter().map(|item| item.load(Ordering::Relaxed));
-                    assert!(left.enumerate().all(|(n, item)| item == if n < taken { 0 } else { value(n) }));
-                }
-            }
-        }
     }
 }

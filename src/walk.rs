@@ -5,6 +5,7 @@ use crate::feature::Features;
 use crate::followers::followers;
 use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2};
 use crate::item::Item;
+use crate::item::prefetch::Part;
 use crate::lg2;
 use crate::table::{Table, top_va_lg2};
 use crate::tree::Tree;
@@ -67,7 +68,7 @@ impl<F: Groups> TableView<'_, F> {
         })
     }
     /// The first item from `index` on that is not empty.
-    pub fn first_used(&self, mut index: usize) -> Option<ItemView> {
+    fn first_used(&self, mut index: usize) -> Option<ItemView> {
         loop {
             index = self.table.next_differing_from_empty(self.common, index)?;
             if let Some(item) = self.item(index) {
@@ -128,6 +129,13 @@ impl<F: Groups> TableView<'_, F> {
         Some(ItemView { index, va, raw: entry.raw.to_u64(), kind: entry.kind, entry_size_lg2, oa })
     }
 
+    /// Up to `count` items from `first` on: those before the first that points to a table.
+    #[cold]
+    fn items_before_table(&self, first: usize, count: usize) -> usize {
+        let is_no_table = |index: &usize| self.table.load(self.common, *index).kind != Kind::Table;
+        (first..first + count).take_while(is_no_table).count()
+    }
+
     fn item_va(&self, index: usize) -> u64 {
         let va = self.va | lg2::shl(index as u64, item_size_lg2::<F>(self.table.level()));
         self.sign_va_lg2.map_or(va, |bits| lg2::sign_extend(va, bits))
@@ -137,37 +145,80 @@ impl<F: Groups> TableView<'_, F> {
 impl<F: Groups, H: Host> Tree<F, H> {
     /// Shows every table, a table before those below it, in VA order.
     pub(crate) fn visit_tables(&self, mut visit: impl FnMut(&TableView<'_, F>)) {
-        let sign_va_lg2 = self.common().has(Features::SIGN_EXTEND).then_some(self.common().max_va_lg2);
-        let va = F::va_prefix(self.common()) & !lg2::low_mask(top_va_lg2(self.common(), self.top().level));
-        self.with_top(|table| self.visit_below(table, va, sign_va_lg2, &mut visit));
+        self.with_top_view(|top| self.visit_below(top, &mut visit));
     }
 
-    fn visit_below(
-        &self,
-        table: &Table<'_, F>,
-        va: u64,
-        sign_va_lg2: Option<u32>,
-        visit: &mut impl FnMut(&TableView<'_, F>),
-    ) {
-        let view = TableView { table, common: self.common(), va, sign_va_lg2 };
-        visit(&view);
-        if table.level() == 0 {
+    /// Shows every item that is not empty, in VA order, an item that points to a table before those of that table.
+    pub(crate) fn visit_items(&self, mut visit: impl FnMut(&TableView<'_, F>, &ItemView) -> usize) {
+        self.with_top_view(|top| self.visit_items_below(top, &mut visit, &|_, _| {}));
+    }
+
+    pub(crate) fn with_top_view(&self, visit: impl FnOnce(&TableView<'_, F>)) {
+        let common = self.common();
+        let sign_va_lg2 = common.has(Features::SIGN_EXTEND).then_some(common.max_va_lg2);
+        let va = F::va_prefix(common) & !lg2::low_mask(top_va_lg2(common, self.top().level));
+        self.with_top(|table| visit(&TableView { table, common, va, sign_va_lg2 }));
+    }
+
+    fn visit_below(&self, view: &TableView<'_, F>, visit: &mut impl FnMut(&TableView<'_, F>)) {
+        visit(view);
+        if view.level() == 0 {
             return;
         }
-        let (common, memory) = (self.common(), self.memory());
+        let (common, table) = (self.common(), view.table);
         let mut next = table.next_differing_from_empty(common, 0);
         while let Some(index) = next {
             // The next one is asked for while this one is worked on.
             next = table.next_differing_from_empty(common, index + 1);
-            if let Some(next) = next {
-                table.prefetch_lower(common, memory, next);
-            }
-            let entry = table.load(common, index);
-            if entry.kind == Kind::Table {
-                let lower_va = view.item_va(index);
-                table.descend(common, memory, entry, |lower| self.visit_below(lower, lower_va, sign_va_lg2, visit));
+            self.prefetch_below(view, next);
+            if table.load(common, index).kind == Kind::Table {
+                self.below(view, index, |lower| self.visit_below(lower, visit));
             }
         }
+    }
+
+    /// `leave` is called with a table and the index of an item behind all that is below that item.
+    pub(crate) fn visit_items_below(
+        &self,
+        view: &TableView<'_, F>,
+        visit: &mut impl FnMut(&TableView<'_, F>, &ItemView) -> usize,
+        leave: &impl Fn(&Table<'_, F>, usize),
+    ) {
+        let (common, table) = (self.common(), view.table);
+        let mut next = table.next_differing_from_empty(common, 0);
+        let mut asked = None;
+        while let Some(index) = next {
+            let item = view.item(index);
+            let more = item.map_or(0, |item| visit(view, &item)).min(view.items() - index - 1);
+            let more = if more == 0 || view.level() == 0 { more } else { view.items_before_table(index + 1, more) };
+            let is_table = item.is_some_and(|item| item.kind == Kind::Table);
+            // What comes next is asked for while the rest of this table is looked through, and what comes then while that is.
+            if is_table && asked != Some(index) {
+                self.prefetch_below(view, Some(index));
+            }
+            next = table.next_differing_from_empty(common, index + 1 + more);
+            if is_table {
+                asked = next;
+                self.prefetch_below(view, next);
+                self.below(view, index, |lower| self.visit_items_below(lower, visit, leave));
+                leave(table, index);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch_below(&self, view: &TableView<'_, F>, index: Option<usize>) {
+        if let Some(index) = index {
+            view.table.prefetch_lower(self.common(), self.memory(), index, Part::Page);
+        }
+    }
+
+    /// Runs `visit` on the table that the item at `index` points to.
+    #[inline(always)]
+    fn below(&self, view: &TableView<'_, F>, index: usize, visit: impl FnOnce(&TableView<'_, F>)) {
+        let (common, va, sign_va_lg2) = (self.common(), view.item_va(index), view.sign_va_lg2);
+        let entry = view.table.load(common, index);
+        view.table.descend(common, self.memory(), entry, |table| visit(&TableView { table, common, va, sign_va_lg2 }));
     }
 }
 

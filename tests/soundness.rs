@@ -502,3 +502,48 @@ fn a_table_that_a_range_unlinked_is_not_near() {
         assert_eq!(table.iova_to_phys(0x1_0000_0000), None);
     }
 }
+
+/// Whoever is shown the items of a table that is freed can panic, and can pass over what it was not told to pass over.
+#[test]
+fn a_table_that_is_freed_with_a_visitor_leaves_nothing() {
+    let make = |domain| {
+        let mut table = vtdss::PtIommuVtdss::new(domain, &vtdss_config(39, 2)).expect("a valid configuration");
+        table.map_range(0, 0x1000, 0x1000, Prot::READ).expect("free");
+        table.map_range(0x20_0000, 0x40_0000, 0x40_1000, Prot::READ).expect("free");
+        table.map_range(0x40_0000_0000 - 0x1000, 0x1000, 0x2000, Prot::READ).expect("free");
+        table
+    };
+    let mut storage = vec![0u64; 24 << 9];
+    let start = storage.as_ptr().align_offset(1 << 12);
+    let bytes = zerocopy::IntoBytes::as_mut_bytes(&mut storage[start..start + (23 << 9)]);
+    let domain = Domain::new(Arena::new(bytes, 0x1000_0000).expect("aligned alike"), Flusher::default());
+    let before = domain.memory.free_bytes();
+    let mut items = Vec::new();
+    make(&domain).visit_items(|view, item| {
+        items.push((view.level(), *item));
+        0
+    });
+    // A table for each VA that was mapped, and the top.
+    assert!(items.len() > 9 && domain.memory.free_bytes() == before);
+    for panics_at in 0..items.len() {
+        let mut shown = 0;
+        let visit = || {
+            make(&domain).free_with(|view, item| {
+                assert_eq!((view.level(), *item), items[shown]);
+                assert_ne!(shown, panics_at, "the visitor panics");
+                shown += 1;
+                0
+            });
+        };
+        assert!(catch_unwind(AssertUnwindSafe(visit)).is_err());
+        assert_eq!(domain.memory.free_bytes(), before, "after a panic at item {panics_at}");
+    }
+    for more in [0, 1, 511, usize::MAX] {
+        let mut tables = 0;
+        make(&domain).free_with(|view, _| {
+            tables += usize::from(view.level() > 0);
+            more
+        });
+        assert_eq!(domain.memory.free_bytes(), before, "{more} passed over after each");
+    }
+}

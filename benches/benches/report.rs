@@ -154,8 +154,8 @@ impl Run<'_> {
     fn reference_table(&self) -> String {
         let mut text = String::from(
             "### Against the reference\n\n\
-             Instruction counts are comparable. The reference's times are of another machine (2.6 GHz Sapphire Rapids), so their \
-             ratio only says how it looks; `at most` is what is allowed of the reference's time on one machine.\n\n\
+             Instruction counts are comparable. The reference's times are of another machine (2.6 GHz Sapphire Rapids), so \
+             their\nratio only says how it looks; `at most` is what is allowed of the reference's time on one machine.\n\n\
              | case | format | instr | reference | ratio | budget | ns | reference | ratio | at most |\n\
              | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n",
         );

@@ -15,7 +15,8 @@ const SIZES: usize = 32;
 /// Memory of the heap that is kept until it is dropped, pages of each size in a list of their own.
 ///
 /// The C library would give tables back to the system behind each pass, which clears them anew for the next one: that
-/// would be in the times.
+/// would be in the times. And every pass gets the same pages in the same order, that of their addresses, whatever the one before
+/// freed first: tables that are made one after the other lie so in memory, as they would in a new process.
 #[derive(Debug, Default)]
 pub struct KeptMemory {
     state: RefCell<State>,
@@ -26,21 +27,44 @@ struct State {
     /// Pages that are not in use, by the logarithm of their size; what they hold is not known.
     free: [Vec<NonNull<u8>>; SIZES],
     blocks: Vec<Block>,
+    /// Pages in use.
+    used: usize,
 }
 
 #[derive(Debug)]
 struct Block {
     memory: NonNull<u8>,
     layout: Layout,
+    /// Size of its pages.
+    page_lg2: u32,
+}
+
+impl Block {
+    /// Its pages, from the last to the first.
+    fn pages(&self) -> impl Iterator<Item = NonNull<u8>> + use<'_> {
+        let offsets = (0..self.layout.size()).step_by(self.layout.align());
+        // SAFETY: within the block.
+        offsets.rev().map(|offset| unsafe { self.memory.add(offset) })
+    }
 }
 
 impl State {
     fn take(&mut self, size_lg2: u32) -> Option<NonNull<u8>> {
-        if let Some(page) = self.free.get_mut(size_lg2 as usize)?.pop() {
-            return Some(page);
+        if self.free.get(size_lg2 as usize)?.is_empty() {
+            self.add_block(size_lg2)?;
         }
-        self.add_block(size_lg2)?;
-        self.free.get_mut(size_lg2 as usize)?.pop()
+        let page = self.free.get_mut(size_lg2 as usize)?.pop()?;
+        self.used += 1;
+        Some(page)
+    }
+
+    fn give_back(&mut self, page: NonNull<u8>, size_lg2: u32) {
+        let Some(list) = self.free.get_mut(size_lg2 as usize) else { return };
+        list.push(page);
+        self.used -= 1;
+        if self.used == 0 {
+            self.list_anew();
+        }
     }
 
     /// Lists the pages of a new block.
@@ -49,16 +73,24 @@ impl State {
         let page_bytes = 1usize.checked_shl(size_lg2)?.max(8);
         let bytes = page_bytes.max(1 << BLOCK_LG2);
         let layout = Layout::from_size_align(bytes, page_bytes).ok()?;
+        let list = self.free.get_mut(size_lg2 as usize)?;
         // SAFETY: the size is not zero.
         let memory = NonNull::new(unsafe { alloc(layout) })?;
-        self.blocks.push(Block { memory, layout });
+        let block = Block { memory, layout, page_lg2: size_lg2 };
         // The first of them is taken first.
-        for offset in (0..bytes).step_by(page_bytes).rev() {
-            // SAFETY: within the block.
-            let page = unsafe { memory.add(offset) };
-            self.free.get_mut(size_lg2 as usize)?.push(page);
-        }
+        list.extend(block.pages());
+        self.blocks.push(block);
         Some(())
+    }
+
+    /// Lists all pages, none of which is in use, so that they are taken in the order of the blocks.
+    fn list_anew(&mut self) {
+        self.free.iter_mut().for_each(Vec::clear);
+        for block in self.blocks.iter().rev() {
+            if let Some(list) = self.free.get_mut(block.page_lg2 as usize) {
+                list.extend(block.pages());
+            }
+        }
     }
 }
 
@@ -90,9 +122,7 @@ unsafe impl TableMemory for KeptMemory {
     }
 
     unsafe fn free(&self, page: NonNull<u8>, size_lg2: u32, _contents: Contents) {
-        if let Some(list) = self.state.borrow_mut().free.get_mut(size_lg2 as usize) {
-            list.push(page);
-        }
+        self.state.borrow_mut().give_back(page, size_lg2);
     }
 
     #[inline(always)]
@@ -134,6 +164,25 @@ mod tests {
             assert_eq!(again, first);
             // SAFETY: as above.
             assert!(unsafe { std::slice::from_raw_parts(again.as_ptr(), bytes) }.iter().all(|byte| *byte == 0));
+        }
+    }
+
+    #[test]
+    fn each_pass_gets_the_same_pages() {
+        let memory = KeptMemory::default();
+        let take = |n: usize| memory.alloc(request(if n % 3 == 0 { 13 } else { 12 }, Contents::Unknown, 64)).unwrap();
+        let mut first = Vec::new();
+        for pass in 0..4 {
+            let pages: Vec<_> = (0..200).map(take).collect();
+            if pass == 0 {
+                first = pages.clone();
+            }
+            assert_eq!(pages, first);
+            // In another order each time.
+            for n in (0..200).map(|n| (n * 7 + pass) % 200) {
+                // SAFETY: a page of this size that is ours, and is not used after it is freed.
+                unsafe { memory.free(pages[n], if n % 3 == 0 { 13 } else { 12 }, Contents::Unknown) };
+            }
         }
     }
 

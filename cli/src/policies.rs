@@ -104,7 +104,7 @@ pub fn count<F: Walkers, M: TableMemory>(
         return Ok(None);
     }
     let hosts = case.hosts(&Rc::new(Tally::default()));
-    run(case, steps, policy, OnDeviation::GoOn, &hosts, |_, _| Ok(usize::MAX))?;
+    run(case, steps, policy, OnDeviation::GoOn, &hosts, &mut NoWatch)?;
     Ok(Some(invalidations(&hosts)))
 }
 
@@ -113,8 +113,36 @@ pub fn invalidations<M: TableMemory>(hosts: &[CountingHost<'_, M>]) -> Invalidat
     hosts.iter().fold(Invalidations::default(), |sum, host| sum.plus(host.driver.count()))
 }
 
-/// Does the steps under a policy. `watch` is called with the index of an event before its first step, if that is not below what
-/// `watch` answered before; and at the end with the largest number.
+/// Who looks at the tables of a pass.
+pub trait Watch<F: Walkers, M: TableMemory> {
+    /// Called with the index of an event before its first step, if that is not below what this answered before: when there is
+    /// something to do next.
+    ///
+    /// # Errors
+    /// What it finds.
+    fn before(&mut self, event: usize, lanes: &[Lane<'_, F, M>]) -> Result<usize, ReplayError>;
+
+    /// Called behind the last step, when everything is invalidated.
+    ///
+    /// # Errors
+    /// What it finds.
+    fn at_end(&mut self, lanes: Vec<Lane<'_, F, M>>) -> Result<(), ReplayError>;
+}
+
+/// Nobody looks.
+struct NoWatch;
+
+impl<F: Walkers, M: TableMemory> Watch<F, M> for NoWatch {
+    fn before(&mut self, _event: usize, _lanes: &[Lane<'_, F, M>]) -> Result<usize, ReplayError> {
+        Ok(usize::MAX)
+    }
+
+    fn at_end(&mut self, _lanes: Vec<Lane<'_, F, M>>) -> Result<(), ReplayError> {
+        Ok(())
+    }
+}
+
+/// Does the steps under a policy, watched.
 ///
 /// # Errors
 /// [`ReplayError::Setup`], and those of `watch`.
@@ -124,7 +152,7 @@ pub fn run<'h, F: Walkers, M: TableMemory>(
     policy: Policy,
     on_deviation: OnDeviation,
     hosts: &'h [CountingHost<'h, M>],
-    mut watch: impl FnMut(usize, &[Lane<'h, F, M>]) -> Result<usize, ReplayError>,
+    watch: &mut impl Watch<F, M>,
 ) -> Result<Outcome, ReplayError> {
     let lanes = hosts.iter().map(|host| {
         let table = case.table(host, policy.asks())?;
@@ -136,7 +164,7 @@ pub fn run<'h, F: Walkers, M: TableMemory>(
     let mut next_watched = 0;
     for step in steps {
         if step.event >= next_watched {
-            next_watched = watch(step.event, &lanes)?;
+            next_watched = watch.before(step.event, &lanes)?;
         }
         let lane = &mut lanes[step.domain];
         let done = match step.reason {
@@ -151,7 +179,7 @@ pub fn run<'h, F: Walkers, M: TableMemory>(
         }
     }
     lanes.iter_mut().for_each(|lane| lane.gather.sync());
-    watch(usize::MAX, &lanes)?;
+    watch.at_end(lanes)?;
     Ok(outcome)
 }
 

@@ -8,9 +8,18 @@ use std::io;
 /// # Errors
 /// What it is instead.
 pub fn regular(kind: FileType) -> io::Result<()> {
-    if kind.is_file() {
-        return Ok(());
-    }
-    let what = if kind.is_dir() { "it is a directory" } else { "it is no regular file" };
-    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+    no_directory(kind)?;
+    if kind.is_file() { Ok(()) } else { Err(invalid("it is no regular file")) }
+}
+
+/// Whether something can be read or written at all: it may be a pipe. (The system tells of a directory by its number of an error.)
+///
+/// # Errors
+/// That it is a directory.
+pub fn no_directory(kind: FileType) -> io::Result<()> {
+    if kind.is_dir() { Err(invalid("it is a directory")) } else { Ok(()) }
+}
+
+fn invalid(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }

@@ -7,7 +7,7 @@ use crate::low_memory::{self, LowMemory};
 use crate::mix;
 use crate::plan::{Moment, Plan, Snapshot};
 use crate::planner::{self, Willing};
-use crate::policies::{self, Lane, OnDeviation, Outcome, Policy, PolicyCounts};
+use crate::policies::{self, Lane, OnDeviation, Outcome, Policy, PolicyCounts, Watch};
 use crate::progress::Progress;
 use crate::replay_error::ReplayError;
 use crate::report::{DomainReport, FormatReport, LiveReport};
@@ -209,9 +209,7 @@ fn strict_pass<F: Walkers, M: TableMemory>(
     let sampling = Sampling::of(job.trace.events.len());
     let mut watcher = Watcher { case, plan, total: &total, sampling, next_snapshot: 0, figures: Figures::default() };
     watcher.figures.domains.resize_with(hosts.len(), DomainFigures::default);
-    let outcome = policies::run(case, &plan.steps, Policy::Strict, on_deviation, &hosts, |event, lanes| {
-        watcher.watch(event, lanes)
-    })?;
+    let outcome = policies::run(case, &plan.steps, Policy::Strict, on_deviation, &hosts, &mut watcher)?;
     if outcome == Outcome::Deviates && on_deviation == OnDeviation::Stop {
         return Ok(None);
     }
@@ -295,14 +293,42 @@ struct Watcher<'a, F: Walkers, M> {
     figures: Figures,
 }
 
-impl<F: Walkers, M: TableMemory> Watcher<'_, F, M> {
-    /// Does what is due before `event`. When there is something to do next.
-    fn watch(&mut self, event: usize, lanes: &[Lane<'_, F, M>]) -> Result<usize, ReplayError> {
+impl<F: Walkers, M: TableMemory> Watch<F, M> for Watcher<'_, F, M> {
+    fn before(&mut self, event: usize, lanes: &[Lane<'_, F, M>]) -> Result<usize, ReplayError> {
         let snapshots = &self.plan.snapshots;
         while let Some(snapshot) = snapshots.get(self.next_snapshot).filter(|due| due.event < event) {
-            self.inspect(snapshot, &lanes[snapshot.domain])?;
+            let table = &lanes[snapshot.domain].table;
+            self.note(snapshot, table::inspect(table, &snapshot.runs))?;
             self.next_snapshot += 1;
         }
+        let sample = self.sample(event);
+        let next_snapshot = snapshots.get(self.next_snapshot).map_or(usize::MAX, |next| next.event + 1);
+        Ok(self.sampling.end(sample).min(next_snapshot))
+    }
+
+    fn at_end(&mut self, lanes: Vec<Lane<'_, F, M>>) -> Result<(), ReplayError> {
+        let last = self.case.job.trace.events.len().saturating_sub(1);
+        self.before(last, &lanes)?;
+        self.sample(usize::MAX);
+        // What is left is of the last event: one for each domain, in their order.
+        let due = &self.plan.snapshots[self.next_snapshot..];
+        debug_assert!(due.iter().map(|snapshot| snapshot.domain).eq(0..lanes.len()));
+        for (snapshot, lane) in due.iter().zip(lanes) {
+            let (table, figures) = (lane.table, &mut self.figures);
+            let info = table.info();
+            figures.oa_bits = info.max_oa_lg2;
+            figures.features = table::feature_names::<F>(info.features);
+            figures.page_sizes = info.page_sizes;
+            figures.levels = figures.levels.max(table.top_level() + 1);
+            self.note(snapshot, table::inspect_last(table, &snapshot.runs))?;
+        }
+        Ok(())
+    }
+}
+
+impl<F: Walkers, M: TableMemory> Watcher<'_, F, M> {
+    /// Takes the samples that end by `event`. The next one.
+    fn sample(&mut self, event: usize) -> usize {
         let samples = &mut self.figures.samples;
         let mut sample = samples.table_pages.len();
         while sample < self.sampling.count() && self.sampling.end(sample) <= event {
@@ -311,14 +337,11 @@ impl<F: Walkers, M: TableMemory> Watcher<'_, F, M> {
             samples.table_bytes.push(recent.bytes);
             sample += 1;
         }
-        let next_snapshot = snapshots.get(self.next_snapshot).map_or(usize::MAX, |next| next.event + 1);
-        Ok(self.sampling.end(sample).min(next_snapshot))
+        sample
     }
 
-    /// Compares a table with what it should be, and counts its leaves.
-    fn inspect(&mut self, snapshot: &Snapshot, lane: &Lane<'_, F, M>) -> Result<(), ReplayError> {
-        let table = &lane.table;
-        let found = table::inspect(table, &snapshot.runs);
+    /// Notes the leaves that were found, or that they are not those of the snapshot.
+    fn note(&mut self, snapshot: &Snapshot, found: Result<Leaves, String>) -> Result<(), ReplayError> {
         let line = self.case.job.trace.events.get(snapshot.event).map_or(0, |event| event.line);
         let leaves = found.map_err(|difference| self.case.differs(line, difference))?;
         let figures = &mut self.figures;
@@ -326,14 +349,7 @@ impl<F: Walkers, M: TableMemory> Watcher<'_, F, M> {
             match moment {
                 Moment::DomainPeak => figures.domains[snapshot.domain].leaves = leaves.clone(),
                 Moment::Peak => add(&mut figures.at_peak, &leaves),
-                Moment::End => {
-                    add(&mut figures.at_end, &leaves);
-                    let info = table.info();
-                    figures.oa_bits = info.max_oa_lg2;
-                    figures.features = table::feature_names::<F>(info.features);
-                    figures.page_sizes = info.page_sizes;
-                    figures.levels = figures.levels.max(table.top_level() + 1);
-                }
+                Moment::End => add(&mut figures.at_end, &leaves),
             }
         }
         Ok(())

@@ -4,8 +4,9 @@ use crate::formats::Shape;
 use crate::intervals::Span;
 use crate::model::{Model, Placed};
 use crate::replay_error::ReplayError;
-use generic_pt::format::{Description, Kind, item_size_lg2};
+use generic_pt::format::{Description, Groups, Kind, item_size_lg2};
 use generic_pt::iommu::Walkers;
+use generic_pt::walk::{ItemView, TableView};
 use generic_pt::{Features, Host, Prot, PtIommu, TableConfig};
 use std::collections::BTreeMap;
 
@@ -64,40 +65,65 @@ pub fn expected_runs(model: &Model) -> Vec<Run> {
 /// # Errors
 /// The first difference, in words.
 pub fn inspect<F: Walkers, H: Host>(table: &PtIommu<F, H>, expected: &[Run]) -> Result<Leaves, String> {
-    // By the logarithm of their size.
-    let mut leaves = [0u64; u64::BITS as usize];
-    let mut runs: Vec<Run> = Vec::new();
-    table.visit_tables(|view| {
+    let mut found = Found::default();
+    table.visit_items(|view, item| found.take(view, item));
+    found.compare(expected)
+}
+
+/// The same of a table that is not used any more, and frees it: its tables are read once for both.
+///
+/// # Errors
+/// The first difference, in words.
+pub fn inspect_last<F: Walkers, H: Host>(table: PtIommu<F, H>, expected: &[Run]) -> Result<Leaves, String> {
+    let mut found = Found::default();
+    table.free_with(|view, item| found.take(view, item));
+    found.compare(expected)
+}
+
+/// What is in a table.
+struct Found {
+    /// Leaves, by the logarithm of their size.
+    leaves: [u64; u64::BITS as usize],
+    runs: Vec<Run>,
+}
+
+impl Default for Found {
+    fn default() -> Self {
+        Self { leaves: [0; u64::BITS as usize], runs: Vec::new() }
+    }
+}
+
+impl Found {
+    /// Takes an item, and those behind it that continue it. How many those are.
+    fn take<F: Groups>(&mut self, view: &TableView<'_, F>, item: &ItemView) -> usize {
+        if item.kind != Kind::Leaf {
+            return 0;
+        }
+        // Mostly none: a page for each map. But a large map has many small pages.
+        let more = view.followers(item.index);
         let item_bytes = 1u64.checked_shl(item_size_lg2::<F>(view.level())).unwrap_or(0);
-        let mut next = 0;
-        while let Some(item) = view.first_used(next) {
-            next = item.index + 1;
-            if item.kind != Kind::Leaf {
-                continue;
-            }
-            // Mostly none: a page for each map. But a large map has many small pages.
-            let more = view.followers(item.index);
-            next += more;
-            let entry_bytes = 1u64.checked_shl(item.entry_size_lg2).unwrap_or(0);
-            // The first item of a contiguous entry stands for the leaf.
-            if item.va & entry_bytes.wrapping_sub(1) == 0
-                && let Some(of_size) = leaves.get_mut(item.entry_size_lg2 as usize)
-            {
-                *of_size += if entry_bytes == item_bytes { 1 + more as u64 } else { 1 };
-            }
-            let Some(span) = Span::new(item.va, item_bytes.wrapping_mul(1 + more as u64)) else { continue };
+        let entry_bytes = 1u64.checked_shl(item.entry_size_lg2).unwrap_or(0);
+        // The first item of a contiguous entry stands for the leaf.
+        if item.va & entry_bytes.wrapping_sub(1) == 0
+            && let Some(of_size) = self.leaves.get_mut(item.entry_size_lg2 as usize)
+        {
+            *of_size += if entry_bytes == item_bytes { 1 + more as u64 } else { 1 };
+        }
+        if let Some(span) = Span::new(item.va, item_bytes.wrapping_mul(1 + more as u64)) {
             let run = Run { span, paddr: item.oa };
-            match runs.last_mut() {
+            match self.runs.last_mut() {
                 Some(before) if before.is_continued_by(&run) => before.span.last = span.last,
-                _ => runs.push(run),
+                _ => self.runs.push(run),
             }
         }
-    });
-    // A table is visited before those below it, so leaves of different levels are not in order yet.
-    runs.sort_by_key(|run| run.span.first);
-    compare(joined(runs.into_iter()), expected.iter().copied())?;
-    let each = (0..).zip(leaves).filter(|(_, count)| *count > 0);
-    Ok(each.map(|(size_lg2, count): (u32, u64)| (1 << size_lg2, count)).collect())
+        more
+    }
+
+    fn compare(self, expected: &[Run]) -> Result<Leaves, String> {
+        compare(self.runs.into_iter(), expected.iter().copied())?;
+        let each = (0..).zip(self.leaves).filter(|(_, count)| *count > 0);
+        Ok(each.map(|(size_lg2, count): (u32, u64)| (1 << size_lg2, count)).collect())
+    }
 }
 
 /// Joins runs that continue each other.

@@ -9,7 +9,7 @@ use std::io::Write;
 
 /// What is in the directory of a bad call: IMAGE with its manifest, RAW without, JUNK with one that is none,
 /// WORDS that are no trace, BINARY of other bytes, PACKED and ZIPPED core files, CUT of the first half of PACKED, what begins as
-/// XZ, BZIP2 and LZ4 do, MAGIC of the first bytes of an ELF file alone, and SPEC.
+/// XZ, BZIP2 and LZ4 do, MAGIC and SHORT of the first bytes of an ELF file alone, and SPEC.
 struct Place(Bench);
 
 impl Place {
@@ -34,6 +34,7 @@ impl Place {
             std::fs::write(bench.path(name), magic.repeat(4096)).unwrap();
         }
         std::fs::write(bench.path("magic"), b"\x7fELF").unwrap();
+        std::fs::write(bench.path("short"), b"\x7fELF\x02\x01\x01\0\0\0\0\0").unwrap();
         std::fs::write(bench.path("avml"), b"AVML\x02\0\0\0".repeat(512)).unwrap();
         Self(bench)
     }
@@ -42,7 +43,7 @@ impl Place {
     fn call(&self, words: &str) -> (i32, Vec<String>) {
         let files = [
             "IMAGE", "RAW", "JUNK", "WORDS", "BINARY", "PACKED", "ZIPPED", "CUT", "XZ", "BZIP2", "LZ4", "SPEC", "OUT",
-            "NOFILE", "KDUMP", "FLAT", "AVML", "WINDOWS", "MAGIC",
+            "NOFILE", "KDUMP", "FLAT", "AVML", "WINDOWS", "MAGIC", "SHORT",
         ];
         let word = |word: &str| match files.iter().find(|file| word.starts_with(**file)) {
             Some(file) if *file == "SPEC" => self.0.text("spec.toml"),
@@ -205,7 +206,10 @@ fn refused((code, lines): (i32, Vec<String>), expected: i32, error: &str, hint: 
 )]
 // That it is a directory was not said, nor what is wrong with a file of nothing but the magic bytes.
 #[case::directory("walk . 0", 1, "it is a directory", "")]
+#[case::directory_as_trace("replay .", 1, "cannot open the trace .: it is a directory", "")]
+#[case::directory_as_list("build . -o OUT", 1, "cannot read .: it is a directory", "")]
 #[case::only_magic_bytes("walk MAGIC 0", 1, "it ends within its header, after 4 bytes", "")]
+#[case::half_a_header("walk SHORT 0", 1, "it ends within its header, after 12 bytes", "")]
 #[case::base_near_the_end(
     "build SPEC -o OUT --base 0xffffffffff000",
     2,

@@ -8,6 +8,7 @@ use crate::error::{Error, MapError};
 use crate::feature::{Features, Prot};
 use crate::format::{Common, Groups, Kind, item_size_lg2};
 use crate::item::Item;
+use crate::item::prefetch::Part;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::{VaRange, best_page_size, count_of_size};
@@ -409,7 +410,7 @@ fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
     let entry = Entry { raw: entry, kind: Kind::Table };
     let memory = &host.domain().memory;
     if LEVEL == 1 && cx.va | lg2::low_mask(item_size_lg2::<F>(LEVEL)) < cx.last {
-        table.prefetch_lower(common, memory, index + 1);
+        table.prefetch_lower(common, memory, index + 1, Part::Beginning);
     }
     table.descend(common, memory, entry, |lower| below(lower, cx))
 }

@@ -75,7 +75,7 @@ use crate::range::VaRange;
 use crate::seek::Seek;
 use crate::table::Table;
 use crate::tree::{TopPtr, Tree};
-use crate::walk::TableView;
+use crate::walk::{ItemView, TableView};
 use core::fmt;
 
 /// The hot algorithms instantiated for one format: a function for each level, under the format's own names.
@@ -174,6 +174,64 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// Shows every table, a table before those below it, in VA order.
     pub fn visit_tables(&self, visit: impl FnMut(&TableView<'_, F>)) {
         self.core.tree.visit_tables(visit);
+    }
+
+    /// Shows every item that is not empty, in VA order, an item that points to a table before those of that table. What `visit`
+    /// returns is how many items behind it in the same table it does not want to see: as many as
+    /// [`followers`](TableView::followers) says, or none. (What points to a table is shown all the same, and ends them.)
+    ///
+    /// Each table is looked through once, so this is the fastest way to see all leaves of a tree.
+    ///
+    /// ```
+    /// # use generic_pt::fmt::x86_64::*;
+    /// # use generic_pt::format::Kind;
+    /// # use generic_pt::{Domain, HeapMemory, NoHardware, Prot, TableConfig};
+    /// # let domain = Domain::new(HeapMemory, NoHardware);
+    /// # let format = Config { top_level: 3, encryption_mask: 0 };
+    /// # let config = TableConfig { features: FORCED, hw_max_vasz_lg2: 48, hw_max_oasz_lg2: 48, format };
+    /// # let mut table = PtIommuX8664::new(&domain, &config).unwrap();
+    /// table.map_range(0x10_0000, 0x8000_0000, 0x5000, Prot::READ).unwrap();
+    /// let (mut leaves, mut shown) = (0, 0);
+    /// table.visit_items(|view, item| {
+    ///     if item.kind != Kind::Leaf {
+    ///         return 0;
+    ///     }
+    ///     let behind = view.followers(item.index);
+    ///     leaves += 1 + behind;
+    ///     shown += 1;
+    ///     behind
+    /// });
+    /// assert_eq!((leaves, shown), (5, 1));
+    /// ```
+    pub fn visit_items(&self, visit: impl FnMut(&TableView<'_, F>, &ItemView) -> usize) {
+        self.core.tree.visit_items(visit);
+    }
+
+    /// Drops the table and shows what was in it, as [`visit_items`](Self::visit_items) does: each table is freed when its last item
+    /// was shown. So who has to let go of the memory that a domain still mapped reads the tables once.
+    ///
+    /// As for a drop, hardware must be off it by then. If `visit` panics, the rest is dropped without being shown.
+    ///
+    /// ```
+    /// # use generic_pt::fmt::x86_64::*;
+    /// # use generic_pt::format::Kind;
+    /// # use generic_pt::{Domain, HeapMemory, NoHardware, Prot, TableConfig};
+    /// # let domain = Domain::new(HeapMemory, NoHardware);
+    /// # let format = Config { top_level: 3, encryption_mask: 0 };
+    /// # let config = TableConfig { features: FORCED, hw_max_vasz_lg2: 48, hw_max_oasz_lg2: 48, format };
+    /// # let mut table = PtIommuX8664::new(&domain, &config).unwrap();
+    /// table.map_range(0x10_0000, 0x8000_0000, 0x2000, Prot::READ).unwrap();
+    /// let mut pinned = Vec::new();
+    /// table.free_with(|_, item| {
+    ///     if item.kind == Kind::Leaf {
+    ///         pinned.push(item.oa);
+    ///     }
+    ///     0
+    /// });
+    /// assert_eq!(pinned, [0x8000_0000, 0x8000_1000]);
+    /// ```
+    pub fn free_with(mut self, visit: impl FnMut(&TableView<'_, F>, &ItemView) -> usize) {
+        self.core.tree.free_with(visit);
     }
 }
 

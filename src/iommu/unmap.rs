@@ -8,6 +8,7 @@ use crate::driver::{Host, LevelSet};
 use crate::feature::Features;
 use crate::format::{Common, Groups, Kind, MAX_LEVELS, address_mask, item_size_lg2};
 use crate::item::Item;
+use crate::item::prefetch::Part;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::VaRange;
@@ -183,7 +184,7 @@ pub fn unmap_level<F: Groups, H: Host, C: Coherence, const LEVEL: u32>(
                 let whole = lg2::is_aligned(cx.va, item_lg2) && item_last <= cx.last;
                 let memory = &cx.tree.host().domain().memory;
                 if LEVEL == 1 && item_last < cx.last {
-                    table.prefetch_lower(common, memory, index + 1);
+                    table.prefetch_lower(common, memory, index + 1, Part::Beginning);
                 }
                 // Mostly there are leaves alone, which need no frame of their own. What is left is removed from where these end: that
                 // they changed matters only to flushes, and to tables that go, of which there are none here.
@@ -297,6 +298,7 @@ fn remove_leaves<F: Groups, H: Host>(
         Take::Keep => table.count_alike(run, leaf, bits),
         Take::Clear => table.clear_alike(common, run, leaf, bits),
     };
+    debug_assert!(items != 0, "the first item is taken whatever it is");
     cx.va = cx.va.wrapping_add(lg2::shl(items as u64, item_lg2));
     Some(items)
 }

@@ -6,7 +6,7 @@ use super::gathers::{Addition, GatherModel};
 use super::hardware::{CachedLeaf, CachedPointer};
 use super::model::{Mapped, Model, Removed, TableKey, low, same_error};
 use super::ops::{Length, Op, Output, at_most, narrowed, protection};
-use super::subject::{GATHERS, Subject, mode_of};
+use super::subject::{Followers, GATHERS, SeenItem, Subject, mode_of};
 use super::world::{Event, TestDomain, World};
 use generic_pt::iommu::{DirtyMode, GatherMode};
 use generic_pt::{Invalidation, MapError, Prot, Segment};
@@ -486,10 +486,31 @@ impl<'w> Runner<'w> {
         let mut there = dump(&self.world)?.items;
         shown.sort_unstable_by_key(key);
         there.sort_unstable_by_key(key);
-        equal("items that visit_tables shows", &shown, &there)
+        equal("items that visit_tables shows", &shown, &there)?;
+        self.check_visit_items()
     }
 
-    /// Syncs everything, drops the table, and looks for what is left.
+    /// `visit_items` shows what `visit_tables` does, in VA order, also if leaves that follow others are passed over.
+    fn check_visit_items(&self) -> Checked {
+        let shown = self.table.visit_items(Followers::Shown);
+        let mut by_table = Vec::new();
+        for table in self.table.visit() {
+            let (level, params) = (table.level, &self.model.params);
+            let first = params.index_space(table.va);
+            by_table.extend(table.items.iter().map(|(index, _, is_table, entry_lg2, oa)| SeenItem {
+                level,
+                va: params.real(first | (*index as u64) << params.item_lg2(level)),
+                is_table: *is_table,
+                entry_lg2: *entry_lg2,
+                oa: *oa,
+            }));
+        }
+        by_table.sort_unstable_by_key(|item| (item.va, std::cmp::Reverse(item.level)));
+        equal("items that visit_items shows", &shown, &by_table)?;
+        equal("with followers passed over", &self.table.visit_items(Followers::PassedOver), &shown)
+    }
+
+    /// Syncs everything, drops the table (every other one while it shows its items), and looks for what is left.
     pub fn finish(mut self) -> Checked {
         for gather in 0..GATHERS {
             self.sync(gather)?;
@@ -500,7 +521,12 @@ impl<'w> Runner<'w> {
         self.check_visit()?;
         self.world.root.set(None);
         self.world.caches.borrow_mut().clear();
-        drop(self.table);
+        if self.pages.len().is_multiple_of(2) {
+            drop(self.table);
+        } else {
+            let shown = self.table.visit_items(Followers::Shown);
+            equal("items that free_with shows", &self.table.free_with(), &shown)?;
+        }
         self.world.verdict()?;
         equal("table pages left", &self.world.live_pages(), &0)?;
         self.world.pages.borrow().check_poison()

@@ -1,8 +1,9 @@
 //! A table of any format behind one object, so that the rest of the tests is compiled once.
 
 use super::world::{TestDomain, World};
-use generic_pt::format::{Kind, Top};
+use generic_pt::format::{Kind, Top, item_size_lg2};
 use generic_pt::iommu::{DirtyMode, Gather, GatherMode, Info, Pending, PtIommu, Synced, TableConfig, Walkers};
+use generic_pt::walk::{ItemView, TableView};
 use generic_pt::{Error, Invalidation, MapError, Prot, Run, Segment, VaRange};
 use std::rc::Rc;
 
@@ -32,6 +33,16 @@ pub struct Seen {
     pub items: Vec<(usize, u64, bool, u32, u64)>,
 }
 
+/// An item as `visit_items` shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SeenItem {
+    pub level: u32,
+    pub va: u64,
+    pub is_table: bool,
+    pub entry_lg2: u32,
+    pub oa: u64,
+}
+
 /// The operations of a table, whatever its format.
 pub trait Subject {
     fn info(&self) -> Info;
@@ -57,10 +68,22 @@ pub trait Subject {
     fn set_dirty(&self, iova: u64) -> Result<(), Error>;
     fn narrow(&mut self, sizes: u64) -> u64;
     fn visit(&self) -> Vec<Seen>;
+    /// The items of all tables, in the order that they are shown in; if it is asked for, with those that follow a leaf made of
+    /// that leaf, and not shown.
+    fn visit_items(&self, followers: Followers) -> Vec<SeenItem>;
+    /// Drops the table while it shows its items.
+    fn free_with(self: Box<Self>) -> Vec<SeenItem>;
     /// Number of tables that can be reached.
     fn tables(&self) -> usize;
     /// Drops the gathers and what was taken, with everything in them.
     fn forget_gathers(&mut self);
+}
+
+/// What `visit_items` is told of the items behind a leaf.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Followers {
+    Shown,
+    PassedOver,
 }
 
 struct Table<'w, F: Walkers> {
@@ -91,6 +114,18 @@ fn top_of<F: Walkers>(table: &PtIommu<F, &TestDomain>, world: &World) -> Top {
         world.violation("visit_tables does not show the top".into());
     }
     Top { pa: pa.unwrap_or(0), level: table.top_level() }
+}
+
+/// Adds an item, and those that follow it.
+fn see<F: Walkers>(seen: &mut Vec<SeenItem>, view: &TableView<'_, F>, item: &ItemView, more: usize) {
+    let level = view.level();
+    let bytes = 1u64.checked_shl(item_size_lg2::<F>(level)).unwrap_or(0);
+    let (is_table, entry_lg2) = (item.kind == Kind::Table, item.entry_size_lg2);
+    seen.extend((0..=more as u64).map(|n| {
+        let offset = n.wrapping_mul(bytes);
+        let (va, oa) = (item.va.wrapping_add(offset), item.oa.wrapping_add(offset));
+        SeenItem { level, va, is_table, entry_lg2, oa }
+    }));
 }
 
 impl<F: Walkers> Subject for Table<'_, F> {
@@ -176,6 +211,26 @@ impl<F: Walkers> Subject for Table<'_, F> {
                 (item.index, item.raw, is_table, item.entry_size_lg2, item.oa)
             });
             seen.push(Seen { level: view.level(), va: view.va(), items: items.collect() });
+        });
+        seen
+    }
+    fn visit_items(&self, followers: Followers) -> Vec<SeenItem> {
+        let mut seen = Vec::new();
+        self.table.visit_items(|view, item| {
+            let more = match followers {
+                Followers::Shown => 0,
+                Followers::PassedOver => view.followers(item.index),
+            };
+            see(&mut seen, view, item, more);
+            more
+        });
+        seen
+    }
+    fn free_with(self: Box<Self>) -> Vec<SeenItem> {
+        let mut seen = Vec::new();
+        self.table.free_with(|view, item| {
+            see(&mut seen, view, item, 0);
+            0
         });
         seen
     }

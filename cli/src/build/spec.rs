@@ -5,6 +5,7 @@ use super::narrow::Narrowing;
 use crate::decode::Options;
 use crate::human;
 use crate::number::Hex;
+use crate::regular_file::no_directory;
 use generic_pt::Prot;
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -125,7 +126,9 @@ impl Spec {
     /// [`BuildError::Read`] and [`BuildError::Syntax`].
     pub fn read(path: &Path) -> Result<Self, BuildError> {
         let name = human::file(path);
-        let text = std::fs::read_to_string(path).map_err(|cause| BuildError::Read { name: name.clone(), cause })?;
+        let kind = std::fs::metadata(path).and_then(|facts| no_directory(facts.file_type()));
+        let text = kind.and_then(|()| std::fs::read_to_string(path));
+        let text = text.map_err(|cause| BuildError::Read { name: name.clone(), cause })?;
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or_default().to_ascii_lowercase();
         let parsed = match ending.as_str() {
             "json" => serde_json::from_str(&text).map_err(|error| error.to_string()),

@@ -2,6 +2,7 @@
 
 use super::file::ImageFile;
 use super::{Cpu, MOST_HEADERS, Segment};
+use crate::human;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader};
 use object::read::{ReadCache, ReadRef};
 use object::{Endianness, elf};
@@ -29,7 +30,7 @@ enum Class {
 fn class(file: &ImageFile) -> Result<Class, String> {
     let mut ident = [0; 5];
     file.read(0, &mut ident).map_err(|error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => format!("it ends within its header, after {} bytes", file.len()),
+        io::ErrorKind::UnexpectedEof => ends_in_header(file),
         _ => error.to_string(),
     })?;
     match ident[4] {
@@ -37,6 +38,10 @@ fn class(file: &ImageFile) -> Result<Class, String> {
         2 => Ok(Class::Bits64),
         class => Err(format!("its class is {class}; an ELF file has 1 (32 bits) or 2 (64 bits)")),
     }
+}
+
+fn ends_in_header(file: &ImageFile) -> String {
+    format!("it ends within its header, after {}", human::count(file.len(), "byte"))
 }
 
 /// Reads the program headers and the notes. The error says what is wrong.
@@ -52,6 +57,9 @@ fn read_class<'a, H: FileHeader<Endian = Endianness>, R: ReadRef<'a>>(
     file: &ImageFile,
     bytes: R,
 ) -> Result<Core, String> {
+    if file.len() < size_of::<H>() as u64 {
+        return Err(ends_in_header(file));
+    }
     let header = H::parse(bytes).map_err(|error| error.to_string())?;
     let endian = header.endian().map_err(|error| error.to_string())?;
     few("program headers", header.phnum(endian, bytes))?;

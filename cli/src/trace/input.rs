@@ -3,6 +3,7 @@
 use super::{TraceError, gzip, zstd};
 use crate::human;
 use crate::image::{PACKING_BYTES, Packing};
+use crate::regular_file::no_directory;
 use std::cell::Cell;
 use std::fmt;
 use std::fs::File;
@@ -56,6 +57,7 @@ impl Source {
             Self::File(path) => {
                 let file = File::open(path)?;
                 let facts = file.metadata()?;
+                no_directory(facts.file_type())?;
                 Input::new(file, facts.is_file().then_some(facts.len()))
             }
         }

@@ -14,8 +14,8 @@ pub struct Frames<R> {
     source: R,
     decoder: FrameDecoder,
     is_in_frame: bool,
-    /// The frame is cut off: told when all is given out that was decoded before.
-    is_cut: bool,
+    /// What is wrong with the frame: told when all is given out that was decoded before.
+    failure: Option<io::Error>,
 }
 
 /// A last block without data, and the place of a checksum: behind it the decoder keeps nothing back for later blocks.
@@ -24,7 +24,7 @@ const END_OF_FRAME: [u8; 7] = [1, 0, 0, 0, 0, 0, 0];
 impl<R: BufRead> Frames<R> {
     /// Those of `source`.
     pub fn new(source: R) -> Self {
-        Self { source, decoder: FrameDecoder::new(), is_in_frame: false, is_cut: false }
+        Self { source, decoder: FrameDecoder::new(), is_in_frame: false, failure: None }
     }
 
     /// Goes to the next frame; `false` at the end.
@@ -46,21 +46,21 @@ impl<R: BufRead> Frames<R> {
     }
 
     fn decode_block(&mut self) -> io::Result<()> {
-        let one = BlockDecodingStrategy::UptoBlocks(1);
-        let Err(error) = self.decoder.decode_blocks(&mut self.source, one) else { return Ok(()) };
+        let one = || BlockDecodingStrategy::UptoBlocks(1);
+        let Err(error) = self.decoder.decode_blocks(&mut self.source, one()) else { return Ok(()) };
         let error = self.explained(error);
-        if error.kind() != io::ErrorKind::UnexpectedEof {
+        let ended = self.decoder.decode_blocks(&END_OF_FRAME[..], one());
+        if ended.is_err() || !self.decoder.is_finished() {
             return Err(error);
         }
-        self.is_cut = true;
-        let ended = self.decoder.decode_blocks(&END_OF_FRAME[..], BlockDecodingStrategy::UptoBlocks(1));
-        ended.map(drop).map_err(|_| error)
+        self.failure = Some(error);
+        Ok(())
     }
 
     fn end_frame(&mut self) -> io::Result<()> {
         self.is_in_frame = false;
-        if self.is_cut {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        if let Some(failure) = self.failure.take() {
+            return Err(failure);
         }
         let written = self.decoder.get_checksum_from_data();
         if written.is_some() && written != self.decoder.get_calculated_checksum() {
@@ -133,15 +133,39 @@ mod tests {
         assert!(read(&[&frame[..], b"something else"].concat()).is_err());
     }
 
+    fn much_data() -> Vec<u8> {
+        let lines = (0..100_000u32).flat_map(|n| format!("{:08x}\n", n.wrapping_mul(0x9e37_79b9)).into_bytes());
+        lines.collect()
+    }
+
     /// All that later blocks could repeat was lost where data is cut off.
     #[test]
     fn what_was_decoded_before_the_cut_is_read() {
-        let lines = (0..100_000u32).flat_map(|n| format!("{:08x}\n", n.wrapping_mul(0x9e37_79b9)).into_bytes());
-        let data: Vec<u8> = lines.collect();
+        let data = much_data();
         let frame = compress_to_vec(&data[..], CompressionLevel::Fastest);
         let mut before = Vec::new();
         let error = Frames::new(&frame[..frame.len() / 2]).read_to_end(&mut before).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         assert!(data.starts_with(&before) && before.len() > data.len() / 4, "{} of {}", before.len(), data.len());
+    }
+
+    /// Damage was told of as if it were in the first line.
+    #[test]
+    fn what_was_decoded_before_damaged_data_is_read() {
+        let data = much_data();
+        let mut frame = compress_to_vec(&data[..], CompressionLevel::Fastest);
+        let middle = frame.len() / 2;
+        let mut told = 0;
+        for at in middle..middle + 64 {
+            frame[at] ^= 0xff;
+            let mut before = Vec::new();
+            let error = Frames::new(&frame[..]).read_to_end(&mut before).unwrap_err();
+            frame[at] ^= 0xff;
+            assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+            // Where the damage can be told only by the checksum, all was decoded.
+            let same = data.iter().zip(&before).take_while(|(expected, found)| expected == found).count();
+            told += usize::from(same > data.len() / 4);
+        }
+        assert_eq!(told, 64);
     }
 }
