@@ -12,8 +12,10 @@ pub(crate) fn items_behind<F: Groups>(table: &Table<'_, F>, index: usize, bytes:
     (table.items() - index - 1).min(usize::try_from(items).unwrap_or(usize::MAX))
 }
 
-/// How many items behind the leaf of one item at `index`, within so many bytes, are leaves that continue it with the same
-/// attributes: those that are the one before plus the same number. Not always all of them: who asks has to look at the next.
+/// How many items behind the leaf at `index`, within so many bytes, continue it with the same attributes and are of leaves of the same
+/// size: those that are the one before plus the same number. Not always all of them: who asks has to look at the next.
+///
+/// For leaves whose items each hold an address of their own, so also for those of one item.
 #[inline(always)]
 pub(crate) fn followers<F: Groups>(
     table: &Table<'_, F>,
@@ -24,7 +26,8 @@ pub(crate) fn followers<F: Groups>(
     bytes: u64,
 ) -> usize {
     let (level, size_lg2) = (table.level(), item_size_lg2::<F>(table.level()));
-    let leaf = |oa| F::leaf_item(common, LeafRequest { level, size_lg2, oa, attrs });
+    let entry_lg2 = F::entry_size_lg2(common, level, entry.raw);
+    let leaf = |oa| F::leaf_item(common, LeafRequest { level, size_lg2: entry_lg2, oa, attrs });
     // Only the bits of the address change that count the items of a table, and the items must count in the same way: those
     // bits lie together, nothing else lies among them, and they are read as they were written.
     let counting = lg2::low_mask(item_size_lg2::<F>(level + 1)) & !lg2::low_mask(size_lg2);

@@ -77,9 +77,9 @@ impl<F: Groups> TableView<'_, F> {
             index += 1;
         }
     }
-    /// How many items right behind that at `index` continue it, in VA and in output address: of a leaf of several items that are
-    /// all the same the others of it, and of a leaf of one item leaves as it is, with the same attributes; whether each was
-    /// written does not matter. 0 for what is no leaf, and not always all that continue it: there can be another one behind them.
+    /// How many items right behind that at `index` continue it, in VA and in output address, with the same attributes: of a leaf of
+    /// several items that are all the same the others of it, and else items of leaves of the same size; whether each was written
+    /// does not matter. 0 for what is no leaf, and not always all that continue it: there can be another one behind them.
     pub fn followers(&self, index: usize) -> usize {
         let (common, level) = (self.common, self.table.level());
         if index >= self.items() {
@@ -94,14 +94,14 @@ impl<F: Groups> TableView<'_, F> {
         }
         let (item_lg2, va) = (item_size_lg2::<F>(level), self.item_va(index));
         let more_lg2 = F::entry_size_lg2(common, level, entry.raw).saturating_sub(item_lg2);
-        if more_lg2 == 0 {
+        if more_lg2 == 0 || F::OA_STYLE == OaStyle::Item {
             // Behind the lower half come other addresses.
             let half_lg2 = self.sign_va_lg2.map_or(u64::BITS, |va_lg2| va_lg2.saturating_sub(1));
             let bytes = (va | lg2::low_mask(half_lg2)).saturating_sub(va | lg2::low_mask(item_lg2));
             let (oa, attrs) = (F::exact_oa(common, level, entry.raw, va), F::attrs_of(common, level, entry.raw));
             return followers(self.table, common, index, entry, (oa, attrs), bytes);
         }
-        if F::OA_STYLE == OaStyle::Item || first != second {
+        if first != second {
             return 0;
         }
         let last = (index | lg2::low_mask(more_lg2) as usize).min(self.items() - 1);
@@ -303,7 +303,8 @@ impl Run {
 mod tests {
     use super::*;
     use crate::fmt::golden::common;
-    use crate::fmt::{amdv1, riscv_64};
+    use crate::fmt::{amdv1, armv8_4k, riscv_64};
+    use crate::format::PtFormat;
     use core::sync::atomic::AtomicU64;
     use std::vec::Vec;
 
@@ -336,6 +337,21 @@ mod tests {
         }
         let uneven = items([leaf, leaf, leaf + 1, leaf + 2, leaf + 3, leaf + 4, leaf + 5, leaf + 6]);
         assert_eq!(followers_of(&uneven, 0, &common, None, 1), 0);
+    }
+
+    /// Items of contiguous leaves that hold an address each were looked at one by one.
+    #[test]
+    fn followers_of_an_item_with_its_own_address_go_on_into_the_next_leaf() {
+        let common = common::<armv8_4k::Format>(armv8_4k::FORCED, armv8_4k::Config::default());
+        let leaf = |oa, size_lg2| {
+            let attrs = armv8_4k::Format::attrs(&common, crate::Prot::READ).expect("a protection");
+            armv8_4k::Format::leaf_item(&common, LeafRequest { level: 0, size_lg2, oa, attrs })
+        };
+        // Two leaves of 64 KiB, and pages that go on.
+        let all = items((0..64u64).map(|n| leaf(0x8000_0000 + (n << 12), if n < 32 { 16 } else { 12 })));
+        for (index, behind) in [(0, 31), (5, 26), (15, 16), (30, 0), (31, 0), (32, 31)] {
+            assert_eq!(followers_of(&all, 0, &common, None, index), behind, "behind {index}");
+        }
     }
 
     /// Leaves on both sides of the addresses between the halves were followers.

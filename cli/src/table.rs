@@ -102,19 +102,17 @@ impl Found {
         // Mostly none: a page for each map. But a large map has many small pages.
         let more = view.followers(item.index);
         let item_bytes = 1u64.checked_shl(item_size_lg2::<F>(view.level())).unwrap_or(0);
-        let entry_bytes = 1u64.checked_shl(item.entry_size_lg2).unwrap_or(0);
-        // The first item of a contiguous entry stands for the leaf.
-        if item.va & entry_bytes.wrapping_sub(1) == 0
-            && let Some(of_size) = self.leaves.get_mut(item.entry_size_lg2 as usize)
-        {
-            *of_size += if entry_bytes == item_bytes { 1 + more as u64 } else { 1 };
+        let Some(span) = Span::new(item.va, item_bytes.wrapping_mul(1 + more as u64)) else { return more };
+        if let Some(of_size) = self.leaves.get_mut(item.entry_size_lg2 as usize) {
+            // The first item of a leaf stands for it.
+            let leaf = |va: u64| va.checked_shr(item.entry_size_lg2).unwrap_or(0);
+            let is_first = item.va.trailing_zeros() >= item.entry_size_lg2;
+            *of_size += leaf(span.last) - leaf(span.first) + u64::from(is_first);
         }
-        if let Some(span) = Span::new(item.va, item_bytes.wrapping_mul(1 + more as u64)) {
-            let run = Run { span, paddr: item.oa };
-            match self.runs.last_mut() {
-                Some(before) if before.is_continued_by(&run) => before.span.last = span.last,
-                _ => self.runs.push(run),
-            }
+        let run = Run { span, paddr: item.oa };
+        match self.runs.last_mut() {
+            Some(before) if before.is_continued_by(&run) => before.span.last = span.last,
+            _ => self.runs.push(run),
         }
         more
     }
