@@ -8,7 +8,6 @@ use crate::memory::{Contents, TableMemory};
 use crate::range::{self, VaRange};
 use crate::seek::{At, Seeking};
 use crate::table::{Entry, NewTable, Table, top_items_lg2, top_size_lg2, top_va_lg2};
-use crate::walk::{ItemView, TableView};
 use core::ptr::NonNull;
 use core::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 
@@ -239,19 +238,6 @@ impl<F: Groups, H: Host> Tree<F, H> {
         table
     }
 
-    /// Shows every item as `visit_items` does, and frees each table below the top behind the last of its items.
-    pub(crate) fn free_with(&mut self, mut visit: impl FnMut(&TableView<'_, F>, &ItemView) -> usize) {
-        let this = &*self;
-        let free = |table: &Table<'_, F>, index| {
-            let entry = table.load(&this.common, index);
-            // Before, so that the tree is whole if `visit` panics later.
-            table.store(index, F::empty_item(&this.common, table.level()));
-            // SAFETY: the lower tables are gone, as they were shown first. `&mut self` is the only user, and comes to this item no more.
-            unsafe { this.free_lower(table, entry) };
-        };
-        this.with_top_view(|top| this.visit_items_below(top, &mut visit, &free));
-    }
-
     /// Frees all tables below `table`, whose items are not looked at again.
     fn free_below(&self, table: &Table<'_, F>) {
         if table.level() == 0 {
@@ -272,7 +258,7 @@ impl<F: Groups, H: Host> Tree<F, H> {
     ///
     /// # Safety
     /// The tables below that one are gone, and nobody reaches it any more: the item is not followed again.
-    unsafe fn free_lower(&self, table: &Table<'_, F>, entry: Entry<F>) {
+    pub(crate) unsafe fn free_lower(&self, table: &Table<'_, F>, entry: Entry<F>) {
         let page = table.lower_page(&self.common, self.memory(), entry);
         let size_lg2 = F::GEOMETRY.table_lg2(table.level().saturating_sub(1));
         // SAFETY: a regular table of the level below, allocated with this size; the rest is the caller's promise.

@@ -7,7 +7,7 @@ use crate::format::{Common, Groups, Kind, LeafRequest, OaStyle, item_size_lg2};
 use crate::item::Item;
 use crate::item::prefetch::Part;
 use crate::lg2;
-use crate::table::{Table, top_va_lg2};
+use crate::table::{Entry, Table, top_va_lg2};
 use crate::tree::Tree;
 use core::fmt;
 use core::ptr::NonNull;
@@ -71,7 +71,7 @@ impl<F: Groups> TableView<'_, F> {
     fn first_used(&self, mut index: usize) -> Option<ItemView> {
         loop {
             index = self.table.next_differing_from_empty(self.common, index)?;
-            if let Some(item) = self.item(index) {
+            if let Some(item) = self.item(index, self.table.load(self.common, index)) {
                 return Some(item);
             }
             index += 1;
@@ -108,10 +108,10 @@ impl<F: Groups> TableView<'_, F> {
         self.table.count_in_steps(index + 1, last - index, second, F::Item::ZERO, F::Item::ZERO)
     }
 
+    /// The item at `index`, of which `entry` was loaded.
     #[inline]
-    fn item(&self, index: usize) -> Option<ItemView> {
+    fn item(&self, index: usize, entry: Entry<F>) -> Option<ItemView> {
         let level = self.table.level();
-        let entry = self.table.load(self.common, index);
         // Most items of most tables, so nothing is worked out before.
         if entry.kind == Kind::Empty {
             return None;
@@ -130,7 +130,6 @@ impl<F: Groups> TableView<'_, F> {
     }
 
     /// Up to `count` items from `first` on: those before the first that points to a table.
-    #[cold]
     fn items_before_table(&self, first: usize, count: usize) -> usize {
         let is_no_table = |index: &usize| self.table.load(self.common, *index).kind != Kind::Table;
         (first..first + count).take_while(is_no_table).count()
@@ -150,10 +149,23 @@ impl<F: Groups, H: Host> Tree<F, H> {
 
     /// Shows every item that is not empty, in VA order, an item that points to a table before those of that table.
     pub(crate) fn visit_items(&self, mut visit: impl FnMut(&TableView<'_, F>, &ItemView) -> usize) {
-        self.with_top_view(|top| self.visit_items_below(top, &mut visit, &|_, _| {}));
+        self.with_top_view(|top| self.visit_items_below(top, &mut visit, &|_, _, _| {}));
     }
 
-    pub(crate) fn with_top_view(&self, visit: impl FnOnce(&TableView<'_, F>)) {
+    /// The same, and frees each table below the top behind the last of its items.
+    #[allow(unsafe_code, reason = "frees the tables that it was the last to look at")]
+    pub(crate) fn free_with(&mut self, mut visit: impl FnMut(&TableView<'_, F>, &ItemView) -> usize) {
+        let this = &*self;
+        let free = |table: &Table<'_, F>, index, entry| {
+            // Before, so that the tree is whole if `visit` panics later.
+            table.store(index, F::empty_item(this.common(), table.level()));
+            // SAFETY: the lower tables are gone, as they were shown first. `&mut self` is the only user, and comes to this item no more.
+            unsafe { this.free_lower(table, entry) };
+        };
+        this.with_top_view(|top| this.visit_items_below(top, &mut visit, &free));
+    }
+
+    fn with_top_view(&self, visit: impl FnOnce(&TableView<'_, F>)) {
         let common = self.common();
         let sign_va_lg2 = common.has(Features::SIGN_EXTEND).then_some(common.max_va_lg2);
         let va = F::va_prefix(common) & !lg2::low_mask(top_va_lg2(common, self.top().level));
@@ -171,37 +183,38 @@ impl<F: Groups, H: Host> Tree<F, H> {
             // The next one is asked for while this one is worked on.
             next = table.next_differing_from_empty(common, index + 1);
             self.prefetch_below(view, next);
-            if table.load(common, index).kind == Kind::Table {
-                self.below(view, index, |lower| self.visit_below(lower, visit));
+            let entry = table.load(common, index);
+            if entry.kind == Kind::Table {
+                self.below(view, index, entry, |lower| self.visit_below(lower, visit));
             }
         }
     }
 
-    /// `leave` is called with a table and the index of an item behind all that is below that item.
-    pub(crate) fn visit_items_below(
+    /// `leave` is called with a table, the index of an item that points to another, and what was loaded of it, behind all that is below.
+    fn visit_items_below(
         &self,
         view: &TableView<'_, F>,
         visit: &mut impl FnMut(&TableView<'_, F>, &ItemView) -> usize,
-        leave: &impl Fn(&Table<'_, F>, usize),
+        leave: &impl Fn(&Table<'_, F>, usize, Entry<F>),
     ) {
         let (common, table) = (self.common(), view.table);
         let mut next = table.next_differing_from_empty(common, 0);
         let mut asked = None;
         while let Some(index) = next {
-            let item = view.item(index);
+            let entry = table.load(common, index);
+            let item = view.item(index, entry);
             let more = item.map_or(0, |item| visit(view, &item)).min(view.items() - index - 1);
             let more = if more == 0 || view.level() == 0 { more } else { view.items_before_table(index + 1, more) };
-            let is_table = item.is_some_and(|item| item.kind == Kind::Table);
             // What comes next is asked for while the rest of this table is looked through, and what comes then while that is.
-            if is_table && asked != Some(index) {
+            if entry.kind == Kind::Table && asked != Some(index) {
                 self.prefetch_below(view, Some(index));
             }
             next = table.next_differing_from_empty(common, index + 1 + more);
-            if is_table {
+            if entry.kind == Kind::Table {
                 asked = next;
                 self.prefetch_below(view, next);
-                self.below(view, index, |lower| self.visit_items_below(lower, visit, leave));
-                leave(table, index);
+                self.below(view, index, entry, |lower| self.visit_items_below(lower, visit, leave));
+                leave(table, index, entry);
             }
         }
     }
@@ -213,11 +226,10 @@ impl<F: Groups, H: Host> Tree<F, H> {
         }
     }
 
-    /// Runs `visit` on the table that the item at `index` points to.
+    /// Runs `visit` on the table that the item at `index`, of which `entry` was loaded, points to.
     #[inline(always)]
-    fn below(&self, view: &TableView<'_, F>, index: usize, visit: impl FnOnce(&TableView<'_, F>)) {
+    fn below(&self, view: &TableView<'_, F>, index: usize, entry: Entry<F>, visit: impl FnOnce(&TableView<'_, F>)) {
         let (common, va, sign_va_lg2) = (self.common(), view.item_va(index), view.sign_va_lg2);
-        let entry = view.table.load(common, index);
         view.table.descend(common, self.memory(), entry, |table| visit(&TableView { table, common, va, sign_va_lg2 }));
     }
 }

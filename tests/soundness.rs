@@ -6,9 +6,10 @@ mod stress;
 mod wrong;
 
 use generic_pt::fmt::{amdv1, mali_lpae, riscv_64, vtdss, x86_64};
-use generic_pt::format::Top;
+use generic_pt::format::{Kind, Top};
 use generic_pt::memory::{Arena, Contents, PageRequest, TableMemory};
 use generic_pt::testing::TestMemory;
+use generic_pt::walk::ItemView;
 use generic_pt::{
     DirtyMode, Domain, Driver, Errno, Error, Features, GatherMode, HeapMemory, Invalidation, NoHardware, Prot, PtIommu,
     TableConfig,
@@ -506,44 +507,51 @@ fn a_table_that_a_range_unlinked_is_not_near() {
 /// Whoever is shown the items of a table that is freed can panic, and can pass over what it was not told to pass over.
 #[test]
 fn a_table_that_is_freed_with_a_visitor_leaves_nothing() {
-    let make = |domain| {
-        let mut table = vtdss::PtIommuVtdss::new(domain, &vtdss_config(39, 2)).expect("a valid configuration");
+    let mut storage = vec![0u64; 24 << 9];
+    let start = storage.as_ptr().align_offset(1 << 12);
+    let bytes = zerocopy::IntoBytes::as_mut_bytes(&mut storage[start..start + (23 << 9)]);
+    let domain = Domain::new(Arena::new(bytes, 0x1000_0000).expect("aligned alike"), NoHardware);
+    let config = TableConfig { features: Features::FLUSH_RANGE, ..vtdss_config(39, 2) };
+    let make = || {
+        let mut table = vtdss::PtIommuVtdss::new(&domain, &config).expect("a valid configuration");
         table.map_range(0, 0x1000, 0x1000, Prot::READ).expect("free");
         table.map_range(0x20_0000, 0x40_0000, 0x40_1000, Prot::READ).expect("free");
         table.map_range(0x40_0000_0000 - 0x1000, 0x1000, 0x2000, Prot::READ).expect("free");
         table
     };
-    let mut storage = vec![0u64; 24 << 9];
-    let start = storage.as_ptr().align_offset(1 << 12);
-    let bytes = zerocopy::IntoBytes::as_mut_bytes(&mut storage[start..start + (23 << 9)]);
-    let domain = Domain::new(Arena::new(bytes, 0x1000_0000).expect("aligned alike"), Flusher::default());
+    // Where a table is differs each time.
+    let known = |level, item: &ItemView| (level, item.va, item.kind, if item.kind == Kind::Leaf { item.oa } else { 0 });
     let before = domain.memory.free_bytes();
     let mut items = Vec::new();
-    make(&domain).visit_items(|view, item| {
-        items.push((view.level(), *item));
+    make().visit_items(|view, item| {
+        items.push(known(view.level(), item));
         0
     });
-    // A table for each VA that was mapped, and the top.
-    assert!(items.len() > 9 && domain.memory.free_bytes() == before);
+    let pointers = items.iter().filter(|(_, _, kind, _)| *kind == Kind::Table).count();
+    assert_eq!((items.len(), pointers, domain.memory.free_bytes()), (13, 7, before));
     for panics_at in 0..items.len() {
-        let mut shown = 0;
+        let mut shown = Vec::new();
         let visit = || {
-            make(&domain).free_with(|view, item| {
-                assert_eq!((view.level(), *item), items[shown]);
-                assert_ne!(shown, panics_at, "the visitor panics");
-                shown += 1;
+            make().free_with(|view, item| {
+                assert_ne!(shown.len(), panics_at, "the visitor panics");
+                shown.push(known(view.level(), item));
                 0
             });
         };
         assert!(catch_unwind(AssertUnwindSafe(visit)).is_err());
+        assert_eq!(shown, items[..panics_at]);
         assert_eq!(domain.memory.free_bytes(), before, "after a panic at item {panics_at}");
     }
-    for more in [0, 1, 511, usize::MAX] {
-        let mut tables = 0;
-        make(&domain).free_with(|view, _| {
-            tables += usize::from(view.level() > 0);
+    for more in [0, 1, 2, 511, 512, usize::MAX] {
+        let (mut visited, mut freed) = (0, 0);
+        let table = make();
+        let count = |pointers: &mut usize, item: &ItemView| {
+            *pointers += usize::from(item.kind == Kind::Table);
             more
-        });
+        };
+        table.visit_items(|_, item| count(&mut visited, item));
+        table.free_with(|_, item| count(&mut freed, item));
+        assert_eq!((visited, freed), (pointers, pointers), "{more} passed over after each");
         assert_eq!(domain.memory.free_bytes(), before, "{more} passed over after each");
     }
 }

@@ -15,8 +15,8 @@ const SIZES: usize = 32;
 /// Memory of the heap that is kept until it is dropped, pages of each size in a list of their own.
 ///
 /// The C library would give tables back to the system behind each pass, which clears them anew for the next one: that
-/// would be in the times. And every pass gets the same pages in the same order, that of their addresses, whatever the one before
-/// freed first: tables that are made one after the other lie so in memory, as they would in a new process.
+/// would be in the times. And every pass gets the same pages in the same order, whatever the one before freed first: within a block,
+/// tables that are made one after the other lie so in memory, as they would in a new process.
 #[derive(Debug, Default)]
 pub struct KeptMemory {
     state: RefCell<State>,
@@ -40,7 +40,7 @@ struct Block {
 }
 
 impl Block {
-    /// Its pages, from the last to the first.
+    /// Its pages, each of which is as large as all are aligned, from the last to the first.
     fn pages(&self) -> impl Iterator<Item = NonNull<u8>> + use<'_> {
         let offsets = (0..self.layout.size()).step_by(self.layout.align());
         // SAFETY: within the block.

@@ -12,7 +12,7 @@ pub fn regular(kind: FileType) -> io::Result<()> {
     if kind.is_file() { Ok(()) } else { Err(invalid("it is no regular file")) }
 }
 
-/// Whether something can be read or written at all: it may be a pipe. (The system tells of a directory by its number of an error.)
+/// Whether something is no directory: it may be a pipe. (Reading a directory fails with a text and number of the system's.)
 ///
 /// # Errors
 /// That it is a directory.

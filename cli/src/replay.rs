@@ -295,24 +295,18 @@ struct Watcher<'a, F: Walkers, M> {
 
 impl<F: Walkers, M: TableMemory> Watch<F, M> for Watcher<'_, F, M> {
     fn before(&mut self, event: usize, lanes: &[Lane<'_, F, M>]) -> Result<usize, ReplayError> {
-        let snapshots = &self.plan.snapshots;
-        while let Some(snapshot) = snapshots.get(self.next_snapshot).filter(|due| due.event < event) {
-            let table = &lanes[snapshot.domain].table;
-            self.note(snapshot, table::inspect(table, &snapshot.runs))?;
-            self.next_snapshot += 1;
-        }
+        self.compare(event, lanes)?;
         let sample = self.sample(event);
-        let next_snapshot = snapshots.get(self.next_snapshot).map_or(usize::MAX, |next| next.event + 1);
+        let next_snapshot = self.plan.snapshots.get(self.next_snapshot).map_or(usize::MAX, |next| next.event + 1);
         Ok(self.sampling.end(sample).min(next_snapshot))
     }
 
     fn at_end(&mut self, lanes: Vec<Lane<'_, F, M>>) -> Result<(), ReplayError> {
-        let last = self.case.job.trace.events.len().saturating_sub(1);
-        self.before(last, &lanes)?;
+        self.compare(self.case.job.trace.events.len().saturating_sub(1), &lanes)?;
         self.sample(usize::MAX);
         // What is left is of the last event: one for each domain, in their order.
         let due = &self.plan.snapshots[self.next_snapshot..];
-        debug_assert!(due.iter().map(|snapshot| snapshot.domain).eq(0..lanes.len()));
+        assert!(due.iter().map(|snapshot| snapshot.domain).eq(0..lanes.len()), "every domain is compared at the end");
         for (snapshot, lane) in due.iter().zip(lanes) {
             let (table, figures) = (lane.table, &mut self.figures);
             let info = table.info();
@@ -327,6 +321,16 @@ impl<F: Walkers, M: TableMemory> Watch<F, M> for Watcher<'_, F, M> {
 }
 
 impl<F: Walkers, M: TableMemory> Watcher<'_, F, M> {
+    /// Compares the tables of the snapshots of events before `event`.
+    fn compare(&mut self, event: usize, lanes: &[Lane<'_, F, M>]) -> Result<(), ReplayError> {
+        while let Some(snapshot) = self.plan.snapshots.get(self.next_snapshot).filter(|due| due.event < event) {
+            let table = &lanes[snapshot.domain].table;
+            self.note(snapshot, table::inspect(table, &snapshot.runs))?;
+            self.next_snapshot += 1;
+        }
+        Ok(())
+    }
+
     /// Takes the samples that end by `event`. The next one.
     fn sample(&mut self, event: usize) -> usize {
         let samples = &mut self.figures.samples;

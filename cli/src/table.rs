@@ -102,7 +102,9 @@ impl Found {
         // Mostly none: a page for each map. But a large map has many small pages.
         let more = view.followers(item.index);
         let item_bytes = 1u64.checked_shl(item_size_lg2::<F>(view.level())).unwrap_or(0);
-        let Some(span) = Span::new(item.va, item_bytes.wrapping_mul(1 + more as u64)) else { return more };
+        let span = Span::new(item.va, item_bytes.wrapping_mul(1 + more as u64));
+        debug_assert!(span.is_some(), "no leaves are of all 2^64 bytes, or go on behind the last address");
+        let Some(span) = span else { return more };
         if let Some(of_size) = self.leaves.get_mut(item.entry_size_lg2 as usize) {
             // The first item of a leaf stands for it.
             let leaf = |va: u64| va.checked_shr(item.entry_size_lg2).unwrap_or(0);
@@ -183,7 +185,7 @@ pub fn feature_names<F: Description>(features: Features) -> Vec<&'static str> {
 mod tests {
     use super::*;
     use crate::trace::{Event, Op, Start};
-    use generic_pt::fmt::vtdss;
+    use generic_pt::fmt::{armv8_4k, vtdss};
     use generic_pt::{Domain, GatherMode, HeapMemory, NoHardware};
 
     const SHAPE: Shape<vtdss::Config> = Shape {
@@ -212,6 +214,31 @@ mod tests {
         map(0x2000 + (1102 << 12), 0x20_5000 + (1102 << 12), 7);
         map(0x4000_0000, 0x8000_0000, 0x400);
         assert_eq!(inspect(&table, &expected_runs(&model)), Ok(Leaves::from([(0x1000, 1109), (0x20_0000, 2)])));
+    }
+
+    /// Leaves of several items that hold an address each were counted one item at a time.
+    #[test]
+    fn contiguous_leaves_are_counted_once() {
+        let shape = Shape {
+            name: "armv8_4k",
+            about: "",
+            va_bits: &[48],
+            features: Features::empty(),
+            config: |_| armv8_4k::Config::default(),
+        };
+        let domain = Domain::new(HeapMemory, NoHardware);
+        let mut table = make::<armv8_4k::Format, _>(&domain, &shape, 48, Features::empty()).unwrap();
+        let mut model = Model::new(Start::Empty);
+        // Pages, two leaves of 64 KiB, a page; and one of 32 MiB behind leaves of 2 MiB.
+        for (first, paddr, pages) in [(0xd000, 0x8000_d000, 3 + 32 + 1), (0x8180_0000, 0x4180_0000, 4 * 512 + 16 * 512)]
+        {
+            let span = Span::new(first, pages << 12).unwrap();
+            model.apply(&Event { line: 1, domain: 0, op: Op::Map { span, paddr } });
+            table.map_range(first, paddr, pages << 12, PROT).unwrap();
+        }
+        let leaves = Leaves::from([(0x1000, 4), (0x1_0000, 2), (0x20_0000, 4), (0x200_0000, 1)]);
+        assert_eq!(inspect(&table, &expected_runs(&model)), Ok(leaves.clone()));
+        assert_eq!(inspect_last(table, &expected_runs(&model)), Ok(leaves));
     }
 
     #[test]

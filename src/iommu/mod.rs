@@ -180,7 +180,8 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// returns is how many items behind it in the same table it does not want to see: as many as
     /// [`followers`](TableView::followers) says, or none. (What points to a table is shown all the same, and ends them.)
     ///
-    /// Each table is looked through once, so this is the fastest way to see all leaves of a tree.
+    /// Each table is looked through once, so this is the fastest way to see all leaves of a tree. A leaf of several items is shown
+    /// once for each of them that is not passed over; the pages below have one each.
     ///
     /// ```
     /// # use generic_pt::fmt::x86_64::*;
@@ -191,17 +192,17 @@ impl<F: Walkers, H: Host> PtIommu<F, H> {
     /// # let config = TableConfig { features: FORCED, hw_max_vasz_lg2: 48, hw_max_oasz_lg2: 48, format };
     /// # let mut table = PtIommuX8664::new(&domain, &config).unwrap();
     /// table.map_range(0x10_0000, 0x8000_0000, 0x5000, Prot::READ).unwrap();
-    /// let (mut leaves, mut shown) = (0, 0);
+    /// let (mut pages, mut shown) = (0, 0);
     /// table.visit_items(|view, item| {
     ///     if item.kind != Kind::Leaf {
     ///         return 0;
     ///     }
     ///     let behind = view.followers(item.index);
-    ///     leaves += 1 + behind;
+    ///     pages += 1 + behind;
     ///     shown += 1;
     ///     behind
     /// });
-    /// assert_eq!((leaves, shown), (5, 1));
+    /// assert_eq!((pages, shown), (5, 1));
     /// ```
     pub fn visit_items(&self, visit: impl FnMut(&TableView<'_, F>, &ItemView) -> usize) {
         self.core.tree.visit_items(visit);

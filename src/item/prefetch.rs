@@ -15,7 +15,7 @@ pub(crate) enum Part {
     Page,
 }
 
-/// Asks for a part of a table of at least a thousand bytes.
+/// Asks for a part of a table of at least 512 bytes.
 #[inline(always)]
 pub(crate) fn of(table: NonNull<u8>, bytes: usize, part: Part) {
     match part {

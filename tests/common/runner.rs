@@ -2,6 +2,7 @@
 
 use super::configs::Setup;
 use super::dump::{self, RawItem, dump};
+use super::formats::Decoded;
 use super::gathers::{Addition, GatherModel};
 use super::hardware::{CachedLeaf, CachedPointer};
 use super::model::{Mapped, Model, Removed, TableKey, low, same_error};
@@ -46,7 +47,19 @@ pub fn run(setup: &Setup, seed: u64, ops: &[Op]) -> Checked {
     for (n, op) in ops.iter().enumerate() {
         runner.step(op).map_err(|wrong| format!("step {n}, {op:x?}: {wrong}"))?;
     }
-    runner.finish()
+    runner.finish_by(match seed % 3 {
+        0 => End::Drop,
+        1 => End::Show(Followers::Shown),
+        _ => End::Show(Followers::PassedOver),
+    })
+}
+
+/// What becomes of a table at the end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum End {
+    Drop,
+    /// Dropped while it shows its items.
+    Show(Followers),
 }
 
 impl<'w> Runner<'w> {
@@ -497,9 +510,10 @@ impl<'w> Runner<'w> {
         for table in self.table.visit() {
             let (level, params) = (table.level, &self.model.params);
             let first = params.index_space(table.va);
-            by_table.extend(table.items.iter().map(|(index, _, is_table, entry_lg2, oa)| SeenItem {
+            by_table.extend(table.items.iter().map(|(index, raw, is_table, entry_lg2, oa)| SeenItem {
                 level,
                 va: params.real(first | (*index as u64) << params.item_lg2(level)),
+                raw: *raw,
                 is_table: *is_table,
                 entry_lg2: *entry_lg2,
                 oa: *oa,
@@ -507,11 +521,25 @@ impl<'w> Runner<'w> {
         }
         by_table.sort_unstable_by_key(|item| (item.va, std::cmp::Reverse(item.level)));
         equal("items that visit_items shows", &shown, &by_table)?;
-        equal("with followers passed over", &self.table.visit_items(Followers::PassedOver), &shown)
+        let passed_over = self.table.visit_items(Followers::PassedOver);
+        equal("with followers passed over", &self.with_attributes(&passed_over), &self.with_attributes(&shown))
     }
 
-    /// Syncs everything, drops the table (every other one while it shows its items), and looks for what is left.
-    pub fn finish(mut self) -> Checked {
+    /// Items with what hardware reads of them beside their address and size, for those of whose bits only that is known.
+    fn with_attributes(&self, items: &[SeenItem]) -> Vec<(SeenItem, Option<u64>)> {
+        let decoded = items.iter().map(|item| match self.world.format.decode(item.level, item.raw) {
+            Decoded::Leaf { attrs, .. } => (SeenItem { raw: 0, ..item.clone() }, Some(attrs)),
+            _ => (item.clone(), None),
+        });
+        decoded.collect()
+    }
+
+    /// Syncs everything, drops the table, and looks for what is left.
+    pub fn finish(self) -> Checked {
+        self.finish_by(End::Drop)
+    }
+
+    fn finish_by(mut self, end: End) -> Checked {
         for gather in 0..GATHERS {
             self.sync(gather)?;
         }
@@ -521,11 +549,12 @@ impl<'w> Runner<'w> {
         self.check_visit()?;
         self.world.root.set(None);
         self.world.caches.borrow_mut().clear();
-        if self.pages.len().is_multiple_of(2) {
-            drop(self.table);
-        } else {
-            let shown = self.table.visit_items(Followers::Shown);
-            equal("items that free_with shows", &self.table.free_with(), &shown)?;
+        match end {
+            End::Drop => drop(self.table),
+            End::Show(followers) => {
+                let shown = self.table.visit_items(followers);
+                equal("items that free_with shows", &self.table.free_with(followers), &shown)?;
+            }
         }
         self.world.verdict()?;
         equal("table pages left", &self.world.live_pages(), &0)?;

@@ -38,6 +38,8 @@ pub struct Seen {
 pub struct SeenItem {
     pub level: u32,
     pub va: u64,
+    /// Of those that follow another, that one's.
+    pub raw: u64,
     pub is_table: bool,
     pub entry_lg2: u32,
     pub oa: u64,
@@ -72,7 +74,7 @@ pub trait Subject {
     /// that leaf, and not shown.
     fn visit_items(&self, followers: Followers) -> Vec<SeenItem>;
     /// Drops the table while it shows its items.
-    fn free_with(self: Box<Self>) -> Vec<SeenItem>;
+    fn free_with(self: Box<Self>, followers: Followers) -> Vec<SeenItem>;
     /// Number of tables that can be reached.
     fn tables(&self) -> usize;
     /// Drops the gathers and what was taken, with everything in them.
@@ -116,16 +118,21 @@ fn top_of<F: Walkers>(table: &PtIommu<F, &TestDomain>, world: &World) -> Top {
     Top { pa: pa.unwrap_or(0), level: table.top_level() }
 }
 
-/// Adds an item, and those that follow it.
-fn see<F: Walkers>(seen: &mut Vec<SeenItem>, view: &TableView<'_, F>, item: &ItemView, more: usize) {
+/// Adds an item, and those that follow it if they are not shown themselves. How many those are.
+fn see<F: Walkers>(seen: &mut Vec<SeenItem>, view: &TableView<'_, F>, item: &ItemView, followers: Followers) -> usize {
+    let more = match followers {
+        Followers::Shown => 0,
+        Followers::PassedOver => view.followers(item.index),
+    };
     let level = view.level();
     let bytes = 1u64.checked_shl(item_size_lg2::<F>(level)).unwrap_or(0);
     let (is_table, entry_lg2) = (item.kind == Kind::Table, item.entry_size_lg2);
     seen.extend((0..=more as u64).map(|n| {
         let offset = n.wrapping_mul(bytes);
         let (va, oa) = (item.va.wrapping_add(offset), item.oa.wrapping_add(offset));
-        SeenItem { level, va, is_table, entry_lg2, oa }
+        SeenItem { level, va, raw: item.raw, is_table, entry_lg2, oa }
     }));
+    more
 }
 
 impl<F: Walkers> Subject for Table<'_, F> {
@@ -216,22 +223,12 @@ impl<F: Walkers> Subject for Table<'_, F> {
     }
     fn visit_items(&self, followers: Followers) -> Vec<SeenItem> {
         let mut seen = Vec::new();
-        self.table.visit_items(|view, item| {
-            let more = match followers {
-                Followers::Shown => 0,
-                Followers::PassedOver => view.followers(item.index),
-            };
-            see(&mut seen, view, item, more);
-            more
-        });
+        self.table.visit_items(|view, item| see(&mut seen, view, item, followers));
         seen
     }
-    fn free_with(self: Box<Self>) -> Vec<SeenItem> {
+    fn free_with(self: Box<Self>, followers: Followers) -> Vec<SeenItem> {
         let mut seen = Vec::new();
-        self.table.free_with(|view, item| {
-            see(&mut seen, view, item, 0);
-            0
-        });
+        self.table.free_with(|view, item| see(&mut seen, view, item, followers));
         seen
     }
     fn tables(&self) -> usize {

@@ -14,7 +14,8 @@ pub struct Frames<R> {
     source: R,
     decoder: FrameDecoder,
     is_in_frame: bool,
-    /// What is wrong with the frame: told when all is given out that was decoded before.
+    /// What is wrong with the frame: told when all is given out that was decoded before. (Of a block whose damage shows half way that
+    /// is the first half, too.)
     failure: Option<io::Error>,
 }
 
@@ -155,17 +156,14 @@ mod tests {
         let data = much_data();
         let mut frame = compress_to_vec(&data[..], CompressionLevel::Fastest);
         let middle = frame.len() / 2;
-        let mut told = 0;
         for at in middle..middle + 64 {
             frame[at] ^= 0xff;
             let mut before = Vec::new();
             let error = Frames::new(&frame[..]).read_to_end(&mut before).unwrap_err();
             frame[at] ^= 0xff;
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
-            // Where the damage can be told only by the checksum, all was decoded.
-            let same = data.iter().zip(&before).take_while(|(expected, found)| expected == found).count();
-            told += usize::from(same > data.len() / 4);
+            let right = data.iter().zip(&before).take_while(|(expected, found)| expected == found).count();
+            assert!(right > data.len() / 4, "{right} of {}, with damage at {at}", data.len());
         }
-        assert_eq!(told, 64);
     }
 }
