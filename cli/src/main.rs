@@ -70,6 +70,8 @@ use trace::{OnMalformed, Source, Start, Trace};
 use usage::usage_failure;
 
 fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    usage::set_color(&words);
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and the version go to standard output, or are no error.
@@ -79,11 +81,7 @@ fn main() -> ExitCode {
                 Err(failure) => fail(&failure),
             };
         }
-        Err(error) => {
-            let words: Vec<String> =
-                std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
-            return fail(&usage_failure(&error, &words));
-        }
+        Err(error) => return fail(&usage_failure(&error, &words)),
     };
     cli.color.write_global();
     let done = match cli.command {

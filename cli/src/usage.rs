@@ -3,8 +3,23 @@
 use crate::args::Cli;
 use crate::human::printable;
 use crate::status::{self, Failure};
+use anstream::ColorChoice;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Parser};
+
+/// Colours as the arguments ask for them, whatever else is wrong with these: errors are told so, too.
+pub fn set_color(words: &[String]) {
+    let mut options = words.iter().take_while(|word| *word != "--");
+    while let Some(word) = options.next() {
+        let value = if word == "--color" { options.next().map(String::as_str) } else { word.strip_prefix("--color=") };
+        match value {
+            Some("always") => ColorChoice::Always.write_global(),
+            Some("never") => ColorChoice::Never.write_global(),
+            Some("auto") => ColorChoice::Auto.write_global(),
+            _ => {}
+        }
+    }
+}
 
 /// What clap says of an error: its text, whose lines are all its own.
 struct Said {

@@ -62,8 +62,10 @@ crate::define_pt_format!(
             MT = bits(3, 5).in_leaves(),
             /// Ignore the guest's PAT.
             IPAT = bit(6).in_leaves(),
-            /// Leaf; ignored at level 0, and zero in table pointers.
+            /// Leaf; zero in table pointers.
             PS = bit(7).at_levels(1..=2).in_leaves(),
+            /// Ignored in pages of level 0; never set there.
+            IGN_PS = bit(7).at_levels(0..=0).in_leaves(),
             /// Accessed; hardware sets it.
             A = bit(8),
             /// Dirty; hardware sets it.

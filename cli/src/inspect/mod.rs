@@ -18,6 +18,7 @@ pub use error::{InspectError, as_options};
 use crate::decode::Users;
 use crate::status::{self, Failure};
 use crate::style::{self, styled};
+use anstream::{AutoStream, ColorChoice};
 use args::{CheckArgs, DiffArgs, Document, DumpArgs, Output, WalkArgs};
 use diff::Verdict;
 use rules::Severity;
@@ -163,8 +164,12 @@ pub fn diff(args: &DiffArgs) -> Result<u8, Failure> {
     let after = Source::open_at(&args.after, &args.source, args.root_b)?;
     warn_of_formats(&before, &after);
     let shown = if args.print.output() == Output::Text {
-        // Colours are taken out where none are wanted.
-        let mut out = BufWriter::new(anstream::stdout().lock());
+        // Colours are taken out where none are wanted, before and not behind the buffer: else each is a write of its own.
+        let out: Box<dyn io::Write> = Box::new(out());
+        let mut out = match AutoStream::choice(&io::stdout()) {
+            ColorChoice::Never => AutoStream::never(out),
+            _ => AutoStream::always_ansi(out),
+        };
         diff::diff(&before, &after, args, &mut out)?.and_then(|verdict| out.flush().map(|()| verdict))
     } else {
         let mut out = out();

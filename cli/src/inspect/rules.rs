@@ -367,7 +367,7 @@ impl Source {
     pub fn specification(&self) -> String {
         let documentation = self.decoder.shape().documentation;
         let paragraph = documentation.lines().map(str::trim).take_while(|line| !line.is_empty());
-        paragraph.collect::<Vec<_>>().join(" ")
+        plain(&paragraph.collect::<Vec<_>>().join(" "))
     }
 }
 

@@ -3,6 +3,9 @@
 use flate2::bufread::GzDecoder;
 use std::io::{self, BufRead, Read};
 
+/// The bytes that a member begins with.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 /// The data of all members.
 pub struct Members<R> {
     /// The member that is read; none behind the last.
@@ -33,7 +36,7 @@ impl<R: BufRead> Read for Members<R> {
     }
 }
 
-/// The source behind zeros; none if nothing else is there.
+/// The source behind zeros; none if nothing else is there. What is no member is an error, also if it is too short to be one.
 fn past_zeros<R: BufRead>(mut source: R) -> io::Result<Option<R>> {
     loop {
         let bytes = source.fill_buf()?;
@@ -42,7 +45,12 @@ fn past_zeros<R: BufRead>(mut source: R) -> io::Result<Option<R>> {
             (0, _) => return Ok(None),
             (len, zeros) if zeros == len => source.consume(len),
             (_, zeros) => {
+                let is_member =
+                    bytes.get(zeros..).is_some_and(|rest| rest.iter().zip(MAGIC).all(|(byte, magic)| *byte == magic));
                 source.consume(zeros);
+                if !is_member {
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "what follows the data is no gzip"));
+                }
                 return Ok(Some(source));
             }
         }
@@ -76,7 +84,8 @@ mod tests {
         assert_eq!(unpacked(&both).unwrap(), "one two");
         assert_eq!(unpacked(&[&both[..], &[0; 100]].concat()).unwrap(), "one two");
         assert_eq!(unpacked(&[&member("")[..], &one].concat()).unwrap(), "one ");
-        assert_eq!(unpacked(&[&both[..], b"\0\0x"].concat()).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        // It was called cut off.
+        assert_eq!(unpacked(&[&both[..], b"\0\0x"].concat()).unwrap_err().kind(), io::ErrorKind::InvalidData);
         assert_eq!(unpacked(&both[..both.len() - 1]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert!(unpacked(&[&both[..], &[b'x'; 20]].concat()).is_err());
     }

@@ -33,8 +33,19 @@ pub struct Input {
     pub len: Option<u64>,
     /// Bytes read so far.
     pub position: Rc<Cell<u64>>,
+    /// Whether it is unpacked while it is read.
+    pub contents: Contents,
     /// How it is packed, if it is in a way that is not unpacked here.
     packing: Option<&'static str>,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Contents {
+    /// The text.
+    Plain,
+    /// The text, compressed.
+    Packed,
 }
 
 impl Source {
@@ -97,7 +108,8 @@ impl Input {
         } else {
             Box::new(whole)
         };
-        Ok(Self { text, len, position, packing })
+        let contents = if is_gzip || is_zstd { Contents::Packed } else { Contents::Plain };
+        Ok(Self { text, len, position, packing, contents })
     }
 }
 

@@ -14,6 +14,7 @@ pub use line::{Malformed, Op};
 use crate::human::printable;
 use crate::progress::Progress;
 use domains::Pairing;
+use input::Contents;
 use line::{DomainLine, EventLine, Line};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -91,10 +92,20 @@ impl Trace {
     /// [`TraceError`]: it cannot be read, holds a line that is not understood, or no map or unmap at all.
     pub fn read(source: &Source, on_malformed: OnMalformed) -> Result<Self, TraceError> {
         let name = source.to_string();
-        let input = source.open()?;
+        let mut input = source.open()?;
         let progress = Progress::of_bytes(&format!("reading {name}"), input.len);
         let told = || progress.set(input.position.get());
-        Self::read_from(input.text, name, on_malformed, told)
+        let trace = Self::read_from(&mut input.text, name, on_malformed, told);
+        match trace {
+            // Compressed data that is damaged gives other text at first: what is wrong shows later, at the latest by the checksum.
+            Err(TraceError::Malformed { ref name, line, .. }) if input.contents == Contents::Packed => {
+                match std::io::copy(&mut input.text, &mut std::io::sink()) {
+                    Err(cause) => Err(TraceError::Read { name: name.clone(), line: line - 1, cause }),
+                    Ok(_) => trace,
+                }
+            }
+            _ => trace,
+        }
     }
 
     /// Reads a trace from an open input that is called `name` in messages; calls `told` now and then.
