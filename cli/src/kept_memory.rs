@@ -170,7 +170,8 @@ mod tests {
     #[test]
     fn each_pass_gets_the_same_pages() {
         let memory = KeptMemory::default();
-        let take = |n: usize| memory.alloc(request(if n % 3 == 0 { 13 } else { 12 }, Contents::Unknown, 64)).unwrap();
+        let size_lg2 = |n: usize| if n.is_multiple_of(3) { 13 } else { 12 };
+        let take = |n: usize| memory.alloc(request(size_lg2(n), Contents::Unknown, 64)).unwrap();
         let mut first = Vec::new();
         for pass in 0..4 {
             let pages: Vec<_> = (0..200).map(take).collect();
@@ -181,7 +182,7 @@ mod tests {
             // In another order each time.
             for n in (0..200).map(|n| (n * 7 + pass) % 200) {
                 // SAFETY: a page of this size that is ours, and is not used after it is freed.
-                unsafe { memory.free(pages[n], if n % 3 == 0 { 13 } else { 12 }, Contents::Unknown) };
+                unsafe { memory.free(pages[n], size_lg2(n), Contents::Unknown) };
             }
         }
     }

@@ -33,8 +33,8 @@ crate::define_pt_format!(
             const GRANULE_LG2: u32 = 12;
             const LEAF_TABLE_LG2: u32 = 12;
         }
-        /// PowerPC radix trees with pages of 64 KiB: as [`ppc64_radix`], but the indices have 13, 9, 9 and 5 bits from the top,
-        /// so tables of the lowest level have 256 bytes.
+        /// PowerPC radix trees with pages of 64 KiB: as [`ppc64_radix`], of the same section of the Power ISA, but the indices have
+        /// 13, 9, 9 and 5 bits from the top, so tables of the lowest level have 256 bytes.
         ///
         /// [`ppc64_radix`]: crate::fmt::ppc64_radix
         pub mod ppc64_radix_64k {
