@@ -135,6 +135,7 @@ pub mod testing;
 mod tree;
 #[allow(unsafe_code, reason = "links and frees unlinked tables")]
 mod unlinked;
+#[allow(unsafe_code, reason = "frees the tables that it was the last to look at")]
 pub mod walk;
 
 #[doc(inline)]

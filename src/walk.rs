@@ -153,7 +153,6 @@ impl<F: Groups, H: Host> Tree<F, H> {
     }
 
     /// The same, and frees each table below the top behind the last of its items.
-    #[allow(unsafe_code, reason = "frees the tables that it was the last to look at")]
     pub(crate) fn free_with(&mut self, mut visit: impl FnMut(&TableView<'_, F>, &ItemView) -> usize) {
         let this = &*self;
         let free = |table: &Table<'_, F>, index, entry| {

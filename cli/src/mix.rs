@@ -35,13 +35,25 @@ pub fn over_time(plan: &Plan, sizes: u64, sampled: &[usize]) -> Mix {
     let mut rest = &plan.changes[..];
     // Of the sizes that there were until then: a format can have forty, of which a trace uses few.
     let mut columns: [Vec<u64>; u64::BITS as usize] = std::array::from_fn(|_| Vec::new());
+    // Behind the last number of a column is that number again, before the first one 0.
+    let repeat_last = |column: &mut Vec<u64>, len| column.resize(len, column.last().copied().unwrap_or(0));
+    let mut single_pages_before = None;
     for (n, (event, single_pages)) in sampled.iter().zip(&plan.single_pages.samples).enumerate() {
+        let is_as_before = rest.first().is_none_or(|change| change.event > *event);
+        if is_as_before && single_pages_before == Some(*single_pages) {
+            continue;
+        }
+        single_pages_before = Some(*single_pages);
         rest = counts.take(rest, sizes, *event);
         for size_lg2 in counts.sizes() {
             let column = &mut columns[size_lg2 as usize];
-            column.resize(n, 0);
+            repeat_last(column, n);
             column.push(counts.of(size_lg2, *single_pages));
         }
+    }
+    let samples = sampled.len().min(plan.single_pages.samples.len());
+    for column in columns.iter_mut().filter(|column| !column.is_empty()) {
+        repeat_last(column, samples);
     }
     counts.take(rest, sizes, usize::MAX);
     let used = (0u32..).zip(columns).filter(|(_, column)| column.iter().any(|count| *count > 0));
@@ -131,5 +143,69 @@ impl Counts {
     fn of(&self, size_lg2: u32, single_pages: u64) -> u64 {
         let added = self.of_size.get(size_lg2 as usize).copied().unwrap_or(0);
         added.wrapping_add(if 1 << size_lg2 == PAGE_BYTES { single_pages } else { 0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::intervals::Span;
+
+    const SIZES: u64 = 1 << 12 | 1 << 16 | 1 << 21;
+
+    /// Leaves of pieces, each for itself.
+    fn leaves(pieces: &[(u64, u64)]) -> Leaves {
+        let mut leaves = Leaves::new();
+        for &(first, len) in pieces {
+            let (mut va, last) = (first, first + len - 1);
+            while va <= last {
+                let size_lg2 = best_page_size(SIZES, va, last, va).unwrap();
+                *leaves.entry(1 << size_lg2).or_default() += 1;
+                va += 1 << size_lg2;
+            }
+        }
+        leaves
+    }
+
+    /// Samples between which nothing changes, or single pages alone, have what the one before has of the other sizes.
+    #[test]
+    fn every_sample_has_the_leaves_of_its_time() {
+        // What comes (or goes, if it is there) at an event; more than one sample lies between some.
+        let steps = [
+            (1, 0x1000, 0x1000),
+            (1, 0x20_0000, 0x20_0000),
+            (5, 0x1000, 0x1000),
+            (6, 0x5_0000, 0x2_3000),
+            (11, 0x20_0000, 0x20_0000),
+            (12, 0x9000, 0x1000),
+            (12, 0xb000, 0x1000),
+            (18, 0x5_0000, 0x2_3000),
+        ];
+        let (mut plan, mut pieces, mut expected) = (Plan::default(), Vec::new(), Vec::new());
+        let sampled: Vec<usize> = (0..24).collect();
+        for event in &sampled {
+            for &(_, first, len) in steps.iter().filter(|(at, ..)| at == event) {
+                let direction = match pieces.iter().position(|piece| *piece == (first, len)) {
+                    Some(at) => {
+                        pieces.remove(at);
+                        Direction::Removed
+                    }
+                    None => {
+                        pieces.push((first, len));
+                        Direction::Added
+                    }
+                };
+                let span = Span::new(first, len).unwrap();
+                plan.change(Change { event: *event, direction, span, paddr: first });
+            }
+            plan.sample();
+            expected.push(leaves(&pieces));
+        }
+        let mix = over_time(&plan, SIZES, &sampled);
+        for (n, expected) in expected.iter().enumerate() {
+            assert_eq!(mix.at(n), *expected, "sample {n}");
+        }
+        assert!(mix.samples.values().all(|column| column.len() == sampled.len()));
+        assert_eq!(mix.at_end, leaves(&pieces));
     }
 }

@@ -334,14 +334,16 @@ impl<F: Walkers, M: TableMemory> Watcher<'_, F, M> {
     /// Takes the samples that end by `event`. The next one.
     fn sample(&mut self, event: usize) -> usize {
         let samples = &mut self.figures.samples;
-        let mut sample = samples.table_pages.len();
-        while sample < self.sampling.count() && self.sampling.end(sample) <= event {
-            let recent = self.total.take_recent();
+        let ended = self.sampling.ended_by(event);
+        if samples.table_pages.len() < ended {
+            // Nothing happened in those behind the first.
+            let (recent, now) = (self.total.take_recent(), self.total.now());
             samples.table_pages.push(recent.pages);
             samples.table_bytes.push(recent.bytes);
-            sample += 1;
+            samples.table_pages.resize(ended, now.pages);
+            samples.table_bytes.resize(ended, now.bytes);
         }
-        sample
+        ended
     }
 
     /// Notes the leaves that were found, or that they are not those of the snapshot.

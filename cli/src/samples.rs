@@ -36,6 +36,11 @@ impl Sampling {
         (index + 1).saturating_mul(self.every).min(self.events)
     }
 
+    /// Number of samples that end at event `event` or before it.
+    pub fn ended_by(self, event: usize) -> usize {
+        if event < self.events { event / self.every } else { self.count() }
+    }
+
     /// The sample of an event.
     pub fn sample_of(self, event: usize) -> usize {
         event / self.every
@@ -118,6 +123,7 @@ mod tests {
             let mut begin = 0;
             for index in 0..sampling.count() {
                 let end = sampling.end(index);
+                assert_eq!((sampling.ended_by(end - 1), sampling.ended_by(end)), (index, index + 1), "{events}");
                 assert!(end > begin, "{events}: sample {index} is not empty");
                 assert_eq!((sampling.sample_of(begin), sampling.sample_of(end - 1)), (index, index));
                 begin = end;

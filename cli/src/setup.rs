@@ -5,6 +5,13 @@ pub fn setup_help(format: &str, cause: &generic_pt::Error) -> String {
     use generic_pt::Error;
     let more = format!("`genpt formats {format}` tells what it offers");
     match cause {
+        // The levels are chosen by the number that was asked for.
+        Error::ConfigRange { field: field @ "hw_max_vasz_lg2", lowest, highest, .. } => {
+            format!(
+                "give {} a number from {lowest} to {highest}, or one that more levels decode; {more}",
+                as_option(field)
+            )
+        }
         Error::ConfigRange { field, lowest, highest, .. } => {
             format!("give {} a number from {lowest} to {highest}; {more}", as_option(field))
         }

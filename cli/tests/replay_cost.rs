@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// Most instructions of a strict pass for each of a bare one. In time a pass may cost twice as much: a strict one
-/// has more data to load, too. (Arm has the most: items of its contiguous leaves are looked at one by one.)
-const MOST: f64 = 1.75;
+/// has more data to load, too. (The most are the 1.47 of `riscv_64`.)
+const MOST: f64 = 1.6;
 
 /// Inclusive cost and number of calls of a function in a profile of callgrind, all instances together.
 fn cost(profile: &str, function: &str) -> (u64, u64) {
