@@ -44,6 +44,21 @@ fn a_cut_off_or_damaged_zstd_is_an_error() {
     assert!(error.contains("the compressed data is damaged (a checksum is wrong)"), "{error}");
 }
 
+/// Damage shows as other text at first: that was told as a line that is no trace's, with a hint to skip it.
+#[test]
+fn a_compressed_trace_that_is_damaged_is_no_malformed_line() {
+    let mut packed = fs::read(built_in()).unwrap();
+    for at in (5000..packed.len() - 5000).step_by(10_000) {
+        packed[at] ^= 1;
+        let (code, error) = failure(&replay_with_input(&["-", "-f", "vtdss"], &packed));
+        packed[at] ^= 1;
+        assert!(code == 1 && error.contains("the compressed data is damaged"), "byte {at}: {error}");
+    }
+    packed.extend(b"more");
+    let (code, error) = failure(&replay_with_input(&["-", "-f", "vtdss"], &packed));
+    assert!(code == 1 && error.contains("what follows the data is no gzip"), "{error}");
+}
+
 /// An ftrace text as `trace-cmd report` prints it.
 fn as_trace_cmd(text: &str) -> String {
     let mut report = "cpus=2\n".to_owned();

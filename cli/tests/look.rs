@@ -36,6 +36,20 @@ fn colours_are_where_they_are_wanted() {
     assert!(!coloured(&[("CLICOLOR_FORCE", "1")], Some("never")));
 }
 
+/// Errors of arguments had colours as if the option was not there.
+#[test]
+fn colours_of_errors_in_arguments_are_as_asked_for() {
+    for (words, is_coloured) in [
+        (&["--color", "always", "walk"][..], true),
+        (&["walk", "--color=always"], true),
+        (&["--color", "never", "walk"], false),
+        (&["walk"], false),
+    ] {
+        let text = String::from_utf8(common::genpt(words).stderr).unwrap();
+        assert_eq!(text.contains('\u{1b}'), is_coloured, "{words:?}: {text}");
+    }
+}
+
 #[test]
 fn without_colours_the_text_is_the_same() {
     let trace = data("three-domains.trace.txt");

@@ -23,6 +23,17 @@ fn a_walk_tells_every_step() {
     assert!(text.contains("See: x86_64 page tables: Intel SDM vol. 3 chapter 5"), "{text}");
 }
 
+/// Bit 7 of a page of 4 KiB, which EPT ignores, was told as reserved.
+#[test]
+fn ept_ignores_bit_7_of_small_pages() {
+    let bench = Bench::new(SPEC, &["--format", "ept"]);
+    bench.poke(0x3ff8, bench.peek(0x3ff8) | 1 << 7);
+    for (command, options) in [("walk", &["0x1ff000"][..]), ("check", &[])] {
+        let (text, code) = on(command, &bench.path("image"), options);
+        assert!(code == 0 && !text.contains("reserved"), "{command}: {text}");
+    }
+}
+
 /// A walk names the rule that an item breaks; a check finds the same, and says by its status how bad it is.
 #[test]
 fn broken_items_are_named() {
