@@ -97,7 +97,7 @@ impl Input {
         let mut raw = Counted { inner: raw, position: Rc::clone(&position) };
         let mut magic = Vec::new();
         raw.by_ref().take(PACKING_BYTES).read_to_end(&mut magic)?;
-        let is_gzip = magic.starts_with(&[0x1f, 0x8b]);
+        let is_gzip = gzip::is_magic(&magic);
         let is_zstd = zstd::is_magic(&magic);
         let packing = Packing::of(&magic).and_then(|packing| packing.compression()).filter(|_| !is_gzip && !is_zstd);
         let whole = BufReader::new(Cursor::new(magic).chain(raw));
