@@ -1,6 +1,6 @@
-//! Layer 2: the tables that single pages were last mapped in or unmapped from.
+//! Layer 2: the tables that pages and ranges were last mapped in or unmapped from.
 //!
-//! Who maps or unmaps one page is likely to come again, nearby. Then the walk from the top is not needed.
+//! Who maps or unmaps is likely to come again, nearby. Then the walk from the top is not needed.
 
 use crate::driver::Host;
 use crate::format::{Groups, item_size_lg2, items_lg2};
@@ -14,7 +14,8 @@ use core::ptr::NonNull;
 /// Levels of which a table is remembered.
 pub(crate) const LEVELS: usize = 3;
 
-/// A regular table of each of the lowest levels, by the VA it covers.
+/// A table of the regular size of each of the lowest levels, by the VA it covers: one below the top, a top of that size, or a
+/// part of one that is several such tables side by side.
 ///
 /// Belongs to whoever holds a range of the tree. A table in here covers a part of that range, so only its holder can unlink
 /// it; who is about to do so has to [`forget`](Self::forget) first.
@@ -56,20 +57,28 @@ impl<F: Groups> Near<F> {
     #[inline(always)]
     pub(crate) fn table<const LEVEL: u32>(&self, va: u64) -> Option<Table<'_, F>> {
         let place = &self.places[LEVEL as usize % LEVELS];
-        // SAFETY: `remember` put it in, a live regular table of `LEVEL`; it was not unlinked since, because who does that
-        // calls `forget` first.
+        // SAFETY: `remember` put it in, a live table of `LEVEL` and the regular size, or a part of the top that is one; a table below the
+        // top was not unlinked since, because who does that calls `forget` first, and a top stays until it has become such a table.
         place.covers::<F, LEVEL>(va).then(|| unsafe { Table::at(place.page, LEVEL, items_lg2::<F>(LEVEL)) })
     }
 
-    /// Remembers `table`, of `LEVEL`, which covers `va`, unless it is of another size than tables below the top, or the tree decodes
-    /// only a part of what such a table covers: the halves of a top with sign extension, or the beginning of a deep one.
+    /// Remembers `table`, of `LEVEL`, which covers `va`; of a top that is several tables side by side the one that covers it. Not a
+    /// smaller one than tables below the top, and none of which the tree decodes only a part: the halves of a top with sign extension,
+    /// or the beginning of a deep one.
     #[inline(always)]
     pub(crate) fn remember<H: Host, const LEVEL: u32>(&mut self, tree: &Tree<F, H>, va: u64, table: &Table<'_, F>) {
         let size_lg2 = item_size_lg2::<F>(LEVEL + 1);
         let va = lg2::align_down(va, size_lg2);
-        let is_regular = table.items() == 1 << items_lg2::<F>(LEVEL) && table.level() == LEVEL;
-        if is_regular && tree.decodes_range(VaRange { va, last: va | lg2::low_mask(size_lg2) }) {
-            self.places[LEVEL as usize % LEVELS] = Place { va, page: table.page() };
+        debug_assert!(
+            LEVEL >= F::MIN_TOP_LEVEL || table.level() != LEVEL || table.items() == 1 << items_lg2::<F>(LEVEL)
+        );
+        // (A constant condition.)
+        let page = if LEVEL < F::MIN_TOP_LEVEL { Some(table.page()) } else { table.regular_page(va) };
+        if let Some(page) = page
+            && table.level() == LEVEL
+            && tree.decodes_range(VaRange { va, last: va | lg2::low_mask(size_lg2) })
+        {
+            self.places[LEVEL as usize % LEVELS] = Place { va, page };
         }
     }
 
@@ -81,19 +90,22 @@ impl<F: Groups> Near<F> {
         _: &'t Tree<F, H>,
         range: VaRange,
     ) -> Option<Table<'t, F>> {
-        if LEVEL > F::MAX_TOP_LEVEL {
-            return None;
-        }
+        let is_inside = Self::lies_in_one_table::<LEVEL>(range);
+        let place = &self.places[LEVEL as usize % LEVELS];
+        // SAFETY: as in `table`; whoever holds the range has it for the operation, which has the tree for as long.
+        (is_inside && place.covers::<F, LEVEL>(range.va))
+            .then(|| unsafe { Table::at(place.page, LEVEL, items_lg2::<F>(LEVEL)) })
+    }
+
+    /// Whether `range` and what follows it lie in one table of `LEVEL`.
+    #[inline(always)]
+    pub(crate) fn lies_in_one_table<const LEVEL: u32>(range: VaRange) -> bool {
         // In a table of 2^n bytes no bit from n on differs between the range's start and what follows it. (Behind 2^64 that is 0, which
         // may not differ there; but then the length has such a bit.)
         debug_assert!(range.va != 0 || range.last != u64::MAX, "2^64 bytes are no range");
         let end = range.last.wrapping_add(1);
         let changing = (range.va ^ end) | end.wrapping_sub(range.va);
-        let is_inside = changing <= lg2::low_mask(item_size_lg2::<F>(LEVEL + 1));
-        let place = &self.places[LEVEL as usize % LEVELS];
-        // SAFETY: as in `table`; whoever holds the range has it for the operation, which has the tree for as long.
-        (is_inside && place.covers::<F, LEVEL>(range.va))
-            .then(|| unsafe { Table::at(place.page, LEVEL, items_lg2::<F>(LEVEL)) })
+        LEVEL <= F::MAX_TOP_LEVEL && changing <= lg2::low_mask(item_size_lg2::<F>(LEVEL + 1))
     }
 
     /// Remembers `table`, which covers `va`, where that is possible.

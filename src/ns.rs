@@ -295,21 +295,21 @@ macro_rules! __pt_walkers {
                 table: &$crate::iommu::level::Table<'_, Self>,
                 cx: &mut $crate::iommu::level::MapCx<'_, Self, H, $crate::iommu::level::OneRun>,
             ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
-                $crate::__pt_walkers! { @call $name map_range table (table, cx) }
+                $crate::__pt_walkers! { @call $name map_range table (table.of_level(), cx) }
             }
             #[inline(always)]
             fn map_sg<H: $crate::Host, S: $crate::iommu::level::Runs>(
                 table: &$crate::iommu::level::Table<'_, Self>,
                 cx: &mut $crate::iommu::level::MapCx<'_, Self, H, S>,
             ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
-                $crate::__pt_walkers! { @call $name map_sg table (table, cx) }
+                $crate::__pt_walkers! { @call $name map_sg table (table.of_level(), cx) }
             }
             #[inline(always)]
             fn unmap<H: $crate::Host, C: $crate::iommu::level::Coherence>(
                 table: &$crate::iommu::level::Table<'_, Self>,
                 cx: &mut $crate::iommu::level::UnmapCx<'_, Self, H>,
             ) -> $crate::iommu::level::Outcome {
-                $crate::__pt_walkers! { @call $name unmap_range table ::<H, C>(table, cx) }
+                $crate::__pt_walkers! { @call $name unmap_range table ::<H, C>(table.of_level(), cx) }
             }
             $crate::__pt_walkers! { @seek $name translate iova_to_phys }
             $crate::__pt_walkers! { @seek $name cursor cursor }
@@ -321,7 +321,7 @@ macro_rules! __pt_walkers {
                 cx: &mut $crate::iommu::level::DirtyCx<'_, Self, H, R>,
                 range: $crate::VaRange,
             ) -> $crate::__private::Result<(), $crate::Error> {
-                $crate::__pt_walkers! { @call $name read_and_clear_dirty table (table, cx, range) }
+                $crate::__pt_walkers! { @call $name read_and_clear_dirty table (table.of_level(), cx, range) }
             }
         }
     };
@@ -373,30 +373,35 @@ macro_rules! __pt_walkers {
         $crate::__private::paste! {
             $crate::__pt_frame! {
                 fn [<$name _map_range_l $level>]<H: $crate::Host>(
-                    table: &$crate::iommu::level::Table<'_, Format>,
+                    table: $crate::iommu::level::TableOf<'_, Format, $level>,
                     cx: &mut $crate::iommu::level::MapCx<'_, Format, H, $crate::iommu::level::OneRun>,
                 ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
                     $crate::__pt_mark! { $name }
-                    $crate::iommu::level::map_level::<Format, H, _, $level>(table, cx, [<$name _map_range_l $below>])
+                    $crate::iommu::level::map_level(table, cx, |lower, cx| {
+                        [<$name _map_range_l $below>](lower.of_level(), cx)
+                    })
                 }
             }
             $crate::__pt_frame! {
                 fn [<$name _map_sg_l $level>]<H: $crate::Host, S: $crate::iommu::level::Runs>(
-                    table: &$crate::iommu::level::Table<'_, Format>,
+                    table: $crate::iommu::level::TableOf<'_, Format, $level>,
                     cx: &mut $crate::iommu::level::MapCx<'_, Format, H, S>,
                 ) -> $crate::__private::Result<(), $crate::iommu::level::Stop> {
                     $crate::__pt_mark! { $name }
-                    $crate::iommu::level::map_level::<Format, H, S, $level>(table, cx, [<$name _map_sg_l $below>])
+                    $crate::iommu::level::map_level(table, cx, |lower, cx| [<$name _map_sg_l $below>](lower.of_level(), cx))
                 }
             }
             $crate::__pt_frame! {
                 fn [<$name _unmap_range_l $level>]<H: $crate::Host, C: $crate::iommu::level::Coherence>(
-                    table: &$crate::iommu::level::Table<'_, Format>,
+                    table: $crate::iommu::level::TableOf<'_, Format, $level>,
                     cx: &mut $crate::iommu::level::UnmapCx<'_, Format, H>,
                 ) -> $crate::iommu::level::Outcome {
                     $crate::__pt_mark! { $name }
                     $crate::iommu::level::unmap_level::<Format, H, C, $level>(
-                        table, cx, [<$name _unmap_range_l $below>]::<H, C>, $crate::iommu::level::unmap_leaves::<Format, H, $below>,
+                        table,
+                        cx,
+                        |lower, cx| [<$name _unmap_range_l $below>]::<H, C>(lower.of_level(), cx),
+                        |lower, cx| $crate::iommu::level::unmap_leaves::<Format, H, $below>(lower.of_level(), cx),
                     )
                 }
             }
@@ -406,14 +411,14 @@ macro_rules! __pt_walkers {
             $crate::__pt_walkers! { @step [<$name _unmap_page_l $level>] [<$name _unmap_page_l $below>] $level }
             $crate::__pt_frame! {
                 fn [<$name _read_and_clear_dirty_l $level>]<H: $crate::Host, R: $crate::__private::FnMut($crate::VaRange)>(
-                    table: &$crate::iommu::level::Table<'_, Format>,
+                    table: $crate::iommu::level::TableOf<'_, Format, $level>,
                     cx: &mut $crate::iommu::level::DirtyCx<'_, Format, H, R>,
                     range: $crate::VaRange,
                 ) -> $crate::__private::Result<(), $crate::Error> {
                     $crate::__pt_mark! { $name }
-                    $crate::iommu::level::dirty_level::<Format, H, R, $level>(
-                        table, cx, range, [<$name _read_and_clear_dirty_l $below>],
-                    )
+                    $crate::iommu::level::dirty_level(table, cx, range, |lower, cx, range| {
+                        [<$name _read_and_clear_dirty_l $below>](lower.of_level(), cx, range)
+                    })
                 }
             }
         }

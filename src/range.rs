@@ -85,11 +85,11 @@ pub(crate) fn top_range<F: PtFormat>(common: &Common<F>, level: u32) -> VaRange 
 #[inline(always)]
 pub const fn best_page_size(sizes: u64, va: u64, last: u64, oa: u64) -> Option<u32> {
     let Some(len_minus_1) = last.checked_sub(va) else { return None };
-    // Not above the lowest bit of the addresses: up to that bit. (2^64 bytes have as many sizes as one less.)
-    let bits = va | oa;
-    let aligned = bits ^ bits.wrapping_sub(1);
-    let not_longer = u64::MAX >> (len_minus_1.saturating_add(1).leading_zeros() & 63);
-    lg2::highest_set(sizes & aligned & not_longer)
+    // 2^64 bytes have as many sizes as one less.
+    match best_fit(sizes, va, oa, len_minus_1.saturating_add(1)) {
+        Some(fit) => Some(fit.size_lg2),
+        None => None,
+    }
 }
 
 /// How many leaves of `2^size_lg2` bytes follow each other from `va`: up to `last`, and up to where a larger size of the
@@ -109,24 +109,66 @@ pub const fn count_of_size(sizes: u64, va: u64, last: u64, oa: u64, size_lg2: u3
         Some(len) => lg2::shr(len, size_lg2),
         None => lg2::shr(u64::MAX, size_lg2).wrapping_add(1),
     };
-    let larger = sizes & !lg2::low_mask(size_lg2.saturating_add(1));
+    match to_larger(sizes & !lg2::low_mask(size_lg2.saturating_add(1)), va, oa, len_minus_1) {
+        Some(bytes) => lg2::shr(bytes, size_lg2),
+        None => leaves,
+    }
+}
+
+/// The bytes from `va` to where the smallest of some `larger` sizes fits, which does not fit at `va`; `None` if it does nowhere.
+#[inline(always)]
+const fn to_larger(larger: u64, va: u64, oa: u64, len_minus_1: u64) -> Option<u64> {
     if larger == 0 {
-        return leaves;
+        return None;
     }
-    let next_lg2 = larger.trailing_zeros();
-    if !lg2::is_aligned(va ^ oa, next_lg2) {
-        return leaves;
+    let inside = (larger & larger.wrapping_neg()) - 1;
+    let bytes = va.wrapping_neg() & inside;
+    // A whole one has to end within the length. (The sum of two numbers below 2^63 does not wrap around.)
+    if bytes != 0 && (va ^ oa) & inside == 0 && bytes + inside <= len_minus_1 { Some(bytes) } else { None }
+}
+
+/// The page size to use somewhere, and the leaves of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fit {
+    pub(crate) size_lg2: u32,
+    pub(crate) leaves: Leaves,
+}
+
+/// How many leaves of a size follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Leaves {
+    /// One: there is no room for two, or the next begins at a border of a size that is twice as large, and so may be larger. (May: if
+    /// that does not fit, there are more.)
+    One,
+    /// As many as [`count_of_size`] says.
+    Many(u64),
+}
+
+/// [`best_page_size`] for `len` bytes, at least 1, and how many leaves there are.
+#[inline(always)]
+pub(crate) const fn best_fit(sizes: u64, va: u64, oa: u64, len: u64) -> Option<Fit> {
+    // Not above the lowest bit of the addresses: up to that bit.
+    let bits = va | oa;
+    let aligned = bits ^ bits.wrapping_sub(1);
+    let Some(aligned_lg2) = lg2::highest_set(sizes & aligned) else { return None };
+    // (The lowest bit makes no difference, but that there is one.)
+    let longest_lg2 = (len | 1).ilog2();
+    if longest_lg2 > aligned_lg2 {
+        if (va << 1) & sizes & lg2::shl(2, aligned_lg2) != 0 {
+            return Some(Fit { size_lg2: aligned_lg2, leaves: Leaves::One });
+        }
+        let bytes = match to_larger(sizes & !aligned, va, oa, len - 1) {
+            Some(bytes) => bytes,
+            None => len,
+        };
+        return Some(Fit { size_lg2: aligned_lg2, leaves: Leaves::Many(lg2::shr(bytes, aligned_lg2)) });
     }
-    // The first VA at which the larger size is aligned, if a whole one then ends by `last`.
-    let boundary_minus_1 = va | lg2::low_mask(next_lg2);
-    let to_boundary = if lg2::is_aligned(va, next_lg2) { 0 } else { boundary_minus_1 - va + 1 };
-    if to_boundary == 0 {
-        // Aligned already, so the larger size was not taken because it does not fit before `last`.
-        return leaves;
+    // Of smaller sizes all are aligned.
+    if lg2::shr(sizes, longest_lg2) & 1 != 0 {
+        return Some(Fit { size_lg2: longest_lg2, leaves: Leaves::One });
     }
-    let Some(boundary) = boundary_minus_1.checked_add(1) else { return leaves };
-    match boundary.checked_add(lg2::low_mask(next_lg2)) {
-        Some(end) if end <= last => to_boundary >> size_lg2,
-        _ => leaves,
+    match lg2::highest_set(sizes & lg2::low_mask(longest_lg2)) {
+        Some(size_lg2) => Some(Fit { size_lg2, leaves: Leaves::Many(lg2::shr(len, size_lg2)) }),
+        None => None,
     }
 }

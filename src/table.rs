@@ -37,7 +37,8 @@ pub struct Table<'t, F: Description> {
 }
 
 /// A reachable table of `LEVEL`: the view that functions hand on in registers.
-pub(crate) struct TableOf<'t, F: Description, const LEVEL: u32>(&'t [<F::Item as Item>::Atomic]);
+#[allow(missing_debug_implementations, reason = "only named by expansions")]
+pub struct TableOf<'t, F: Description, const LEVEL: u32>(&'t [<F::Item as Item>::Atomic]);
 
 impl<'t, F: Groups, const LEVEL: u32> TableOf<'t, F, LEVEL> {
     /// The view with all that can be done with a table.
@@ -104,7 +105,7 @@ impl<'t, F: Groups> Table<'t, F> {
     /// # Panics
     /// As [`at_level`](Self::at_level).
     #[inline(always)]
-    pub(crate) fn of_level<const LEVEL: u32>(&self) -> TableOf<'t, F, LEVEL> {
+    pub fn of_level<const LEVEL: u32>(&self) -> TableOf<'t, F, LEVEL> {
         assert!(self.level == LEVEL, "the walker of another level");
         TableOf(self.items)
     }
@@ -138,6 +139,18 @@ impl<'t, F: Groups> Table<'t, F> {
         NonNull::from(self.items).cast()
     }
 
+    /// The first byte of the table of a regular size, of those that this one consists of, that covers `va`; `None` if it is smaller.
+    #[inline(always)]
+    pub(crate) fn regular_page(&self, va: u64) -> Option<NonNull<u8>> {
+        let items = 1 << items_lg2::<F>(self.level);
+        if self.items.len() == items {
+            return Some(self.page());
+        }
+        core::hint::cold_path();
+        let first = self.index(va) & !(items - 1);
+        self.items.get(first..first + items).map(|part| NonNull::from(part).cast())
+    }
+
     /// The item at `index` without a look at what it is; zero beyond the end.
     #[inline(always)]
     pub(crate) fn load_raw(&self, index: usize) -> F::Item {
@@ -153,12 +166,12 @@ impl<'t, F: Groups> Table<'t, F> {
         }
     }
 
-    /// The item at `index`, if it is a leaf.
+    /// The items from `index` on, and the first of them, if that is a leaf.
     #[inline(always)]
-    pub(crate) fn load_leaf(&self, common: &Common<F>, index: usize) -> Option<F::Item> {
-        let raw = self.load_raw(index);
-        let is_inside = index < self.items();
-        (is_inside && F::is_leaf(common, self.level, raw)).then_some(raw)
+    pub(crate) fn leaf_run(&self, common: &Common<F>, index: usize) -> Option<(Run<'t, F>, F::Item)> {
+        let run = self.items.get(index..)?;
+        let raw = from_memory::<F>(F::Item::load(run.first()?, Ordering::Acquire));
+        F::is_leaf(common, self.level, raw).then_some((Run(run), raw))
     }
 
     /// The item at `index`.
@@ -194,6 +207,18 @@ impl<'t, F: Groups> Table<'t, F> {
         };
         many.iter().for_each(|slots| slots.iter().for_each(&mut store));
         rest.iter().for_each(&mut store);
+    }
+
+    /// `N` items from `first` on, if there are so many.
+    #[inline(always)]
+    pub(crate) fn items_at<const N: usize>(&self, first: usize) -> Option<&'t [<F::Item as Item>::Atomic; N]> {
+        self.items.get(first..first + N)?.as_array()
+    }
+
+    /// The items from `first` on; `None` beyond the end.
+    #[inline(always)]
+    pub(crate) fn rest(&self, first: usize) -> Option<Run<'t, F>> {
+        self.items.get(first..).map(Run)
     }
 
     /// The items from `first` on.
@@ -399,12 +424,12 @@ impl<'t, F: Groups> Table<'t, F> {
         let clear = |slots: &[<F::Item as Item>::Atomic]| {
             slots.iter().for_each(|slot| F::Item::store(slot, empty, Ordering::Release));
         };
-        let (eights, rest) = run.0.as_chunks::<8>();
-        eights.iter().for_each(|piece| clear(piece));
-        if let Some((piece, _)) = rest.split_first_chunk::<4>() {
-            clear(piece);
-        } else if let Some((piece, _)) = rest.split_first_chunk::<2>() {
-            clear(piece);
+        // Each piece is as long as what is before it.
+        run.0.get(..2).map(clear);
+        run.0.get(2..4).map(clear);
+        run.0.get(4..8).map(clear);
+        if let Some(behind) = run.0.get(8..) {
+            behind.as_chunks::<8>().0.iter().for_each(|piece| clear(piece));
         }
     }
 
@@ -489,7 +514,7 @@ impl<'t, F: Groups> Table<'t, F> {
 
     /// The table that the item `entry`, just loaded from this table, points to.
     ///
-    /// For walks to one VA, which hold that VA's range and unlink nothing while they have the view.
+    /// For who holds a range in what the item covers, and does not unlink that table while there is the view.
     #[inline(always)]
     pub(crate) fn lower<M: TableMemory>(&self, common: &Common<F>, memory: &M, entry: Entry<F>) -> Table<'t, F> {
         let page = self.lower_page(common, memory, entry);

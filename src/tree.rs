@@ -223,19 +223,30 @@ impl<F: Groups, H: Host> Tree<F, H> {
         // SAFETY: as in `with`; the operation unlinks only tables that its range covers whole, so none of these. It has this
         // tree for as long as it runs.
         let mut table = unsafe { Table::of(top.page, top.level, items) };
-        while table.level() > 0 {
-            let item_lg2 = item_size_lg2::<F>(table.level());
-            let is_inside = lg2::same_block(range.va, range.last, item_lg2);
-            if !is_inside || range.last - range.va == lg2::low_mask(item_lg2) {
-                break;
-            }
-            let entry = table.load(&self.common, table.index(range.va));
-            if entry.kind != Kind::Table || !enters(entry.raw) {
-                break;
-            }
-            table = table.lower(&self.common, self.memory(), entry);
+        while let Some(lower) = self.lower_holding(&table, range, &enters) {
+            table = lower;
         }
         table
+    }
+
+    /// The table below `table`, if `range`, which lies in `table`, lies in one item and is not all of it, and `enters` says so of that item.
+    ///
+    /// For operations that hold the range: they unlink only tables that it covers whole, so not this one.
+    #[inline(always)]
+    pub(crate) fn lower_holding<'t>(
+        &self,
+        table: &Table<'t, F>,
+        range: VaRange,
+        enters: impl Fn(F::Item) -> bool,
+    ) -> Option<Table<'t, F>> {
+        let item_lg2 = item_size_lg2::<F>(table.level());
+        let is_inside = lg2::same_block(range.va, range.last, item_lg2);
+        if table.level() == 0 || !is_inside || range.last - range.va == lg2::low_mask(item_lg2) {
+            return None;
+        }
+        let entry = table.load(&self.common, table.index(range.va));
+        let is_entered = entry.kind == Kind::Table && enters(entry.raw);
+        is_entered.then(|| table.lower(&self.common, self.memory(), entry))
     }
 
     /// Frees all tables below `table`, whose items are not looked at again.

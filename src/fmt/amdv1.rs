@@ -169,19 +169,16 @@ crate::define_pt_format!(
             }
             #[inline(always)]
             fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
-                let size = if leaf.size_lg2 > item_size_lg2::<Self>(leaf.level) {
-                    // NL is 7, and behind it are ones up to a zero at the highest address bit inside of the page: so many ones that
-                    // they are a difference.
-                    debug_assert_eq!(
-                        NL.mask() + NL.put(1),
-                        OA.mask() & OA.mask().wrapping_neg(),
-                        "OA begins behind NL"
-                    );
-                    OA.put(lg2::pow2(leaf.size_lg2 - 1)) - NL.put(1)
-                } else {
-                    0
-                };
-                PR.mask() | OA.put(leaf.oa) | size | leaf.attrs
+                // Without bits of NL, so that it is seen to be a leaf.
+                let attrs = leaf.attrs & (OA.mask() | FC.mask() | IR.mask() | IW.mask());
+                let item_lg2 = item_size_lg2::<Self>(leaf.level);
+                if leaf.size_lg2 <= item_lg2 {
+                    return PR.mask() | OA.put(leaf.oa) | attrs;
+                }
+                // Behind NL are ones up to a zero at the highest address bit inside of the page: all those inside of one item, and
+                // so many more that they are a difference.
+                let more = (lg2::pow2(leaf.size_lg2) >> 1) - lg2::pow2(item_lg2);
+                PR.mask() | NL.put(SIZE_ENCODED) | OA.put(lg2::low_mask(item_lg2)) | OA.put(leaf.oa | more) | attrs
             }
             #[inline(always)]
             fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {
@@ -255,7 +252,8 @@ crate::define_pt_format!(
         impl Contiguous for Format {
             #[inline(always)]
             fn contig_lg2(_: &Common<Self>, level: u32, raw: u64) -> u32 {
-                if NL.get(raw) != SIZE_ENCODED {
+                // Of a leaf: NL is 0 or 7.
+                if NL.get(raw) == 0 {
                     return 0;
                 }
                 // Its zero is at an address bit that the items of a table have, but not at the highest: or the item is foreign.

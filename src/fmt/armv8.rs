@@ -214,7 +214,9 @@ crate::define_pt_format!(
             fn leaf_item(_: &Common<Self>, leaf: LeafRequest<u64>) -> u64 {
                 let run = CONTIGUOUS.when(leaf.size_lg2 > item_size_lg2::<Self>(leaf.level));
                 // Without wide addresses the OA has no high bits.
-                V.mask() | TYPE.when(leaf.level == 0) | OA.put(leaf.oa) | OA_HIGH.put(leaf.oa) | run | leaf.attrs
+                let address = OA.put(leaf.oa) | OA_HIGH.put(leaf.oa);
+                // Attributes without V and TYPE, so that it is seen to be a leaf.
+                V.mask() | TYPE.when(leaf.level == 0) | address | run | (leaf.attrs & !(V.mask() | TYPE.mask()))
             }
             #[inline(always)]
             fn attrs(common: &Common<Self>, prot: Prot) -> Result<u64, Error> {

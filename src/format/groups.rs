@@ -19,7 +19,8 @@ pub trait ItemOa: PtFormat {
 
 /// Optional: several items can be one leaf. [`PtFormat::possible_sizes`] then says which sizes.
 pub trait Contiguous: PtFormat {
-    /// Items that the entry of this leaf consists of, as a power of two; 0 for a plain one.
+    /// Items that the entry of this leaf consists of, as a power of two; 0 for a plain one. It is asked of leaves only; of anything else
+    /// it may say what it likes, without a panic.
     fn contig_lg2(common: &Common<Self>, level: u32, raw: Self::Item) -> u32;
 }
 

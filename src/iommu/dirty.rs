@@ -9,7 +9,7 @@ use crate::format::{Common, Groups, Kind, item_size_lg2};
 use crate::item::Item;
 use crate::lg2;
 use crate::range::VaRange;
-use crate::table::Table;
+use crate::table::{Table, TableOf};
 
 /// What to do with dirty entries that are found.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -107,53 +107,55 @@ impl<F: Groups, H: Host, R: FnMut(VaRange)> Cx<'_, F, H, R> {
 /// [`Error::Foreign`].
 #[inline(always)]
 pub fn dirty_level<F: Groups, H: Host, R: FnMut(VaRange), const LEVEL: u32>(
-    table: &Table<'_, F>,
+    table: TableOf<'_, F, LEVEL>,
     cx: &mut Cx<'_, F, H, R>,
     range: VaRange,
     below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H, R>, VaRange) -> Result<(), Error>,
 ) -> Result<(), Error> {
-    let table = &table.at_level::<LEVEL>();
+    let table = &table.table();
     let common = cx.common;
-    let mut va = range.va;
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    // Of the item.
+    let mut va = lg2::align_down(range.va, item_lg2);
     let mut index = table.index(va);
+    let mut is_first = true;
     loop {
         // The first page may begin before the range, with an item there that says that it was written.
-        if LEVEL == 0 && (!F::HAS_CONTIGUOUS || va != range.va) {
+        if LEVEL == 0 && !(F::HAS_CONTIGUOUS && is_first) {
             let clean = count_clean::<F>(table, common, index, va, range.last);
             index += clean;
             if clean != 0 {
-                // The first may begin before the range.
-                let item_lg2 = item_size_lg2::<F>(0);
-                let clean_last = (va | lg2::low_mask(item_lg2)).wrapping_add(lg2::shl(clean as u64 - 1, item_lg2));
+                let clean_last = va.wrapping_add(lg2::shl(clean as u64, item_lg2)).wrapping_sub(1);
                 if clean_last >= range.last || index >= table.items() {
                     return Ok(());
                 }
                 va = clean_last + 1;
             }
         }
+        is_first = false;
         let entry = table.load(common, index);
         let mut items = 1;
-        let mut entry_last = va | lg2::low_mask(item_size_lg2::<F>(LEVEL));
+        let mut entry_last = va.wrapping_add(lg2::low_mask(item_lg2));
         match entry.kind {
             Kind::Empty => {}
             Kind::Foreign => {
-                let va = lg2::align_down(va, item_size_lg2::<F>(LEVEL));
                 return Err(Error::Foreign { va, level: LEVEL, raw: entry.raw.to_u64() });
             }
             Kind::Table => {
-                let part = VaRange { va, last: entry_last.min(range.last) };
+                let part = VaRange { va: va.max(range.va), last: entry_last.min(range.last) };
                 table.descend(common, &cx.host.domain().memory, entry, |lower| below(lower, cx, part))?;
             }
             Kind::Leaf => {
                 let contig_lg2 = F::contig_lg2(common, LEVEL, entry.raw);
-                // The first may begin before the range. Most leaves have one item, and then the size is a constant.
+                // Most leaves have one item, and then the size is a constant.
                 if contig_lg2 == 0 {
                     if F::is_dirty(common, LEVEL, entry.raw) {
-                        let whole = VaRange { va: lg2::align_down(va, item_size_lg2::<F>(LEVEL)), last: entry_last };
+                        let whole = VaRange { va, last: entry_last };
                         found_dirty::<F, H, R, LEVEL>(table, cx, index, 1, whole);
                     }
                 } else {
-                    let entry_lg2 = item_size_lg2::<F>(LEVEL) + contig_lg2;
+                    // The first may begin before the range.
+                    let entry_lg2 = item_lg2 + contig_lg2;
                     entry_last = va | lg2::low_mask(entry_lg2);
                     index &= !(lg2::low_mask(contig_lg2) as usize);
                     items = 1 << contig_lg2;

@@ -6,13 +6,13 @@ use super::{Core, PtIommu, Walkers, page};
 use crate::driver::{Domain, Host};
 use crate::error::{Error, MapError};
 use crate::feature::{Features, Prot};
-use crate::format::{Common, Groups, Kind, item_size_lg2};
+use crate::format::{Common, Groups, Kind, OaStyle, item_size_lg2};
 use crate::item::Item;
 use crate::item::prefetch::Part;
 use crate::lg2;
 use crate::near::Near;
-use crate::range::{VaRange, best_page_size, count_of_size};
-use crate::table::{Entry, Run, Table};
+use crate::range::{Fit, Leaves, VaRange, best_fit};
+use crate::table::{Entry, Table, TableOf};
 use core::ops::{Deref, DerefMut};
 
 mod args;
@@ -99,6 +99,7 @@ impl<F: Walkers, H: Host> Core<F, H> {
     pub(super) fn map(&self, near: &mut Near<F>, iova: u64, paddr: u64, len: u64, prot: Prot) -> Result<(), MapError> {
         match page::map_near(self, near, iova, paddr, len, prot) {
             page::Done::Yes => Ok(()),
+            // One call for both: with two the arguments would be moved about for the page, too.
             page::Done::No | page::Done::NoPage => self.map_far(near, iova, paddr, len, prot),
         }
     }
@@ -175,17 +176,21 @@ impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
         self.oa = self.oa.wrapping_add(bytes_minus_1).wrapping_add(1);
     }
 
-    /// The page size to use at the position, for leaves at `level`, that ends by `last`.
+    /// The page size to use at the position, for leaves at `level`, and how many there are.
     #[inline(always)]
-    fn size_at(&self, level: u32, last: u64) -> Option<u32> {
+    fn fit_at(&self, level: u32) -> Option<Fit> {
+        // 2^64 bytes are no range.
+        debug_assert!(self.va <= self.last && (self.va != 0 || self.last != u64::MAX));
+        let len = self.last.wrapping_sub(self.va).wrapping_add(1);
         let here = self.sizes_here(level);
         let item_lg2 = item_size_lg2::<F>(level);
         if F::HAS_CONTIGUOUS && here != lg2::pow2(item_lg2) {
-            return best_page_size(here, self.va, last, self.oa);
+            return best_fit(here, self.va, self.oa, len);
         }
-        let inside = lg2::low_mask(item_lg2);
-        let fits = (self.va | self.oa) & inside == 0 && last.wrapping_sub(self.va) >= inside;
-        (fits && here != 0).then_some(item_lg2)
+        let is_aligned = (self.va | self.oa) & lg2::low_mask(item_lg2) == 0;
+        let leaves = lg2::shr(len, item_lg2);
+        let fits = is_aligned && leaves != 0 && here != 0;
+        fits.then_some(Fit { size_lg2: item_lg2, leaves: Leaves::Many(leaves) })
     }
 
     /// The page sizes that leaves at `level` may have at the position, whatever its alignment.
@@ -207,18 +212,21 @@ impl<'a, F: Groups, H: Host> Cx<'a, F, H> {
 /// Those of [`PtIommu::map_range`] that show on the way; the position says how far it came.
 #[inline(always)]
 pub fn map_level<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
-    table: &Table<'_, F>,
+    table: TableOf<'_, F, LEVEL>,
     cx: &mut Walk<'_, F, H, S>,
     below: impl Fn(&Table<'_, F>, &mut Walk<'_, F, H, S>) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
-    let table = &table.at_level::<LEVEL>();
+    let table = &table.table();
     if S::MANY && LEVEL == 0 && pages::map_pages_from_run(table, cx) && (cx.is_finished() || table.index(cx.va) == 0) {
         return Ok(());
     }
+    let mut index = table.index(cx.va);
     loop {
-        let index = table.index(cx.va);
-        if let Some(size_lg2) = cx.size_at(LEVEL, cx.last) {
-            map_leaves::<F, H, LEVEL>(table, cx, index, size_lg2)?;
+        if let Some(fit) = cx.fit_at(LEVEL) {
+            match fit.leaves {
+                Leaves::One => map_leaf::<F, H, LEVEL>(table, cx, index, fit.size_lg2)?,
+                Leaves::Many(leaves) => map_leaves::<F, H, LEVEL>(table, cx, index, fit.size_lg2, leaves)?,
+            }
         } else if LEVEL > 0 {
             map_lower::<F, H, S, LEVEL>(table, cx, index, &below)?;
         } else {
@@ -234,56 +242,78 @@ pub fn map_level<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
             }
             cx.next_run();
         }
-        if cx.is_finished() || table.index(cx.va) == 0 {
+        index = table.index(cx.va);
+        if cx.is_finished() || index == 0 {
             return Ok(());
         }
     }
 }
 
-/// Writes leaves of one size from `index` on: up to the end of the table, of the range, or to where a larger page fits.
+/// Writes one leaf at `index`.
+#[inline(always)]
+fn map_leaf<F: Groups, H: Host, const LEVEL: u32>(
+    table: &Table<'_, F>,
+    cx: &mut Cx<'_, F, H>,
+    index: usize,
+    size_lg2: u32,
+) -> Result<(), Stop> {
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    if size_lg2 <= item_lg2 {
+        let leaf = cx.leaf(LEVEL, item_lg2);
+        let item = first_item(cx, leaf)?;
+        if !leaf.store_all_if_empty::<1>(item, table, index) {
+            write_rest::<F, H, LEVEL>(table.of_level(), cx, index, 1, 1, core::iter::once(item))?;
+        }
+        written(table, cx, index, 1, item_lg2);
+    } else {
+        let leaf = cx.leaf(LEVEL, size_lg2);
+        let item = first_item(cx, leaf)?;
+        let contig_lg2 = size_lg2 - item_lg2;
+        let is_written = match F::OA_STYLE {
+            OaStyle::Entry => leaf.store_if_empty::<LEVEL>(item, table, index, contig_lg2),
+            // Handed on to what writes many it would have to lie in memory.
+            OaStyle::Item => leaf.store_few_if_empty(item, table, index, contig_lg2),
+        };
+        if !is_written {
+            write_contiguous::<F, H, LEVEL>(table.of_level(), cx, index, 1, size_lg2)?;
+        }
+        written(table, cx, index, 1, size_lg2);
+    }
+    Ok(())
+}
+
+/// Writes as many of `leaves` leaves of one size from `index` on as there is room for in the table.
 #[inline(always)]
 fn map_leaves<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
     index: usize,
     size_lg2: u32,
+    leaves: u64,
 ) -> Result<(), Stop> {
-    let contig_lg2 = size_lg2 - item_size_lg2::<F>(LEVEL);
-    let leaf = cx.leaf(LEVEL, size_lg2);
-    // Sizes of the levels above begin to fit where this table ends.
-    let sizes = cx.sizes_here(LEVEL);
-    let has_many_sizes = F::HAS_CONTIGUOUS && sizes != lg2::pow2(size_lg2);
-    if has_many_sizes && contig_lg2 != 0 {
-        // Only one if there is no room for two, or the next begins at a border of a size that is twice as large.
-        let next = lg2::shl(2, size_lg2);
-        if cx.last.wrapping_sub(cx.va) < next.wrapping_sub(1) || (cx.va << 1) & sizes & next != 0 {
-            let item = first_item(cx, leaf)?;
-            if !leaf.store_if_empty(item, table, index, contig_lg2) {
-                write_contiguous::<F, H, LEVEL>(&table.copy(), cx, index, 1, leaf)?;
-            }
-            written(table, cx, index, 1, size_lg2);
-            return Ok(());
-        }
-    }
-    let run = table.run_from(index);
-    let in_table_leaves = run.items() >> contig_lg2;
-    let leaves = if has_many_sizes {
-        count_of_size(sizes, cx.va, cx.last, cx.oa, size_lg2)
-    } else {
-        // At least one fits.
-        (cx.last.wrapping_sub(cx.va).wrapping_sub(lg2::low_mask(size_lg2)) >> (size_lg2 & 63)).saturating_add(1)
-    };
-    let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves.min(in_table_leaves as u64)) as usize;
-    first_item(cx, leaf)?;
-    if contig_lg2 == 0 {
+    debug_assert!(index < table.items());
+    let item_lg2 = item_size_lg2::<F>(LEVEL);
+    let leaves = leaves_that_fit(cx.common, cx.oa, size_lg2, leaves);
+    if size_lg2 <= item_lg2 {
+        let leaves = leaves.min(table.items().wrapping_sub(index) as u64) as usize;
+        let leaf = cx.leaf(LEVEL, item_lg2);
+        first_item(cx, leaf)?;
         match leaf.steps(leaves) {
-            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), steps)?,
-            None => write_plain::<F, H, LEVEL>(table, cx, index, run.first(leaves), leaf.items())?,
+            Some(steps) => write_plain::<F, H, LEVEL>(table, cx, index, leaves, steps)?,
+            None => {
+                core::hint::cold_path();
+                write_plain::<F, H, LEVEL>(table, cx, index, leaves, leaf.items())?
+            }
         }
+        written(table, cx, index, leaves, item_lg2);
     } else {
-        write_contiguous::<F, H, LEVEL>(&table.copy(), cx, index, leaves, leaf)?;
+        let in_table = table.items().wrapping_sub(index) >> ((size_lg2 - item_lg2) & 63);
+        let leaves = leaves.min(in_table as u64) as usize;
+        let leaf = cx.leaf(LEVEL, size_lg2);
+        first_item(cx, leaf)?;
+        write_contiguous::<F, H, LEVEL>(table.of_level(), cx, index, leaves, size_lg2)?;
+        written(table, cx, index, leaves, size_lg2);
     }
-    written(table, cx, index, leaves, size_lg2);
     Ok(())
 }
 
@@ -321,29 +351,33 @@ fn write_plain<F: Groups, H: Host, const LEVEL: u32>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
     index: usize,
-    run: Run<'_, F>,
+    leaves: usize,
     mut items: impl Iterator<Item = F::Item>,
 ) -> Result<(), Stop> {
-    let leaves = run.items();
+    // The index is inside, and so many leaves there is room for.
+    let Some(run) = table.rest(index) else { return Ok(()) };
+    let run = run.first(leaves);
+    debug_assert!(run.items() == leaves);
     // The iterator has no end.
     let rest = table.store_where_empty(cx.common, run, || items.next().unwrap_or(F::Item::ZERO));
     if rest.items() == 0 {
         return Ok(());
     }
-    write_rest::<F, H, LEVEL>(&table.copy(), cx, index, leaves, rest.items(), items)
+    write_rest::<F, H, LEVEL>(table.of_level(), cx, index, leaves, rest.items(), items)
 }
 
 /// Writes the last `rest` of some leaves of one item each, of which the first is not where an empty item should be.
 #[cold]
 #[inline(never)]
 fn write_rest<F: Groups, H: Host, const LEVEL: u32>(
-    table: &Table<'_, F>,
+    table: TableOf<'_, F, LEVEL>,
     cx: &mut Cx<'_, F, H>,
     index: usize,
     leaves: usize,
     rest: usize,
     mut items: impl Iterator<Item = F::Item>,
 ) -> Result<(), Stop> {
+    let table = &table.table();
     let item_lg2 = item_size_lg2::<F>(LEVEL);
     let mut done = leaves - rest;
     while done < leaves {
@@ -363,17 +397,18 @@ fn write_rest<F: Groups, H: Host, const LEVEL: u32>(
 /// Writes leaves of several items: each only when all its items are empty; if not all, that is the end of the map.
 #[inline(never)]
 fn write_contiguous<F: Groups, H: Host, const LEVEL: u32>(
-    table: &Table<'_, F>,
+    table: TableOf<'_, F, LEVEL>,
     cx: &mut Cx<'_, F, H>,
     index: usize,
     leaves: usize,
-    leaf: Leaf<'_, F>,
+    size_lg2: u32,
 ) -> Result<(), Stop> {
-    let contig_lg2 = leaf.size_lg2 - item_size_lg2::<F>(LEVEL);
+    let (table, first_leaf) = (&table.table(), cx.leaf(LEVEL, size_lg2));
+    let contig_lg2 = size_lg2 - item_size_lg2::<F>(LEVEL);
     for done in 0..leaves {
         let first = index + (done << contig_lg2);
-        let leaf = leaf.behind(lg2::shl(done as u64, leaf.size_lg2));
-        if !leaf.store_if_empty(leaf.first_item(), table, first, contig_lg2) {
+        let leaf = first_leaf.behind(lg2::shl(done as u64, size_lg2));
+        if !leaf.store_if_empty::<LEVEL>(leaf.first_item(), table, first, contig_lg2) {
             let (items, done_bytes) = (1 << contig_lg2, lg2::shl(done as u64, leaf.size_lg2));
             if let Err(stop) = make_room::<F, H, LEVEL>(table, cx, first, items, done_bytes) {
                 written(table, cx, index, done, leaf.size_lg2);
@@ -397,7 +432,7 @@ fn map_lower<F: Groups, H: Host, S: Runs, const LEVEL: u32>(
     let entry = if entry.kind == Kind::Table {
         entry.raw
     } else {
-        match make_lower::<F, H, LEVEL>(table, cx, index, entry)? {
+        match make_lower::<F, H, LEVEL>(&table.copy(), cx, index, entry)? {
             Some(raw) => raw,
             None => return Ok(()),
         }

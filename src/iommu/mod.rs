@@ -47,7 +47,7 @@ pub mod level {
     pub use super::map::{OneRun, Runs, Stop, Walk as MapCx, map_level};
     pub use super::unmap::{Cx as UnmapCx, Outcome, unmap_leaves, unmap_level};
     pub use crate::seek::{Seek, Seeking, Step, seek_level};
-    pub use crate::table::Table;
+    pub use crate::table::{Table, TableOf};
     pub use crate::tree::{TopPtr, Tree};
 
     /// Begins a walk at the top, which is of `LEVEL`, if it decodes `va`.

@@ -55,8 +55,9 @@ impl<F: Walkers, H: Host> Core<F, H> {
         (range::fits(self.common(), range, va_lg2) && !is_whole).then_some(top)
     }
 
-    /// The table to begin with for an operation on `range`: the lowest that is near; else the lowest below the top that `top`
-    /// gives, which becomes near.
+    /// The table to begin with for an operation on `range`: one in which it lies and that has more than that. It is near, or is looked for
+    /// from one that is, else from the top that `top` gives; then it becomes near. (Mostly it is the lowest; of a range that ends where
+    /// a table of level 1 does, one of level 2 that is near will do.)
     ///
     /// # Errors
     /// Those of `top`.
@@ -71,15 +72,26 @@ impl<F: Walkers, H: Host> Core<F, H> {
         if let Some(table) = near.holding::<H, 0>(tree, range) {
             return Ok(table);
         }
-        if let Some(table) = near.holding::<H, 1>(tree, range) {
-            return Ok(table);
-        }
-        if let Some(table) = near.holding::<H, 2>(tree, range) {
-            return Ok(table);
-        }
         let common = self.common();
         // A table whose flush may not have finished is entered in the general way, which flushes it.
         let enters = |raw| !common.has(Features::DMA_INCOHERENT) || raw & flush_done_bit(common) != F::Item::ZERO;
+        if Near::<F>::lies_in_one_table::<1>(range) {
+            let mut table = near.holding::<H, 1>(tree, range);
+            if table.is_none()
+                && let Some(upper) = near.holding::<H, 2>(tree, range)
+            {
+                let Some(lower) = tree.lower_holding(&upper, range, enters) else { return Ok(upper) };
+                near.remember::<H, 1>(tree, range.va, &lower);
+                table = Some(lower);
+            }
+            if let Some(table) = table {
+                let Some(lowest) = tree.lower_holding(&table, range, enters) else { return Ok(table) };
+                near.remember::<H, 0>(tree, range.va, &lowest);
+                return Ok(lowest);
+            }
+        } else if let Some(table) = near.holding::<H, 2>(tree, range) {
+            return Ok(table);
+        }
         let table = tree.holding(top()?, range, enters);
         near.remember_any(tree, range.va, &table);
         Ok(table)

@@ -12,7 +12,7 @@ use crate::item::prefetch::Part;
 use crate::lg2;
 use crate::near::Near;
 use crate::range::VaRange;
-use crate::table::{Table, TableOf};
+use crate::table::{Run as ItemRun, Table, TableOf};
 use crate::tree::Tree;
 
 /// What an unmap carries from level to level.
@@ -150,12 +150,12 @@ impl<F: Walkers, H: Host> Core<F, H> {
 /// something stays in it: it is unlinked as a whole by the lowest table that stays.
 #[inline(always)]
 pub fn unmap_level<F: Groups, H: Host, C: Coherence, const LEVEL: u32>(
-    table: &Table<'_, F>,
+    table: TableOf<'_, F, LEVEL>,
     cx: &mut Cx<'_, F, H>,
     below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Outcome,
     leaves_below: impl Fn(&Table<'_, F>, &mut Cx<'_, F, H>) -> Cleared,
 ) -> Outcome {
-    let table = &table.at_level::<LEVEL>();
+    let table = &table.table();
     let (common, covered) = (cx.tree.common(), cx.covered);
     let item_lg2 = item_size_lg2::<F>(LEVEL);
     if LEVEL == 0 && covered == Covered::Whole && table.is_all_leaves(common) {
@@ -173,7 +173,7 @@ pub fn unmap_level<F: Groups, H: Host, C: Coherence, const LEVEL: u32>(
         match entry.kind {
             Kind::Empty | Kind::Foreign => break Outcome::Stopped,
             Kind::Leaf => {
-                let Some(items) = remove_leaves(table, cx, index, entry.raw, take) else {
+                let Some(items) = remove_leaves(table, cx, table.run_from(index), entry.raw, take) else {
                     break Outcome::Stopped;
                 };
                 index += items;
@@ -239,19 +239,18 @@ pub enum Cleared {
 }
 
 /// Makes empty the leaves that the range begins with in `table`, which stays and is not to be flushed.
-#[inline(always)]
-pub fn unmap_leaves<F: Groups, H: Host, const LEVEL: u32>(table: &Table<'_, F>, cx: &mut Cx<'_, F, H>) -> Cleared {
-    clear_leaves(table.of_level::<LEVEL>(), cx)
-}
-
-/// The same as a small function, which needs few registers.
+///
+/// Not inlined, it needs few registers.
 #[inline(never)]
-fn clear_leaves<F: Groups, H: Host, const LEVEL: u32>(table: TableOf<'_, F, LEVEL>, cx: &mut Cx<'_, F, H>) -> Cleared {
+pub fn unmap_leaves<F: Groups, H: Host, const LEVEL: u32>(
+    table: TableOf<'_, F, LEVEL>,
+    cx: &mut Cx<'_, F, H>,
+) -> Cleared {
     let table = &table.table();
     let mut index = table.index(cx.va);
     loop {
-        let Some(leaf) = table.load_leaf(cx.tree.common(), index) else { return Cleared::Leaves };
-        let Some(items) = remove_leaves(table, cx, index, leaf, Take::Clear) else { return Cleared::Leaves };
+        let Some((run, leaf)) = table.leaf_run(cx.tree.common(), index) else { return Cleared::Leaves };
+        let Some(items) = remove_leaves(table, cx, run, leaf, Take::Clear) else { return Cleared::Leaves };
         index += items;
         if cx.is_finished() || index >= table.items() {
             return Cleared::All;
@@ -259,29 +258,30 @@ fn clear_leaves<F: Groups, H: Host, const LEVEL: u32>(table: TableOf<'_, F, LEVE
     }
 }
 
-/// Removes the leaf whose first item is `leaf`, and those behind it that are alike, and moves on. How many items that were; `None`
-/// inside of a leaf, and if the leaf has more items than are left in the table: then it is none that the library wrote.
+/// Removes the leaf that `run` begins with, whose first item is `leaf`, and those behind it that are alike, and moves on. How many
+/// items that were; `None` inside of a leaf, and if the leaf has more items than are left in the table: then it is none that the
+/// library wrote.
 #[inline(always)]
 fn remove_leaves<F: Groups, H: Host>(
     table: &Table<'_, F>,
     cx: &mut Cx<'_, F, H>,
-    index: usize,
+    run: ItemRun<'_, F>,
     leaf: F::Item,
     take: Take,
 ) -> Option<usize> {
     let (common, level) = (cx.tree.common(), table.level());
     let item_lg2 = item_size_lg2::<F>(level);
     let contig_lg2 = F::contig_lg2(common, level, leaf);
-    let bytes = lg2::pow2(item_lg2 + contig_lg2);
+    let items = lg2::pow2(contig_lg2);
+    let bytes = lg2::shl(items, item_lg2);
     if cx.va & bytes.wrapping_sub(1) != 0 {
         return None;
     }
-    let run = table.run_from(index);
     if contig_lg2 != 0 {
-        let items = 1 << contig_lg2;
-        let run = run.first_checked(items)?;
+        let items = items as usize;
+        let whole = run.first_checked(items)?;
         if take == Take::Clear {
-            table.clear_leaf(common, run);
+            table.clear_leaf(common, whole);
         }
         cx.changes.leaf_levels = cx.changes.leaf_levels.union(LevelSet::of(level));
         cx.va = cx.va.wrapping_add(bytes);

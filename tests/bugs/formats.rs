@@ -331,6 +331,36 @@ fn concatenated_top(#[case] setup: Setup, #[case] tables: u64) {
     });
 }
 
+/// The largest pages of a top that is several tables side by side lie in it: of those the one that covers the page is near.
+#[rstest]
+#[case::riscv_32_g(configs::riscv_32_g_sv32x4_svadu(), 4)]
+#[case::riscv_64_g(configs::riscv_64_g_sv39x4(), 4)]
+#[case::armv8_2(configs::armv8_4k_s2_40_2_tops(), 2)]
+fn pages_in_a_concatenated_top(#[case] setup: Setup, #[case] tables: u64) {
+    let params = setup.params();
+    on(&setup, |bench| {
+        let page = 1u64 << params.item_lg2(params.start_level);
+        let covered = 1u64 << params.item_lg2(params.start_level + 1);
+        let places: Vec<u64> = (0..tables).flat_map(|n| [n * covered, (n + 1) * covered - page]).collect();
+        for _ in 0..2 {
+            for va in &places {
+                bench.map(*va, page, page).unwrap();
+            }
+            for va in &places {
+                assert_eq!(
+                    [*va, *va + page - 1].map(|va| bench.translate(va)),
+                    [Some(page), Some(2 * page - 1)],
+                    "{va:#x}"
+                );
+            }
+            for va in &places {
+                assert_eq!(bench.unmap(*va, page, 0), page, "{va:#x}");
+                assert_eq!(bench.translate(*va), None, "{va:#x}");
+            }
+        }
+    });
+}
+
 /// What hardware left of R and C in an item that is not valid any more made it look like something.
 #[rstest]
 #[case::ppc64_radix(configs::ppc64_radix_rc())]

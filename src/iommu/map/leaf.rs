@@ -3,7 +3,7 @@
 use crate::format::{Common, Groups, Kind, LeafRequest, MAX_LEVELS, OaStyle, item_size_lg2, item_step, stepped_mask};
 use crate::item::Item;
 use crate::lg2;
-use crate::table::Table;
+use crate::table::{Table, TableOf};
 
 /// A leaf, and the items from it on.
 #[derive(Clone, Copy)]
@@ -59,10 +59,26 @@ impl<'a, F: Groups> Leaf<'a, F> {
     /// Writes its items, `2^contig_lg2` from `first` on, of which the first is `item`, if all there are what empty items are.
     /// Whether it did.
     #[inline(always)]
-    pub(super) fn store_if_empty(self, item: F::Item, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
+    pub(super) fn store_if_empty<const LEVEL: u32>(
+        self,
+        item: F::Item,
+        table: &Table<'_, F>,
+        first: usize,
+        contig_lg2: u32,
+    ) -> bool {
+        match F::OA_STYLE {
+            _ if contig_lg2 <= FEW_LG2 => self.store_few_if_empty(item, table, first, contig_lg2),
+            OaStyle::Entry => fill_if_empty::<F, LEVEL>(table.of_level(), self.common, first, contig_lg2, item),
+            OaStyle::Item => self.store_many_if_empty(&table.copy(), first, contig_lg2),
+        }
+    }
+
+    /// The same if they are few; of more it writes none, whatever is there.
+    #[inline(always)]
+    pub(super) fn store_few_if_empty(self, item: F::Item, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
         // Comparisons, which never become a jump through a table.
-        if contig_lg2 > 4 {
-            self.store_many_if_empty(item, &table.copy(), first, contig_lg2)
+        if contig_lg2 > FEW_LG2 {
+            false
         } else if contig_lg2 > 2 {
             if contig_lg2 > 3 {
                 self.store_all_if_empty::<16>(item, table, first)
@@ -76,13 +92,9 @@ impl<'a, F: Groups> Leaf<'a, F> {
         }
     }
 
-    /// The same for many: more than a call takes beside them.
+    /// The same for many items, each with its own address.
     #[inline(never)]
-    fn store_many_if_empty(self, item: F::Item, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
-        if F::OA_STYLE == OaStyle::Entry {
-            let run = table.run_from(first).first_checked(1 << contig_lg2);
-            return run.is_some_and(|run| table.fill_if_empty(self.common, run, item));
-        }
+    fn store_many_if_empty(self, table: &Table<'_, F>, first: usize, contig_lg2: u32) -> bool {
         let is_empty = table.is_run_empty(self.common, first, 1 << contig_lg2);
         if is_empty {
             self.store(table, first, contig_lg2);
@@ -92,9 +104,8 @@ impl<'a, F: Groups> Leaf<'a, F> {
 
     /// The same for a constant number of items.
     #[inline(always)]
-    fn store_all_if_empty<const N: usize>(self, item: F::Item, table: &Table<'_, F>, first: usize) -> bool {
-        let run = table.run_from(first);
-        let Some(slots) = run.chunks::<N>(0).first() else { return false };
+    pub(super) fn store_all_if_empty<const N: usize>(self, item: F::Item, table: &Table<'_, F>, first: usize) -> bool {
+        let Some(slots) = table.items_at::<N>(first) else { return false };
         if F::OA_STYLE == OaStyle::Entry {
             return table.store_all_if_empty(self.common, slots, &mut || item);
         }
@@ -128,10 +139,17 @@ impl<'a, F: Groups> Leaf<'a, F> {
     /// a constant, and nothing else lies there. `None` elsewhere.
     #[inline(always)]
     pub(super) fn base<const LEVEL: u32>(&self, bits: u64) -> Option<Base<F, LEVEL>> {
-        let Addend { mask, reach, .. } = const { addends::<F>()[LEVEL as usize] };
         let item = Self { oa: 0, ..*self }.item(0);
-        let is_alone = item.to_u64() & mask == 0 && self.size_lg2 == item_size_lg2::<F>(LEVEL);
-        (reach != 0 && bits & !reach == 0 && is_alone).then_some(Base(item))
+        self.adds_up(item, bits).then_some(Base(item))
+    }
+
+    /// Whether addresses that have no bits but `bits` are added to `base`, the leaf at address 0: they lie in one piece, nothing else lies
+    /// there, and the leaves are of one item.
+    #[inline(always)]
+    fn adds_up(&self, base: F::Item, bits: u64) -> bool {
+        let Addend { mask, reach, .. } = self.addend();
+        let is_alone = base.to_u64() & mask == 0 && self.size_lg2 == item_size_lg2::<F>(self.level);
+        reach != 0 && bits & !reach == 0 && is_alone
     }
 
     #[inline(always)]
@@ -156,21 +174,43 @@ impl<'a, F: Groups> Leaf<'a, F> {
     pub(super) fn steps(&self, count: usize) -> Option<Steps<F>> {
         let (item, last) = (self.item(0), count as u64 - 1);
         let Addend { step, mask, .. } = self.addend();
-        // What one page more adds to an address: the description says it, or it is seen where nothing can carry.
         let first = Self { oa: 0, ..*self };
-        let const_step = self.has_constant_step();
-        let step = if const_step { F::Item::from_u64(step) } else { first.item(0) ^ first.item(1) };
-        let way = step.wrapping_times(last);
-        let shared = first.item(0).to_u64() & mask;
-        if const_step && shared == 0 && self.size_lg2 == item_size_lg2::<F>(self.level) {
-            // There is but one piece, and nothing else in it.
-            debug_assert!(item.wrapping_add(way) == self.item(last), "an address that is not in its field");
+        let bytes = lg2::shl(count as u64, item_size_lg2::<F>(self.level));
+        let last_oa = self.oa.wrapping_add(bytes).wrapping_sub(1);
+        // No address is above the last, and those that may be are all up to some power of two.
+        if self.adds_up(first.item(0), last_oa) {
+            let step = F::Item::from_u64(step);
+            debug_assert!(
+                item.wrapping_add(step.wrapping_times(last)) == self.item(last),
+                "an address that is not in its field"
+            );
             return Some(Steps { item, step });
         }
+        // What one page more adds to an address: the description says it, or it is seen where nothing can carry.
+        let step = if self.has_constant_step() { F::Item::from_u64(step) } else { first.item(0) ^ first.item(1) };
+        let way = step.wrapping_times(last);
+        let shared = first.item(0).to_u64() & mask;
         let below_shared = shared.wrapping_sub(1) & !shared;
         let is_regular = item.wrapping_add(way) == self.item(last) && way.to_u64() <= below_shared;
         is_regular.then_some(Steps { item, step })
     }
+}
+
+/// So many items are written without a call.
+const FEW_LG2: u32 = 4;
+
+/// Writes many items that are alike, if all there are what empty items are. Whether it did.
+#[inline(never)]
+fn fill_if_empty<F: Groups, const LEVEL: u32>(
+    table: TableOf<'_, F, LEVEL>,
+    common: &Common<F>,
+    first: usize,
+    contig_lg2: u32,
+    item: F::Item,
+) -> bool {
+    let table = table.table();
+    let run = table.run_from(first).first_checked(1 << contig_lg2);
+    run.is_some_and(|run| table.fill_if_empty(common, run, item))
 }
 
 /// A leaf of one item of `LEVEL` at address 0, from which those at other addresses follow.

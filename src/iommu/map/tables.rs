@@ -11,7 +11,7 @@ use crate::iommu::top::flush_done_bit;
 use crate::iommu::unlink::{ANY_LEVEL, clear_and_unlink};
 use crate::item::Item;
 use crate::lg2;
-use crate::range::VaRange;
+use crate::range::{VaRange, best_page_size};
 use crate::table::{Entry, NewTable, Swap, Table};
 
 /// Sees to it that the items of a leaf are empty: tables without leaves are unlinked, anything else is in the way.
@@ -163,7 +163,7 @@ fn new_filled<'m, F: Groups, H: Host, const LEVEL: u32>(cx: &Cx<'m, F, H>) -> Op
     if !lg2::is_aligned(cx.va, item_lg2) || end > cx.last || end < cx.va {
         return None;
     }
-    let size_lg2 = cx.size_at(LEVEL - 1, end)?;
+    let size_lg2 = best_page_size(cx.sizes_here(LEVEL - 1), cx.va, end, cx.oa)?;
     let same_sizes = |oa| F::sizes_for_oa(cx.common, cx.sizes, oa);
     if same_sizes(cx.oa) != same_sizes(cx.oa.wrapping_add(bytes_minus_1)) {
         return None;

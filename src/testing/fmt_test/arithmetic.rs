@@ -3,7 +3,7 @@
 use crate::iommu::Walkers;
 use crate::item::Item;
 use crate::lg2;
-use crate::range::{best_page_size, count_of_size};
+use crate::range::{Fit, Leaves, best_fit, best_page_size, count_of_size};
 use crate::testing::random::Rng;
 use crate::testing::report::{TestResult, ensure_eq};
 use crate::testing::subject::best_size_by_definition;
@@ -154,6 +154,29 @@ pub(super) fn pgsz_count<F: Walkers>(test: &mut Test<'_, F>) -> TestResult {
         let got = count_of_size(sizes, va, last, oa, size_lg2);
         let what = "pages until a larger one is possible";
         ensure_eq!(got, expected, "{what}: sizes {sizes:#x}, VA {va:#x}..={last:#x}, OA {oa:#x}, size 2^{size_lg2}");
+        // Both at once, for all ranges that there are.
+        let Some(len) = (last - va).checked_add(1) else { continue };
+        let fit = best_fit(sizes, va, oa, len);
+        let what = "best fit";
+        ensure_eq!(
+            fit.map(|fit| fit.size_lg2),
+            Some(size_lg2),
+            "{what}: sizes {sizes:#x}, VA {va:#x}..={last:#x}, OA {oa:#x}"
+        );
+        let twice = sizes & lg2::shl(2, size_lg2) & (va << 1) != 0;
+        let leaves = match fit {
+            Some(Fit { leaves: Leaves::Many(count), .. }) => count,
+            // One by itself is right where the next is another, or begins at a border of twice the size.
+            Some(Fit { leaves: Leaves::One, .. }) => {
+                if twice {
+                    expected.max(1)
+                } else {
+                    1
+                }
+            }
+            None => 0,
+        };
+        ensure_eq!(leaves, expected, "{what}: sizes {sizes:#x}, VA {va:#x}..={last:#x}, OA {oa:#x}, size 2^{size_lg2}");
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod cases;
 mod collisions;
 mod growth;
+mod near;
 mod pages;
 mod replacement;
 mod runs;
@@ -26,6 +27,7 @@ pub(super) fn tests<F: Walkers>() -> Vec<(&'static str, TestFn<F>)> {
         ("whole_tables", cases::whole_tables),
         ("runs", runs::runs),
         ("cursor", runs::cursor),
+        ("near", near::near),
         ("map_sg", scatter::map_sg),
     ]
 }
