@@ -169,9 +169,9 @@ impl<'t, F: Groups> Table<'t, F> {
     /// The items from `index` on, and the first of them, if that is a leaf.
     #[inline(always)]
     pub(crate) fn leaf_run(&self, common: &Common<F>, index: usize) -> Option<(Run<'t, F>, F::Item)> {
-        let run = self.items.get(index..)?;
-        let raw = from_memory::<F>(F::Item::load(run.first()?, Ordering::Acquire));
-        F::is_leaf(common, self.level, raw).then_some((Run(run), raw))
+        let run = self.rest(index)?;
+        let raw = from_memory::<F>(F::Item::load(run.0.first()?, Ordering::Acquire));
+        F::is_leaf(common, self.level, raw).then_some((run, raw))
     }
 
     /// The item at `index`.
@@ -221,10 +221,10 @@ impl<'t, F: Groups> Table<'t, F> {
         self.items.get(first..).map(Run)
     }
 
-    /// The items from `first` on.
+    /// The items from `first` on; none beyond the end.
     #[inline(always)]
     pub(crate) fn run_from(&self, first: usize) -> Run<'t, F> {
-        Run(self.items.get(first..).unwrap_or(&[]))
+        self.rest(first).unwrap_or(Run(&[]))
     }
 
     /// Writes the items of a run as long as those there are what empty items are. What is left of it. (The format may take
